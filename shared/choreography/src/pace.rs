@@ -1,0 +1,72 @@
+//! Time as a value: the moment in which something is judged, and how long to wait before asking again.
+//!
+//! Who waits, re-announces: first after half a minute, doubling to five at most, with jitter so that a crowd of trips that began
+//! together does not ask together. The clock and the die are read outside; here is only arithmetic, and it cannot overflow.
+
+use jiff::Timestamp;
+
+/// How long a waiting record waits before it says again what it has to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// The first pause.
+    pub first_ms: i64,
+    /// The longest, before jitter.
+    pub max_ms: i64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            first_ms: 30_000,
+            max_ms: 300_000,
+        }
+    }
+}
+
+/// When something is judged. One per batch would do; one per message is as good.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Moment {
+    /// The clock.
+    pub now: Timestamp,
+    /// The die: 0 to 1, stretches a pause to between 3/4 and 5/4 of itself.
+    pub jitter: f64,
+    /// The setting.
+    pub pace: Pace,
+}
+
+impl Moment {
+    /// Now in microseconds, as rows keep it.
+    pub fn now_us(&self) -> i64 {
+        self.now.as_microsecond()
+    }
+
+    /// When to wake a record that has asked `tries` times without an answer, in microseconds.
+    pub fn wake_us(&self, tries: i64) -> i64 {
+        let doublings = u32::try_from(tries.clamp(0, 30)).unwrap_or(0);
+        let pause_ms = self
+            .pace
+            .first_ms
+            .saturating_mul(1 << doublings)
+            .clamp(0, self.pace.max_ms.max(0));
+        // Thousandths keep the arithmetic in integers.
+        #[expect(clippy::cast_possible_truncation, reason = "clamped to 750..=1250")]
+        let stretch = (750.0 + self.jitter.clamp(0.0, 1.0) * 500.0) as i64;
+        self.now_us()
+            .saturating_add(pause_ms.saturating_mul(stretch))
+    }
+
+    /// Whether a timer set for `due_us` has gone off. One that is further away than any pause is long has: a clock went back.
+    pub fn is_due(&self, due_us: i64) -> bool {
+        let longest_us = self.pace.max_ms.saturating_mul(1_250);
+        due_us <= self.now_us() || due_us > self.now_us().saturating_add(longest_us)
+    }
+}
+
+/// A time as rows keep it, back as a time. Out of range is the nearest that is in.
+pub fn instant(us: i64) -> Timestamp {
+    Timestamp::from_microsecond(us).unwrap_or(if us < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    })
+}

@@ -1,0 +1,272 @@
+//! Facts as JSON, one flat object each, and back.
+//!
+//! Readers ignore fields that they don't know. What they can't read is told apart by its remedy: a major version from the future
+//! is put back for a while (readers are deployed before writers), anything else is a dead letter. The envelope (CloudEvents
+//! headers) is the runtime's; the type and the subject in it come from here.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Fact, Itinerary, LegName, Money, Plan, Position, Price, Reason, Said, Speaker, TripId,
+};
+
+/// The major version that is spoken and understood here.
+const VERSION: &str = "v1";
+
+/// What the wire may bring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Something about a trip.
+    Trip(Fact),
+    /// A leg service is there.
+    Joined(LegName),
+}
+
+/// Why a message could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unread {
+    /// A known fact in a major version from the future: worth waiting for an upgrade.
+    #[error("{kind} is of a major version that is not understood here")]
+    UnknownVersion {
+        /// The type as it came.
+        kind: String,
+    },
+    /// No fact of ours.
+    #[error("{kind:?} is no fact of this choreography")]
+    UnknownType {
+        /// The type as it came.
+        kind: String,
+    },
+    /// A fact of ours with something wrong in it.
+    #[error("{0}")]
+    Malformed(String),
+}
+
+/// A fact about a trip, flat. What a fact has no use for is absent.
+#[derive(Serialize, Deserialize)]
+struct TripData {
+    trip: TripId,
+    itinerary: Itinerary,
+    deadline: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<Money>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<Position>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price: Option<Money>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<Vec<Money>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct JoinedData {
+    leg: LegName,
+}
+
+/// A reason as it may come, before [`Reason::new`] has tidied it.
+#[derive(Deserialize)]
+pub(crate) struct ReasonText {
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+impl From<ReasonText> for Reason {
+    fn from(text: ReasonText) -> Self {
+        Self::new(text.code, text.message)
+    }
+}
+
+pub(crate) fn kind(speaker: &str, name: &str) -> String {
+    format!("{speaker}.{name}.{VERSION}")
+}
+
+impl Fact {
+    /// The data as it travels.
+    pub fn to_json(&self) -> String {
+        let Fact {
+            trip,
+            plan:
+                Plan {
+                    itinerary,
+                    deadline,
+                    budget,
+                },
+            said,
+            ..
+        } = self.clone();
+        let mut data = TripData {
+            trip,
+            itinerary,
+            deadline,
+            budget,
+            position: None,
+            price: None,
+            total: None,
+            reason: None,
+        };
+        match said {
+            Said::Requested | Said::Confirmed => {}
+            Said::Cancelled { reason } => data.reason = Some(reason),
+            Said::Reserved {
+                position,
+                price: Price { price, total },
+            } => {
+                (data.position, data.price, data.total) =
+                    (Some(position), Some(price), Some(total));
+            }
+            Said::Rejected { position, reason }
+            | Said::Released { position, reason }
+            | Said::Settled { position, reason } => {
+                (data.position, data.reason) = (Some(position), Some(reason));
+            }
+        }
+        to_json(&data)
+    }
+}
+
+/// The fact that a leg service is there: its type, its subject and its data.
+pub fn joined(leg: &LegName) -> (String, String, String) {
+    let data = to_json(&JoinedData { leg: leg.clone() });
+    (
+        kind(leg.as_str(), "joined"),
+        format!("trips.{leg}.joined"),
+        data,
+    )
+}
+
+/// Structs of text and numbers always have a JSON form.
+fn to_json(data: &impl Serialize) -> String {
+    serde_json::to_string(data).unwrap_or_default()
+}
+
+/// Reads a fact: its type, whom it is about (`ce-subject`: the trip, or the leg that joined) and its data.
+pub fn read(kind: &str, entity: &str, data: &[u8]) -> Result<Heard, Unread> {
+    let (speaker, name) = read_kind(kind)?;
+    if let (Speaker::Leg(leg), "joined") = (&speaker, name) {
+        let JoinedData { leg: said } = read_data(data)?;
+        return if said == *leg && entity == leg.as_str() {
+            Ok(Heard::Joined(said))
+        } else {
+            Err(Unread::Malformed(format!(
+                "{kind} about {entity:?} speaks for {said}"
+            )))
+        };
+    }
+    let data: TripData = read_data(data)?;
+    if entity.parse() != Ok(data.trip) {
+        return Err(Unread::Malformed(format!(
+            "the envelope is about {entity:?}, the data about {}",
+            data.trip
+        )));
+    }
+    let plan = Plan {
+        itinerary: data.itinerary,
+        deadline: data.deadline,
+        budget: data.budget,
+    };
+    let position = read_position(&speaker, name, &plan.itinerary, data.position);
+    let reason = data.reason.ok_or_else(|| missing(kind, "reason"));
+    let said = match name {
+        "requested" => Said::Requested,
+        "confirmed" => Said::Confirmed,
+        "cancelled" => Said::Cancelled { reason: reason? },
+        "reserved" => {
+            let price = data.price.ok_or_else(|| missing(kind, "price"))?;
+            let total = data.total.ok_or_else(|| missing(kind, "total"))?;
+            Said::Reserved {
+                position: position?,
+                price: Price { price, total },
+            }
+        }
+        "rejected" => Said::Rejected {
+            position: position?,
+            reason: reason?,
+        },
+        "released" => Said::Released {
+            position: position?,
+            reason: reason?,
+        },
+        "settled" => Said::Settled {
+            position: position?,
+            reason: reason?,
+        },
+        _ => return Err(Unread::UnknownType { kind: kind.into() }),
+    };
+    Ok(Heard::Trip(Fact {
+        speaker,
+        trip: data.trip,
+        plan,
+        said,
+    }))
+}
+
+/// `flight.reserved.v1`: who, what, and in which version. Whether this one may say that is judged here too.
+fn read_kind(kind: &str) -> Result<(Speaker, &str), Unread> {
+    let unknown = || Unread::UnknownType { kind: kind.into() };
+    let mut parts = kind.split('.');
+    let (Some(who), Some(name), Some(version), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(unknown());
+    };
+    let (speaker, names) = match who {
+        "booking" => (
+            Speaker::Booking,
+            ["requested", "confirmed", "cancelled", "settled"],
+        ),
+        leg => (
+            Speaker::Leg(leg.parse().map_err(|_| unknown())?),
+            ["reserved", "rejected", "released", "joined"],
+        ),
+    };
+    if !names.contains(&name) {
+        return Err(unknown());
+    }
+    if version == VERSION {
+        return Ok((speaker, name));
+    }
+    let number = version.strip_prefix('v').unwrap_or_default();
+    if !number.is_empty() && number.bytes().all(|c| c.is_ascii_digit()) {
+        return Err(Unread::UnknownVersion { kind: kind.into() });
+    }
+    Err(unknown())
+}
+
+fn read_data<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Result<T, Unread> {
+    // serde would take a list for a struct too.
+    if data.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Unread::Malformed("the data is not a JSON object".into()));
+    }
+    serde_json::from_slice(data).map_err(|e| Unread::Malformed(e.to_string()))
+}
+
+/// A leg speaks for a position that is its own; booking may settle any that there is.
+fn read_position(
+    speaker: &Speaker,
+    name: &str,
+    itinerary: &Itinerary,
+    position: Option<Position>,
+) -> Result<Position, Unread> {
+    let position = position.ok_or_else(|| missing(name, "position"))?;
+    let owner = itinerary.name_at(position);
+    let may = match speaker {
+        Speaker::Booking => owner.is_some(),
+        Speaker::Leg(leg) => owner == Some(leg),
+    };
+    if may {
+        Ok(position)
+    } else {
+        Err(Unread::Malformed(format!(
+            "position {position} is not one that {} can speak for",
+            speaker.as_str()
+        )))
+    }
+}
+
+fn missing(kind: &str, field: &str) -> Unread {
+    Unread::Malformed(format!("{kind} without its {field}"))
+}
