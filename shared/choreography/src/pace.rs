@@ -48,9 +48,8 @@ impl Moment {
             .first_ms
             .saturating_mul(1 << doublings)
             .clamp(0, self.pace.max_ms.max(0));
-        // Thousandths keep the arithmetic in integers.
-        #[expect(clippy::cast_possible_truncation, reason = "clamped to 750..=1250")]
-        let stretch = (750.0 + self.jitter.clamp(0.0, 1.0) * 500.0) as i64;
+        // Thousandths keep the arithmetic in integers; a die that is no number at all counts as 0.
+        let stretch = ((750.0 + self.jitter * 500.0) as i64).clamp(750, 1_250);
         self.now_us()
             .saturating_add(pause_ms.saturating_mul(stretch))
     }
