@@ -1,1 +1,4 @@
 //! Empty.
+pub mod telemetry;
+pub mod problem;
+pub mod http;

@@ -1,0 +1,108 @@
+//! Axum's extractors with rejections that are problems: the same names, so that utoipa reads handlers as it always does.
+//!
+//! They say what the caller got wrong about the *form* of a request; what a value means is the handler's to judge.
+
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::problem::Problem;
+
+/// A JSON body, of a request or of an answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match axum::Json::from_request(request, state).await {
+            Ok(axum::Json(body)) => Ok(Self(body)),
+            Err(rejection) => Err(unreadable(&rejection)),
+        }
+    }
+}
+
+fn unreadable(rejection: &JsonRejection) -> Problem {
+    let status = rejection.status();
+    // Serde's words name the place, `budget.currency: ...`, and stand after what axum says before them.
+    let text = rejection.body_text();
+    let reason = text
+        .split_once(": ")
+        .map_or(text.as_str(), |(_, reason)| reason);
+    match rejection {
+        JsonRejection::MissingJsonContentType(_) => {
+            let detail =
+                "The body has to be JSON and to say so; send `Content-Type: application/json`.";
+            Problem::new(status, "content-type", "Not a JSON body", detail)
+        }
+        JsonRejection::JsonSyntaxError(_) => {
+            let detail = format!(
+                "The body is not well-formed JSON: {reason}. Correct it there and send it again."
+            );
+            Problem::new(status, "syntax", "Malformed JSON", detail)
+        }
+        JsonRejection::JsonDataError(_) => {
+            let detail = format!(
+                "The body does not have the shape that is expected: {reason}. /openapi.json describes it."
+            );
+            Problem::new(status, "shape", "Unexpected JSON", detail)
+        }
+        _ => super::by_status(status, Some(&text)),
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+/// Parameters from the path.
+#[derive(Clone, Copy, Debug)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = axum::extract::Path::from_request_parts(parts, state).await;
+        path.map(|axum::extract::Path(path)| Self(path)).map_err(|rejection: PathRejection| {
+            let status = rejection.status();
+            if status.is_server_error() {
+                tracing::error!(error = rejection.body_text(), "a handler does not fit its route: {}", rejection.body_text());
+                return Problem::internal();
+            }
+            let detail = format!("A part of the path cannot be read: {}. Correct it; /openapi.json describes it.", rejection.body_text());
+            Problem::new(status, "path", "Unreadable path", detail)
+        })
+    }
+}
+
+/// Parameters from the query.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = axum::extract::Query::from_request_parts(parts, state).await;
+        query
+            .map(|axum::extract::Query(query)| Self(query))
+            .map_err(|rejection: QueryRejection| {
+                let text = rejection.body_text();
+                let reason = text
+                    .split_once(": ")
+                    .map_or(text.as_str(), |(_, reason)| reason);
+                let detail = format!(
+                    "The query cannot be read: {reason}. Correct it; /openapi.json describes it."
+                );
+                Problem::new(StatusCode::BAD_REQUEST, "query", "Unreadable query", detail)
+            })
+    }
+}

@@ -1,0 +1,173 @@
+//! One shape for every error that leaves over HTTP: RFC 9457 problem details.
+//!
+//! A problem says *what* is wrong (`type`, `title`) and what to *do* about it (`detail`). It is an answer to a caller, deliberately
+//! not the error type of the inside: whoever makes one has decided that the caller may read it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use problem_details::ProblemDetails;
+use serde_json::{Map, Value};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+
+/// The media type of a problem.
+pub const CONTENT_TYPE: &str = "application/problem+json";
+
+const TYPE: &str = "type";
+
+/// An error as the caller sees it: `application/problem+json`.
+#[derive(Clone, Debug)]
+pub struct Problem(Box<Inner>); // boxed, since it is the cold half of many a `Result`
+
+#[derive(Clone, Debug)]
+struct Inner {
+    // `type` travels among the extensions: the crate's own field is an `http::Uri`, and that cannot be a URN.
+    details: ProblemDetails<Map<String, Value>>,
+    retry_after: Option<u64>,
+}
+
+impl Problem {
+    /// A problem of the type `urn:roundtrip:problem:<kind>`, where `kind` is a slug such as `unknown-stock`.
+    ///
+    /// `title` is the same for every problem of this kind, `detail` speaks of this one and says what to do.
+    #[must_use]
+    pub fn new(
+        status: StatusCode,
+        kind: &str,
+        title: impl Into<String>,
+        detail: impl Into<String>,
+    ) -> Self {
+        let details = ProblemDetails::from_status_code(status)
+            .with_title(title)
+            .with_detail(detail);
+        let r#type = Value::String(format!("urn:roundtrip:problem:{kind}"));
+        let extensions = Map::from_iter([(TYPE.to_owned(), r#type)]);
+        Self(Box::new(Inner {
+            details: details.with_extensions(extensions),
+            retry_after: None,
+        }))
+    }
+
+    /// Something broke in here, and the caller can do nothing about it but try again. What broke belongs in the log.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Something went wrong here",
+            "The fault is the service's and is in its log. Repeat the request; with the same Idempotency-Key where it takes one.",
+        )
+    }
+
+    /// Adds a member of its own to the problem. The members that RFC 9457 defines cannot be overwritten.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        if !matches!(key, TYPE | "title" | "status" | "detail" | "instance") {
+            self.0
+                .details
+                .extensions
+                .insert(key.to_owned(), value.into());
+        }
+        self
+    }
+
+    /// Tells the caller to come back after this many seconds, in the header `Retry-After`.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.0.retry_after = Some(seconds);
+        self
+    }
+
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.0
+            .details
+            .status
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The slug that names this kind of problem.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        let urn = self
+            .0
+            .details
+            .extensions
+            .get(TYPE)
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        urn.rsplit(':').next().unwrap_or_default()
+    }
+
+    /// What is wrong this time, and what to do.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        self.0.details.detail.as_deref().unwrap_or_default()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.0.details.into_response();
+        if let Some(seconds) = self.0.retry_after {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let title = self.0.details.title.as_deref().unwrap_or_default();
+        write!(
+            f,
+            "{title} ({}, {}): {}",
+            self.kind(),
+            self.status().as_u16(),
+            self.detail()
+        )
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl utoipa::PartialSchema for Problem {
+    fn schema() -> RefOr<Schema> {
+        let text = |about: &str| {
+            ObjectBuilder::new()
+                .schema_type(SchemaType::new(Type::String))
+                .description(Some(about))
+        };
+        let status = ObjectBuilder::new()
+            .schema_type(SchemaType::new(Type::Integer))
+            .description(Some("The HTTP status"));
+        let object = ObjectBuilder::new()
+            .schema_type(SchemaType::new(Type::Object))
+            .description(Some(
+                "RFC 9457 problem details; some problems have members of their own beside these",
+            ))
+            .property(
+                TYPE,
+                text("What kind of problem this is: urn:roundtrip:problem:<kind>"),
+            )
+            .property("title", text("The kind of problem, in words"))
+            .property("status", status)
+            .property("detail", text("What is wrong this time, and what to do"));
+        let object = [TYPE, "title", "status", "detail"]
+            .into_iter()
+            .fold(object, |object, member| object.required(member));
+        RefOr::T(Schema::Object(object.build()))
+    }
+}
+
+impl utoipa::ToSchema for Problem {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Problem")
+    }
+}

@@ -1,0 +1,312 @@
+//! The instruments of a service, and the text that Prometheus reads.
+//!
+//! One registry per service, none global: several services can live in one process. What is counted is the runtime's own work; nothing
+//! here knows what the facts mean.
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, MeterProvider};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+
+const SECONDS: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+const SIZES: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+
+/// What follows from a batch that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consequence {
+    /// The whole batch is tried again.
+    Retry,
+    /// The batch is taken apart to find the one message that it fails for.
+    Poison,
+}
+
+/// What had to be declared anew at the broker because it was gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redeclared {
+    /// The stream.
+    Stream,
+    /// This service's consumer.
+    Consumer,
+}
+
+/// Everything a service counts and measures.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: prometheus::Registry,
+    // The instruments work only while their provider lives.
+    _provider: SdkMeterProvider,
+    facts_in: Counter<u64>,
+    facts_out: Counter<u64>,
+    batches: Counter<u64>,
+    batch_failures: Counter<u64>,
+    dead_letters: Counter<u64>,
+    anomalies: Counter<u64>,
+    timers_fired: Counter<u64>,
+    republished: Counter<u64>,
+    redeclared: Counter<u64>,
+    window_lost: Counter<u64>,
+    batch_size: Histogram<u64>,
+    transaction: Histogram<f64>,
+    http_request: Histogram<f64>,
+    outbox_depth: Gauge<u64>,
+    queue_depth: Gauge<u64>,
+    consumer_lag: Gauge<u64>,
+}
+
+impl Metrics {
+    /// The instruments of one service, in a registry of their own.
+    ///
+    /// # Errors
+    /// When the registry refuses the exporter.
+    pub fn new(service: &str) -> anyhow::Result<Self> {
+        let registry = prometheus::Registry::new();
+        let reader = opentelemetry_prometheus::exporter()
+            .with_registry(registry.clone())
+            .build()?;
+        let resource = Resource::builder()
+            .with_service_name(service.to_owned())
+            .build();
+        let provider = SdkMeterProvider::builder()
+            .with_reader(reader)
+            .with_resource(resource)
+            .build();
+        let meter = provider.meter(env!("CARGO_PKG_NAME"));
+        let metrics = Self {
+            registry,
+            facts_in: counter(
+                &meter,
+                "roundtrip_facts_in",
+                "Facts heard and committed, by type",
+            ),
+            facts_out: counter(
+                &meter,
+                "roundtrip_facts_out",
+                "Facts published and acknowledged by the broker, by type",
+            ),
+            batches: counter(&meter, "roundtrip_batches", "Batches committed"),
+            batch_failures: counter(
+                &meter,
+                "roundtrip_batch_failures",
+                "Batches rolled back, by what follows: retry or poison",
+            ),
+            dead_letters: counter(
+                &meter,
+                "roundtrip_dead_letters",
+                "Messages put aside as dead letters, by type",
+            ),
+            anomalies: counter(
+                &meter,
+                "roundtrip_anomalies",
+                "Things heard that cannot happen, by kind; the record was kept as it was",
+            ),
+            timers_fired: counter(
+                &meter,
+                "roundtrip_timers_fired",
+                "Records woken because they were due",
+            ),
+            republished: counter(
+                &meter,
+                "roundtrip_republished",
+                "Outbox rows published again by the sweeper",
+            ),
+            redeclared: counter(
+                &meter,
+                "roundtrip_redeclared",
+                "Streams and consumers that were gone and were declared again",
+            ),
+            window_lost: counter(
+                &meter,
+                "roundtrip_window_lost",
+                "Times the stream discarded messages before this service had heard them",
+            ),
+            batch_size: meter
+                .u64_histogram("roundtrip_batch_size")
+                .with_description("Inputs in one batch: facts, commands and timers")
+                .with_boundaries(SIZES.to_vec())
+                .build(),
+            transaction: seconds(
+                &meter,
+                "roundtrip_transaction",
+                "Time from the begin of a batch's transaction to its commit",
+            ),
+            http_request: seconds(
+                &meter,
+                "roundtrip_http_request",
+                "Time to answer an HTTP request, by route, method and status",
+            ),
+            outbox_depth: gauge(
+                &meter,
+                "roundtrip_outbox_depth",
+                "Facts committed and not yet published",
+            ),
+            queue_depth: gauge(
+                &meter,
+                "roundtrip_queue_depth",
+                "Commands waiting for a batch",
+            ),
+            consumer_lag: gauge(
+                &meter,
+                "roundtrip_consumer_lag",
+                "Messages that wait in the stream for this service",
+            ),
+            _provider: provider,
+        };
+        metrics.begin_at_zero();
+        Ok(metrics)
+    }
+
+    /// A counter that is absent until something fails makes an alert that never fires.
+    fn begin_at_zero(&self) {
+        for counter in [
+            &self.batches,
+            &self.timers_fired,
+            &self.republished,
+            &self.window_lost,
+        ] {
+            counter.add(0, &[]);
+        }
+        self.batch_failures.add(0, &[Consequence::Retry.label()]);
+        self.batch_failures.add(0, &[Consequence::Poison.label()]);
+        self.redeclared.add(0, &[Redeclared::Stream.label()]);
+        self.redeclared.add(0, &[Redeclared::Consumer.label()]);
+    }
+
+    /// So many facts of this type were heard.
+    pub fn facts_in(&self, kind: &str, count: u64) {
+        self.facts_in
+            .add(count, &[KeyValue::new("type", kind.to_owned())]);
+    }
+
+    /// So many facts of this type were published.
+    pub fn facts_out(&self, kind: &str, count: u64) {
+        self.facts_out
+            .add(count, &[KeyValue::new("type", kind.to_owned())]);
+    }
+
+    /// A batch of this many inputs was committed, and its transaction took so many seconds.
+    pub fn batch(&self, size: usize, seconds: f64) {
+        self.batches.add(1, &[]);
+        self.batch_size.record(size as u64, &[]);
+        self.transaction.record(seconds, &[]);
+    }
+
+    /// A batch was rolled back.
+    pub fn batch_failure(&self, consequence: Consequence) {
+        self.batch_failures.add(1, &[consequence.label()]);
+    }
+
+    /// A message of this type became a dead letter.
+    pub fn dead_letter(&self, kind: &str) {
+        self.dead_letters
+            .add(1, &[KeyValue::new("type", kind.to_owned())]);
+    }
+
+    /// Something was heard that cannot happen.
+    pub fn anomaly(&self, kind: &'static str) {
+        self.anomalies.add(1, &[KeyValue::new("kind", kind)]);
+    }
+
+    /// So many records were woken.
+    pub fn timers_fired(&self, count: u64) {
+        self.timers_fired.add(count, &[]);
+    }
+
+    /// The sweeper published so many rows that had been left behind.
+    pub fn republished(&self, count: u64) {
+        self.republished.add(count, &[]);
+    }
+
+    /// Something was gone at the broker and is there again.
+    pub fn redeclared(&self, what: Redeclared) {
+        self.redeclared.add(1, &[what.label()]);
+    }
+
+    /// The consumer's next message fell out of the stream's window.
+    pub fn window_lost(&self) {
+        self.window_lost.add(1, &[]);
+    }
+
+    /// A request was answered.
+    pub fn http_request(&self, route: &str, method: &'static str, status: u16, seconds: f64) {
+        let labels = [
+            KeyValue::new("route", route.to_owned()),
+            KeyValue::new("method", method),
+            KeyValue::new("status", i64::from(status)),
+        ];
+        self.http_request.record(seconds, &labels);
+    }
+
+    /// How many facts wait to be published.
+    pub fn outbox_depth(&self, rows: u64) {
+        self.outbox_depth.record(rows, &[]);
+    }
+
+    /// How many commands wait for a batch.
+    pub fn queue_depth(&self, commands: u64) {
+        self.queue_depth.record(commands, &[]);
+    }
+
+    /// How many messages wait in the stream.
+    pub fn consumer_lag(&self, messages: u64) {
+        self.consumer_lag.record(messages, &[]);
+    }
+
+    /// Everything in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        prometheus::TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, "the metrics cannot be written: {error}");
+                String::new()
+            })
+    }
+}
+
+impl Consequence {
+    fn label(self) -> KeyValue {
+        KeyValue::new(
+            "consequence",
+            if self == Self::Retry {
+                "retry"
+            } else {
+                "poison"
+            },
+        )
+    }
+}
+
+impl Redeclared {
+    fn label(self) -> KeyValue {
+        KeyValue::new(
+            "what",
+            if self == Self::Stream {
+                "stream"
+            } else {
+                "consumer"
+            },
+        )
+    }
+}
+
+fn counter(meter: &Meter, name: &'static str, description: &'static str) -> Counter<u64> {
+    meter
+        .u64_counter(name)
+        .with_description(description)
+        .build()
+}
+
+fn gauge(meter: &Meter, name: &'static str, description: &'static str) -> Gauge<u64> {
+    meter.u64_gauge(name).with_description(description).build()
+}
+
+fn seconds(meter: &Meter, name: &'static str, description: &'static str) -> Histogram<f64> {
+    meter
+        .f64_histogram(name)
+        .with_unit("s")
+        .with_description(description)
+        .with_boundaries(SECONDS.to_vec())
+        .build()
+}
