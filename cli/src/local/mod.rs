@@ -5,7 +5,18 @@ pub mod broker;
 pub mod child;
 pub mod fetch;
 pub mod port;
+pub mod postgres;
+mod postgres_programs;
 pub mod skip;
+
+use std::path::PathBuf;
 
 /// Where a line of progress goes.
 pub type Say<'a> = &'a (dyn Fn(&str) + Send + Sync);
+
+/// The first file of that name in the folders of PATH.
+pub(super) fn on_path(program: &str) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
