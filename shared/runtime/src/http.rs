@@ -104,18 +104,44 @@ where
 
 /// Serves until `drain` is ready, then takes no more connections, finishes what it has begun and returns.
 ///
-/// # Errors
-/// When the listener fails.
+/// Not `axum::serve`, which waits for the rest of a half-sent request for ever, at any time and when it drains too.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     drain: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    // Answers are small and somebody waits for them.
-    let listener = listener.tap_io(|connection| _ = connection.set_nodelay(true));
-    axum::serve(listener, router)
-        .with_graceful_shutdown(drain)
-        .await
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN);
+    let connections = GracefulShutdown::new();
+    let mut drain = pin!(drain);
+    loop {
+        let connection = tokio::select! {
+            connection = listener.accept() => connection,
+            () = &mut drain => break,
+        };
+        let connection = match connection {
+            Ok((connection, _)) => connection,
+            Err(error) => {
+                // Either that caller is gone already, or we have too many files open: both pass.
+                tracing::warn!(%error, "a connection could not be accepted: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        // Answers are small and somebody waits for them.
+        _ = connection.set_nodelay(true);
+        let service = TowerToHyperService::new(router.clone());
+        let connection = http.serve_connection(TokioIo::new(connection), service);
+        let connection = connections.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early: {error}");
+            }
+        });
+    }
+    drop(listener);
+    connections.shutdown().await;
 }
 
 /// The process is alive. Asks nobody, so that an outage elsewhere restarts nothing here.

@@ -1,4 +1,43 @@
-//! Empty.
-pub mod telemetry;
-pub mod problem;
+//! One service is one loop.
+//!
+//! ```text
+//!  facts (JetStream) ─┐
+//!  commands (HTTP) ───┼─► batch ─► one transaction: inbox · load · react · save · outbox ─► commit ─┬─► publish, acks, replies
+//!  timers (rows due) ─┘                                                                            └─► next batch is waiting
+//! ```
+//!
+//! A service gives the runtime its tables and a pure reaction ([`Service`]); the runtime gives it at-least-once delivery
+//! with effects applied once, an outbox, timers, dead letters, HTTP with problem details, telemetry, and an orderly end.
+//! It knows nothing of trips, and works the same on SQLite and PostgreSQL.
+//!
+//! # Layout
+//! - [`service`]: what a service is; [`table`]: how it tells of its rows; [`event`]: a fact on its way.
+//! - `batch`: the transaction; `worker`: the loop around it; `feeds`: what fills it; `publisher`: what empties it.
+//! - [`database`]: the one place that knows how the two databases differ; [`broker`]: JetStream.
+//! - [`http`], [`problem`], [`letters`], [`telemetry`], [`settings`], [`boot`]: the shell.
+
+mod batch;
+pub mod boot;
+pub mod broker;
+pub mod database;
+pub mod event;
+mod feeds;
 pub mod http;
+pub mod letters;
+pub mod problem;
+mod publisher;
+pub mod service;
+pub mod settings;
+pub mod table;
+pub mod telemetry;
+mod worker;
+
+pub use boot::{Handle, Running, start, stop_signal};
+pub use broker::StreamName;
+pub use database::{Database, Param};
+pub use event::{Event, Message};
+pub use problem::Problem;
+pub use service::{Input, Service, ServiceInput, Turn, Unread};
+pub use settings::Settings;
+pub use table::{Row, Rows, Table, Working};
+pub use telemetry::TraceContext;

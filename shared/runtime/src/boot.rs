@@ -1,0 +1,326 @@
+//! From settings to a running service, and back: start everything, serve, drain in order.
+//!
+//! `main` of a service is one call of [`run`]; tests start the same thing with [`start`] on port 0.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::http::StatusCode;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+use uuid::Uuid;
+
+use crate::batch::{Item, Transactor};
+use crate::broker::{Broker, StreamName};
+use crate::database::Database;
+use crate::feeds::Feeds;
+use crate::http::{self, About};
+use crate::problem::Problem;
+use crate::publisher::Publisher;
+use crate::service::{Input, Service};
+use crate::settings::Settings;
+use crate::telemetry::{Metrics, TraceContext};
+use crate::worker::{Inputs, Parked, Worker};
+
+/// What a service's HTTP needs of its loop.
+pub struct Handle<S: Service> {
+    service: Arc<S>,
+    commands: mpsc::Sender<Item<S>>,
+    database: Arc<Database>,
+    outbox_depth: Arc<AtomicI64>,
+    settings: Arc<Settings>,
+}
+
+impl<S: Service> Clone for Handle<S> {
+    fn clone(&self) -> Self {
+        Self {
+            service: Arc::clone(&self.service),
+            commands: self.commands.clone(),
+            database: Arc::clone(&self.database),
+            outbox_depth: Arc::clone(&self.outbox_depth),
+            settings: Arc::clone(&self.settings),
+        }
+    }
+}
+
+impl<S: Service> Handle<S> {
+    /// The service itself.
+    #[must_use]
+    pub fn service(&self) -> &Arc<S> {
+        &self.service
+    }
+
+    /// Its database, for reading.
+    #[must_use]
+    pub fn database(&self) -> &Arc<Database> {
+        &self.database
+    }
+
+    /// How it is set up.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Facts that wait to be published, as last counted.
+    #[must_use]
+    pub fn outbox_depth(&self) -> i64 {
+        self.outbox_depth.load(Ordering::Relaxed)
+    }
+
+    /// Gives the loop a command, waiting for room in its queue, and waits until it is committed.
+    ///
+    /// # Errors
+    /// A problem when the service is stopping or the command cannot be applied.
+    pub async fn command(
+        &self,
+        command: S::Command,
+        trace: TraceContext,
+    ) -> Result<S::Reply, Problem> {
+        let (item, reply) = ordered(command, trace);
+        self.commands.send(item).await.map_err(|_| stopping())?;
+        reply.await.map_err(|_| stopping())?
+    }
+
+    /// As [`command`](Self::command), but refused at once when the queue is full: for what may be asked again later.
+    ///
+    /// # Errors
+    /// A problem (503 with Retry-After) when the queue is full; else as [`command`](Self::command).
+    pub async fn offer(
+        &self,
+        command: S::Command,
+        trace: TraceContext,
+    ) -> Result<S::Reply, Problem> {
+        let (item, reply) = ordered(command, trace);
+        self.commands.try_send(item).map_err(|_| {
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "Too busy",
+                "Too many requests are waiting; nothing was done. Try again in a second.",
+            )
+            .retry_after(1)
+        })?;
+        reply.await.map_err(|_| stopping())?
+    }
+}
+
+type Answer<S> = oneshot::Receiver<Result<<S as Service>::Reply, Problem>>;
+
+fn ordered<S: Service>(command: S::Command, trace: TraceContext) -> (Item<S>, Answer<S>) {
+    let (reply, answer) = oneshot::channel();
+    (
+        Item::Command {
+            id: Uuid::now_v7(),
+            trace,
+            input: Input::Command(command),
+            reply,
+        },
+        answer,
+    )
+}
+
+fn stopping() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "stopping",
+        "Stopping",
+        "This service is stopping and cannot say whether it took the request. Ask again with the same Idempotency-Key.",
+    )
+    .retry_after(1)
+}
+
+/// A service that runs.
+pub struct Running {
+    /// Where it serves HTTP.
+    pub address: SocketAddr,
+    draining: Arc<AtomicBool>,
+    settings: Settings,
+    /// Stops the feeds and, after them, the loop.
+    stop: CancellationToken,
+    give_up: CancellationToken,
+    http_stop: CancellationToken,
+    http: JoinHandle<std::io::Result<()>>,
+    worker: JoinHandle<()>,
+}
+
+/// Starts a service: schema, broker, loop, HTTP.
+///
+/// # Errors
+/// When the database can't be opened, the address is taken, or a setting can't be used; in words that say what to do.
+pub async fn start<S: Service>(
+    service: S,
+    stream: StreamName,
+    about: About,
+    settings: Settings,
+    api: impl FnOnce(Handle<S>) -> OpenApiRouter,
+) -> Result<Running, anyhow::Error> {
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .with_context(|| format!("LISTEN: {} cannot be bound; is it taken?", settings.listen))?;
+    let address = listener.local_addr()?;
+    let service = Arc::new(service);
+    let metrics = Arc::new(Metrics::new(service.name())?);
+    let database = Database::open(&settings.database_url, service.migrations()).await?;
+    let broker = Broker::connect(service.name(), stream, service.filters(), &settings).await?;
+    let publisher = Publisher::start(
+        Arc::clone(&broker),
+        format!("/{}", service.name()),
+        Arc::clone(&metrics),
+    );
+    let queue_max = usize::try_from(settings.queue_max).unwrap_or(2_048);
+    let (facts_in, facts) = mpsc::channel(queue_max);
+    let (commands_in, commands) = mpsc::channel(queue_max);
+    let (timers_in, timers) = mpsc::channel(queue_max);
+    let (stop, give_up, http_stop) = (
+        CancellationToken::new(),
+        CancellationToken::new(),
+        CancellationToken::new(),
+    );
+    let parked = Parked::default();
+
+    let worker = Worker {
+        transactor: Transactor::new(
+            Arc::clone(&service),
+            Arc::clone(&database),
+            settings.outbox_lease_ms,
+        ),
+        publisher: publisher.clone(),
+        metrics: Arc::clone(&metrics),
+        parked: Arc::clone(&parked),
+        batch_max: usize::try_from(settings.batch_max).unwrap_or(512),
+    };
+    // The loop ends with the feeds gone and its queues empty.
+    let loop_stop = stop.child_token();
+    let worker = tokio::spawn(worker.run(
+        Inputs {
+            facts,
+            commands,
+            timers,
+        },
+        loop_stop,
+        give_up.clone(),
+    ));
+    let feeds = Arc::new(Feeds {
+        service: Arc::clone(&service),
+        database: Arc::clone(&database),
+        broker: Arc::clone(&broker),
+        publisher,
+        metrics: Arc::clone(&metrics),
+        settings: settings.clone(),
+        parked,
+        outbox_depth: Arc::default(),
+        stop: stop.clone(),
+    });
+    tokio::spawn(Arc::clone(&feeds).consume(facts_in));
+    tokio::spawn(Arc::clone(&feeds).timers(timers_in.clone()));
+    tokio::spawn(Arc::clone(&feeds).announce(timers_in));
+    tokio::spawn(Arc::clone(&feeds).sweep());
+    tokio::spawn(Arc::clone(&feeds).forget());
+    let depth = commands_in.downgrade();
+    let depths = move || {
+        depth
+            .upgrade()
+            .map_or(0, |queue| queue.max_capacity() - queue.capacity())
+    };
+    tokio::spawn(Arc::clone(&feeds).watch(depths));
+
+    let handle = Handle {
+        service,
+        commands: commands_in,
+        database: Arc::clone(&database),
+        outbox_depth: Arc::clone(&feeds.outbox_depth),
+        settings: Arc::new(settings.clone()),
+    };
+    let draining = Arc::new(AtomicBool::new(false));
+    let ready = {
+        let draining = Arc::clone(&draining);
+        move || {
+            readiness(
+                Arc::clone(&draining),
+                Arc::clone(&broker),
+                Arc::clone(&database),
+            )
+        }
+    };
+    let api = api(handle.clone()).merge(crate::letters::routes(Arc::clone(handle.database())));
+    let router = http::shell(api, about, metrics, ready);
+    let http = tokio::spawn(http::serve(
+        listener,
+        router,
+        http_stop.clone().cancelled_owned(),
+    ));
+    Ok(Running {
+        address,
+        draining,
+        settings,
+        stop,
+        give_up,
+        http_stop,
+        http,
+        worker,
+    })
+}
+
+async fn readiness(
+    draining: Arc<AtomicBool>,
+    broker: Arc<Broker>,
+    database: Arc<Database>,
+) -> Result<(), String> {
+    if draining.load(Ordering::Relaxed) {
+        return Err(String::from("it is draining"));
+    }
+    broker.ready()?;
+    database
+        .number("select cast(1 as bigint)", vec![])
+        .await
+        .map(drop)
+        .map_err(|error| format!("the database does not answer: {error}"))
+}
+
+impl Running {
+    /// Stops in order: unready, wait for the balancer, finish requests, take no more facts, publish, leave. Bounded by
+    /// DRAIN_TIMEOUT_MS; what is not done by then stays in the database for the next start.
+    pub async fn drain(self) {
+        self.draining.store(true, Ordering::Relaxed);
+        tokio::time::sleep(Settings::ms(self.settings.drain_notice_ms)).await;
+        let deadline = tokio::time::Instant::now() + Settings::ms(self.settings.drain_timeout_ms);
+        self.http_stop.cancel();
+        let mut http = self.http;
+        if tokio::time::timeout_at(deadline, &mut http).await.is_err() {
+            http.abort();
+        }
+        self.stop.cancel();
+        let mut worker = self.worker;
+        if tokio::time::timeout_at(deadline, &mut worker)
+            .await
+            .is_err()
+        {
+            tracing::warn!("draining took too long; what is left is taken up at the next start");
+            self.give_up.cancel();
+            // A transaction is never cancelled: it ends or fails by itself.
+            let _ = tokio::time::timeout(Duration::from_secs(5), &mut worker).await;
+        }
+    }
+}
+
+/// Waits for SIGINT or SIGTERM.
+///
+/// # Errors
+/// When the signals can't be listened to.
+pub async fn stop_signal() -> Result<(), anyhow::Error> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

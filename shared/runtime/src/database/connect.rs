@@ -1,0 +1,212 @@
+//! Opening connections, each with the settings that durability and two replicas side by side need; and migrations.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{
+    ConnectOptions as _, Connection as _, PgConnection, PgPool, SqliteConnection, SqlitePool,
+};
+
+use super::sql::Engine;
+
+/// The oldest SQLite that is safe in WAL mode: before it a checkpoint racing a commit could corrupt the file.
+const SQLITE_FLOOR: (u32, u32, u32) = (3, 51, 3);
+/// How long one statement waits for another process's write lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const READERS_MAX: u32 = 4;
+
+/// The one connection that writes.
+pub(super) enum Writer {
+    Sqlite(SqliteConnection),
+    Postgres(Box<PgConnection>),
+}
+
+/// The connections that only read.
+pub(super) enum Readers {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// Which engine a URL names.
+pub(super) fn engine(url: &str) -> Result<Engine, anyhow::Error> {
+    if url.starts_with("sqlite:") {
+        Ok(Engine::Sqlite)
+    } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        Ok(Engine::Postgres)
+    } else {
+        bail!("the database URL must begin with sqlite:// or postgres://")
+    }
+}
+
+fn sqlite(url: &str) -> Result<SqliteConnectOptions, anyhow::Error> {
+    let options = SqliteConnectOptions::from_str(url)
+        .context("the SQLite URL cannot be read; it looks like sqlite:///path/to/file.db")?;
+    Ok(options
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        // On macOS a plain fsync does not reach the disk; elsewhere this does nothing.
+        .pragma("fullfsync", "1")
+        .pragma("cache_size", "-65536")
+        .pragma("temp_store", "memory")
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(false)
+        .statement_cache_capacity(200)
+        .disable_statement_logging())
+}
+
+fn postgres(url: &str) -> Result<PgConnectOptions, anyhow::Error> {
+    let options = PgConnectOptions::from_str(url).context(
+        "the PostgreSQL URL cannot be read; it looks like postgres://user:password@host/database",
+    )?;
+    Ok(options
+        .options([
+            // A replica that was stopped in the middle must not stop the others for ever.
+            ("idle_in_transaction_session_timeout", "10000"),
+            ("lock_timeout", "5000"),
+            ("synchronous_commit", "on"),
+            // Statements are planned while the tables are still empty, and a scan chosen then would be kept for ever.
+            ("enable_seqscan", "off"),
+        ])
+        .application_name("roundtrip")
+        .disable_statement_logging())
+}
+
+impl Writer {
+    pub(super) async fn open(url: &str) -> Result<Self, anyhow::Error> {
+        Ok(match engine(url)? {
+            Engine::Sqlite => {
+                let mut connection = sqlite(url)?
+                    .connect()
+                    .await
+                    .with_context(|| unreachable(url))?;
+                check_version(&mut connection).await?;
+                Self::Sqlite(connection)
+            }
+            Engine::Postgres => Self::Postgres(Box::new(
+                postgres(url)?
+                    .connect()
+                    .await
+                    .with_context(|| unreachable(url))?,
+            )),
+        })
+    }
+}
+
+impl Readers {
+    pub(super) async fn open(url: &str) -> Result<Self, anyhow::Error> {
+        Ok(match engine(url)? {
+            Engine::Sqlite => {
+                let options = sqlite(url)?.read_only(true);
+                Self::Sqlite(
+                    SqlitePoolOptions::new()
+                        .max_connections(READERS_MAX)
+                        .connect_with(options)
+                        .await
+                        .with_context(|| unreachable(url))?,
+                )
+            }
+            Engine::Postgres => {
+                let options = postgres(url)?;
+                Self::Postgres(
+                    PgPoolOptions::new()
+                        .max_connections(READERS_MAX)
+                        .connect_with(options)
+                        .await
+                        .with_context(|| unreachable(url))?,
+                )
+            }
+        })
+    }
+}
+
+/// A URL without its password, for messages.
+fn unreachable(url: &str) -> String {
+    let shown = match (url.find("://"), url.rfind('@')) {
+        (Some(start), Some(end)) if start < end => {
+            format!("{}***{}", &url[..start + 3], &url[end..])
+        }
+        _ => url.to_owned(),
+    };
+    format!("the database {shown} cannot be opened")
+}
+
+async fn check_version(connection: &mut SqliteConnection) -> Result<(), anyhow::Error> {
+    let version: String = sqlx::query_scalar("select sqlite_version()")
+        .fetch_one(connection)
+        .await?;
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    let found = (
+        parts.next().unwrap_or(0),
+        parts.next().unwrap_or(0),
+        parts.next().unwrap_or(0),
+    );
+    if found < SQLITE_FLOOR {
+        bail!(
+            "SQLite {version} is too old: {SQLITE_FLOOR:?} or newer is needed (WAL could corrupt the file)"
+        );
+    }
+    Ok(())
+}
+
+/// Brings the schema up to date: the runtime's tables, then the service's. A newer program's migrations are left alone,
+/// so that two versions can run side by side.
+pub(super) async fn migrate(url: &str, service: &Migrator) -> Result<(), anyhow::Error> {
+    let mut own = sqlx::migrate!("./migrations");
+    own.dangerous_set_table_name("runtime_migration");
+    let mut service = Migrator {
+        migrations: service.migrations.clone(),
+        ..Migrator::DEFAULT
+    };
+    service.dangerous_set_table_name("service_migration");
+    for migrator in [&mut own, &mut service] {
+        migrator.set_ignore_missing(true);
+        match engine(url)? {
+            Engine::Sqlite => {
+                // sqlx takes no lock on SQLite: processes that start together would all create the same tables.
+                let _lock = lock_beside(url)?;
+                let mut connection = sqlite(url)?
+                    .create_if_missing(true)
+                    .connect()
+                    .await
+                    .with_context(|| unreachable(url))?;
+                migrator
+                    .run(&mut connection)
+                    .await
+                    .context("the schema could not be brought up to date")?;
+                connection.close().await?;
+            }
+            Engine::Postgres => {
+                let mut connection = postgres(url)?
+                    .connect()
+                    .await
+                    .with_context(|| unreachable(url))?;
+                migrator
+                    .run(&mut connection)
+                    .await
+                    .context("the schema could not be brought up to date")?;
+                connection.close().await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn lock_beside(url: &str) -> Result<File, anyhow::Error> {
+    let path: PathBuf = sqlite(url)?.get_filename().to_owned();
+    if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+    }
+    let path = path.with_extension("migrate.lock");
+    let file = File::create(&path)
+        .with_context(|| format!("the lock file {} cannot be written", path.display()))?;
+    file.lock()
+        .with_context(|| format!("the lock file {} cannot be locked", path.display()))?;
+    Ok(file)
+}

@@ -1,0 +1,59 @@
+//! What an error of the database means for the batch that met it: by consequence, not by kind.
+
+use thiserror::Error;
+
+/// Why a batch was not saved.
+#[derive(Debug, Clone, Error)]
+pub enum Failure {
+    /// The infrastructure's fault or another replica's: the same batch is tried again, whole.
+    #[error("{0}")]
+    Retry(String),
+    /// One of the batch's inputs can't be saved, whatever is tried: the batch is split until it stands alone.
+    #[error("{0}")]
+    Poison(String),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        if is_poison(&error) {
+            Self::Poison(error.to_string())
+        } else {
+            Self::Retry(error.to_string())
+        }
+    }
+}
+
+/// Only what the *data* is to blame for. Unique violations are two replicas meeting, and go away when tried again; a
+/// missing table or a full disk is for an operator to mend, while the batch waits.
+fn is_poison(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(database) = error else {
+        return matches!(error, sqlx::Error::Encode(_));
+    };
+    let code = database.code().unwrap_or_default();
+    if database
+        .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
+        .is_some()
+    {
+        // 22: data exception, 23: integrity constraint violation (23505: unique).
+        return (code.starts_with("22") || code.starts_with("23")) && code != "23505";
+    }
+    // SQLite's extended codes: 19 constraint (1555 primary key, 2067 unique, 2579 rowid), 18 too big, 20 mismatch.
+    let Ok(code) = code.parse::<i64>() else {
+        return false;
+    };
+    matches!(code & 0xff, 18..=20) && !matches!(code, 1555 | 2067 | 2579)
+}
+
+/// What an HTTP caller is told when the database does not answer.
+impl From<Failure> for crate::problem::Problem {
+    fn from(failure: Failure) -> Self {
+        tracing::warn!(error = %failure, "the database did not answer a request");
+        Self::new(
+            axum::http::StatusCode::SERVICE_UNAVAILABLE,
+            "database",
+            "Database not available",
+            "The database did not answer. Try again in a moment.",
+        )
+        .retry_after(2)
+    }
+}

@@ -1,0 +1,263 @@
+//! One service's own database: a SQLite file or a PostgreSQL server.
+//!
+//! One connection writes (the loop's transactions, the sweeper, housekeeping), a few read. The writer is outside any
+//! pool: after an error it is rolled back before anything else happens on it, and opened anew if that fails, so that no
+//! half-done transaction can reach somebody else. It knows no table of any service.
+
+mod connect;
+mod failure;
+pub(crate) mod sql;
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use sqlx::migrate::Migrator;
+use sqlx::{AssertSqlSafe, Row as _};
+use tokio::sync::{Mutex, MutexGuard};
+
+pub use failure::Failure;
+pub use sql::Engine;
+
+use crate::table::Table;
+use connect::{Readers, Writer};
+
+/// A statement parameter.
+#[derive(Debug, Clone)]
+pub enum Param {
+    /// Text; JSON is text too.
+    Text(String),
+    /// A 64-bit integer.
+    Int(i64),
+}
+
+impl From<&str> for Param {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+impl From<String> for Param {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+impl From<i64> for Param {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+macro_rules! bound {
+    ($sql:expr, $params:expr) => {{
+        let mut query = sqlx::query(AssertSqlSafe($sql));
+        for param in $params {
+            query = match param {
+                Param::Text(text) => query.bind(text),
+                Param::Int(number) => query.bind(number),
+            };
+        }
+        query
+    }};
+}
+
+/// A service's database.
+pub struct Database {
+    engine: Engine,
+    url: String,
+    writer: Mutex<Option<Writer>>,
+    readers: Readers,
+}
+
+impl Database {
+    /// Opens it, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// When it cannot be reached or its schema cannot be brought up to date, in words that say what to do.
+    pub async fn open(url: &str, migrations: &Migrator) -> Result<Arc<Self>, anyhow::Error> {
+        let engine = connect::engine(url)?;
+        connect::migrate(url, migrations).await?;
+        Ok(Arc::new(Self {
+            engine,
+            url: url.to_owned(),
+            writer: Mutex::new(Some(Writer::open(url).await?)),
+            readers: Readers::open(url).await?,
+        }))
+    }
+
+    /// Opens it for reading only, without touching its schema: for audits.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    pub async fn open_read_only(url: &str) -> Result<Arc<Self>, anyhow::Error> {
+        let engine = connect::engine(url)?;
+        Ok(Arc::new(Self {
+            engine,
+            url: url.to_owned(),
+            writer: Mutex::new(None),
+            readers: Readers::open(url).await?,
+        }))
+    }
+
+    /// Which database it is.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// The one connection that writes, held until it is dropped.
+    ///
+    /// # Errors
+    /// When the connection was lost and cannot be opened again.
+    pub async fn writer(&self) -> Result<Transaction<'_>, Failure> {
+        let mut guard = self.writer.lock().await;
+        if guard.is_none() {
+            *guard = Some(
+                Writer::open(&self.url)
+                    .await
+                    .map_err(|error| Failure::Retry(error.to_string()))?,
+            );
+        }
+        Ok(Transaction {
+            writer: guard,
+            engine: self.engine,
+        })
+    }
+
+    /// Rows of `table` as JSON objects read into `T`. `tail` is what follows `from <table> as t` in the statement; its
+    /// parameters are `$1`, `$2`, and so on.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or a row does not read as a `T`.
+    pub async fn select<T: DeserializeOwned>(
+        &self,
+        table: &Table,
+        tail: &str,
+        params: Vec<Param>,
+    ) -> Result<Vec<T>, Failure> {
+        let object = self.engine.object("t", table.all());
+        let cast = if self.engine == Engine::Postgres {
+            "::text"
+        } else {
+            ""
+        };
+        let sql = format!("select {object}{cast} from {} as t {tail}", table.name);
+        self.texts(&sql, params)
+            .await?
+            .iter()
+            .map(|row| serde_json::from_str(row).map_err(|e| Failure::Poison(e.to_string())))
+            .collect()
+    }
+
+    /// The first column, text, of each row that a read-only statement answers.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn texts(&self, sql: &str, params: Vec<Param>) -> Result<Vec<String>, Failure> {
+        let sql = sql.to_owned();
+        Ok(match &self.readers {
+            Readers::Sqlite(pool) => column(bound!(sql, params).fetch_all(pool).await?, |row| {
+                row.try_get(0)
+            })?,
+            Readers::Postgres(pool) => column(bound!(sql, params).fetch_all(pool).await?, |row| {
+                row.try_get(0)
+            })?,
+        })
+    }
+
+    /// The single number that a read-only statement answers.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn number(&self, sql: &str, params: Vec<Param>) -> Result<i64, Failure> {
+        let sql = sql.to_owned();
+        Ok(match &self.readers {
+            Readers::Sqlite(pool) => bound!(sql, params).fetch_one(pool).await?.try_get(0)?,
+            Readers::Postgres(pool) => bound!(sql, params).fetch_one(pool).await?.try_get(0)?,
+        })
+    }
+}
+
+fn column<R, E>(rows: Vec<R>, get: impl Fn(&R) -> Result<String, E>) -> Result<Vec<String>, E> {
+    rows.iter().map(get).collect()
+}
+
+/// The writer, in somebody's hands. What runs on it must not be cancelled half-way: only tasks of their own hold it.
+pub struct Transaction<'a> {
+    writer: MutexGuard<'a, Option<Writer>>,
+    engine: Engine,
+}
+
+impl Transaction<'_> {
+    /// Opens a transaction where the load statement does not do so itself (PostgreSQL).
+    pub(crate) async fn begin(&mut self) -> Result<(), Failure> {
+        if self.engine == Engine::Postgres {
+            self.run("begin", vec![]).await.map(drop)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Commits where the save statement does not do so itself (PostgreSQL).
+    pub(crate) async fn commit(&mut self) -> Result<(), Failure> {
+        if self.engine == Engine::Postgres {
+            self.run("commit", vec![]).await.map(drop)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Runs one call, and answers the text columns of its rows, in order. An error is rolled back before this returns.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn run(&mut self, sql: &str, params: Vec<Param>) -> Result<Vec<String>, Failure> {
+        let answer = self.attempt(sql, params).await;
+        if answer.is_err() {
+            self.roll_back().await;
+        }
+        answer
+    }
+
+    async fn attempt(&mut self, sql: &str, params: Vec<Param>) -> Result<Vec<String>, Failure> {
+        let mut texts = Vec::new();
+        let sql = sql.to_owned();
+        match self.writer.as_mut() {
+            Some(Writer::Sqlite(connection)) => {
+                for row in bound!(sql, params).fetch_all(connection).await? {
+                    for i in 0..row.len() {
+                        texts.push(row.try_get::<Option<String>, _>(i)?.unwrap_or_default());
+                    }
+                }
+            }
+            Some(Writer::Postgres(connection)) => {
+                for row in bound!(sql, params).fetch_all(&mut **connection).await? {
+                    for i in 0..row.len() {
+                        texts.push(row.try_get::<Option<String>, _>(i)?.unwrap_or_default());
+                    }
+                }
+            }
+            None => return Err(Failure::Retry(String::from("the connection was closed"))),
+        }
+        Ok(texts)
+    }
+
+    /// Gives the transaction up. A connection that cannot even do that is closed; the next use opens a new one.
+    pub async fn roll_back(&mut self) {
+        let done = match self.writer.as_mut() {
+            // SQLite may have rolled back by itself; then there is nothing to do, and it says so.
+            Some(Writer::Sqlite(connection)) => {
+                match sqlx::query("rollback").execute(connection).await {
+                    Ok(_) => true,
+                    Err(error) => error.to_string().contains("no transaction is active"),
+                }
+            }
+            Some(Writer::Postgres(connection)) => sqlx::query("rollback")
+                .execute(&mut **connection)
+                .await
+                .is_ok(),
+            None => true,
+        };
+        if !done {
+            *self.writer = None;
+        }
+    }
+}

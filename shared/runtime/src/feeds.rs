@@ -1,0 +1,374 @@
+//! What feeds the loop and looks after it: the consumer, the timers, the sweeper, housekeeping and the gauges.
+//!
+//! Each is a task with one job that ends when the service stops. None judges anything: the consumer reads, the timers
+//! say *now*, the sweeper hands rows to the publisher.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::AckKind;
+use async_nats::jetstream::consumer::pull;
+use futures::{FutureExt as _, StreamExt as _};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::batch::{Item, now_us};
+use crate::broker::Broker;
+use crate::database::{Database, Engine, Failure};
+use crate::event::{Event, Message};
+use crate::letters::Letter;
+use crate::publisher::Publisher;
+use crate::service::{Input, Service, Unread};
+use crate::settings::Settings;
+use crate::table::Table;
+use crate::telemetry::{Metrics, Redeclared};
+use crate::worker::Parked;
+
+/// The largest fact that is read, in bytes; the broker's own limit for a message is higher.
+const FACT_MAX: usize = 256 << 10;
+/// Due records or outbox rows taken at a time.
+const DUE_MAX: i64 = 512;
+/// Rows dropped at a time, so that no batch waits long for housekeeping.
+const FORGET_MAX: i64 = 2_000;
+
+/// What every feed needs.
+pub(crate) struct Feeds<S: Service> {
+    pub(crate) service: Arc<S>,
+    pub(crate) database: Arc<Database>,
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) publisher: Publisher,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) settings: Settings,
+    pub(crate) parked: Parked,
+    /// Rows in the outbox, as last counted.
+    pub(crate) outbox_depth: Arc<AtomicI64>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl<S: Service> Feeds<S> {
+    /// Pulls facts; declares stream and consumer again whenever they are found missing.
+    pub(crate) async fn consume(self: Arc<Self>, facts: mpsc::Sender<Item<S>>) {
+        let mut declared_before = false;
+        while !self.stop.is_cancelled() {
+            let messages = match self.subscribe().await {
+                Ok(messages) => messages,
+                Err(error) => {
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "the broker is not ready; trying again"
+                    );
+                    self.pause(Duration::from_millis(500)).await;
+                    continue;
+                }
+            };
+            if std::mem::replace(&mut declared_before, true) {
+                self.metrics.redeclared(Redeclared::Consumer);
+            }
+            self.pull(messages, &facts).await;
+        }
+    }
+
+    async fn subscribe(&self) -> Result<pull::Stream, anyhow::Error> {
+        let consumer = self.broker.declare().await?;
+        let most = usize::try_from(self.settings.batch_max)
+            .unwrap_or(512)
+            .saturating_mul(2);
+        Ok(consumer
+            .stream()
+            .max_messages_per_batch(most)
+            .expires(Duration::from_secs(5))
+            .heartbeat(Duration::from_secs(2))
+            .messages()
+            .await?)
+    }
+
+    async fn pull(&self, mut messages: pull::Stream, facts: &mpsc::Sender<Item<S>>) {
+        loop {
+            let message = tokio::select! {
+                message = messages.next() => message,
+                () = self.stop.cancelled() => break,
+            };
+            match message {
+                Some(Ok(message)) => {
+                    if let Some(item) = self.classify(message).await
+                        && facts.send(item).await.is_err()
+                    {
+                        return;
+                    }
+                }
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "the consumer does not answer; declaring it again");
+                    return;
+                }
+                None => return,
+            }
+        }
+        // What was fetched and not yet read goes to the other replicas at once, and not after the acknowledgement wait.
+        while let Some(Some(Ok(message))) = messages.next().now_or_never() {
+            let _ = message.ack_with(AckKind::Nak(None)).await;
+        }
+    }
+
+    /// Reads a message as far as this service can. What can't be read is a dead letter; what is newer is put back.
+    async fn classify(&self, message: async_nats::jetstream::Message) -> Option<Item<S>> {
+        let bury = |message: async_nats::jetstream::Message, reason: &str| {
+            Some(Item::Letter {
+                letter: Box::new(Letter::of(&message, reason)),
+                message,
+            })
+        };
+        if message.payload.len() > FACT_MAX {
+            return bury(message, &format!("it is larger than {FACT_MAX} bytes"));
+        }
+        let opened = match Message::open(&message) {
+            Ok(opened) => opened,
+            Err(reason) => return bury(message, &reason),
+        };
+        match self.service.read(&opened) {
+            Ok(fact) => Some(Item::Fact {
+                id: opened.id,
+                kind: opened.kind,
+                trace: opened.trace,
+                input: Input::Fact(fact),
+                message,
+            }),
+            Err(Unread::Malformed(reason)) => bury(message, &reason),
+            Err(Unread::NewerVersion(reason)) => {
+                let (delivered, age) = message.info().map_or((1, 0), |info| {
+                    (
+                        info.delivered,
+                        now_us() / 1_000 - info.published.unix_timestamp().saturating_mul(1_000),
+                    )
+                });
+                if age >= i64::try_from(self.settings.unknown_version_wait_ms).unwrap_or(i64::MAX) {
+                    return bury(message, &reason);
+                }
+                let delay = Duration::from_millis(250)
+                    * 2_u32.pow(u32::try_from(delivered.clamp(0, 8)).unwrap_or(8));
+                let delay = delay.min(Settings::ms(self.settings.unknown_version_wait_ms.max(100)));
+                let _ = message.ack_with(AckKind::Nak(Some(delay))).await;
+                None
+            }
+        }
+    }
+
+    /// Says *now* to every record that is due.
+    pub(crate) async fn timers(self: Arc<Self>, timers: mpsc::Sender<Item<S>>) {
+        let sql = due_sql(self.database.engine(), self.service.timers());
+        let far = i64::try_from(self.settings.reannounce_max_ms)
+            .unwrap_or(i64::MAX / 4_000)
+            .saturating_mul(2_000);
+        while !self.stop.is_cancelled() {
+            let now = now_us();
+            match self
+                .database
+                .texts(
+                    &sql,
+                    vec![now.into(), now.saturating_add(far).into(), DUE_MAX.into()],
+                )
+                .await
+            {
+                Ok(due) => {
+                    let full = i64::try_from(due.len()).unwrap_or(0) >= DUE_MAX;
+                    for row in due {
+                        let Ok((key, waiting)) = serde_json::from_str::<(S::Timer, i64)>(&row)
+                        else {
+                            continue;
+                        };
+                        if self.is_parked(&key) {
+                            continue;
+                        }
+                        let input = Input::Due {
+                            key: key.clone(),
+                            waiting: waiting == 1,
+                        };
+                        if timers.send(Item::Due { key, input }).await.is_err() {
+                            return;
+                        }
+                    }
+                    if full {
+                        // More are due. Let the loop judge these first, or the same ones are found again.
+                        self.pause(Duration::from_millis(20)).await;
+                        continue;
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "due records cannot be read; trying again"),
+            }
+            self.pause(Settings::ms(self.settings.timer_interval_ms))
+                .await;
+        }
+    }
+
+    fn is_parked(&self, key: &S::Timer) -> bool {
+        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = format!("{key:?}");
+        let waits = parked
+            .get(&key)
+            .is_some_and(|until| *until > Instant::now());
+        if !waits {
+            parked.remove(&key);
+        }
+        waits
+    }
+
+    /// Takes up outbox rows whose publisher died or gave up, and hands them to this process's own.
+    pub(crate) async fn sweep(self: Arc<Self>) {
+        let sql = sweep_sql(self.database.engine());
+        let lease = i64::try_from(self.settings.outbox_lease_ms)
+            .unwrap_or(i64::MAX / 2_000)
+            .saturating_mul(1_000);
+        while !self.stop.is_cancelled() {
+            self.pause(Settings::ms(self.settings.sweep_interval_ms))
+                .await;
+            if !self.publisher.is_idle() || self.broker.ready().is_err() {
+                continue;
+            }
+            let swept = match self.database.writer().await {
+                Ok(mut writer) => writer.run(&sql, vec![lease.into(), DUE_MAX.into()]).await,
+                Err(failure) => Err(failure),
+            };
+            match swept {
+                Ok(rows) => {
+                    let events: Vec<Event> = rows
+                        .iter()
+                        .filter_map(|row| serde_json::from_str(row).ok())
+                        .collect();
+                    if !events.is_empty() {
+                        tracing::info!(rows = events.len(), "outbox rows are published again");
+                        self.metrics.republished(events.len() as u64);
+                        self.publisher.offer(events);
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "the outbox cannot be swept; trying again"),
+            }
+        }
+    }
+
+    /// Drops what may be forgotten: ids behind the broker's window, and records whose time is over.
+    pub(crate) async fn forget(self: Arc<Self>) {
+        let keep = i64::try_from(self.settings.inbox_keep_s)
+            .unwrap_or(i64::MAX / 2_000_000)
+            .saturating_mul(1_000_000);
+        while !self.stop.is_cancelled() {
+            let now = now_us();
+            let inbox = "delete from inbox where id in (select id from inbox where seen_us < $1 order by seen_us limit $2) returning id";
+            self.drop_rows(inbox, now.saturating_sub(keep)).await;
+            for table in self.service.forgettable() {
+                let key = table
+                    .key
+                    .iter()
+                    .map(|c| c.name)
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                let sql = format!(
+                    "delete from {0} where ({key}) in (select {key} from {0} where forget_us <= $1 order by forget_us limit $2) returning '{0}'",
+                    table.name
+                );
+                self.drop_rows(&sql, now).await;
+            }
+            self.pause(Duration::from_secs(30)).await;
+        }
+    }
+
+    async fn drop_rows(&self, sql: &str, before_us: i64) {
+        loop {
+            let dropped = match self.database.writer().await {
+                Ok(mut writer) => {
+                    writer
+                        .run(sql, vec![before_us.into(), FORGET_MAX.into()])
+                        .await
+                }
+                Err(failure) => Err(failure),
+            };
+            match dropped {
+                Ok(rows)
+                    if i64::try_from(rows.len()).unwrap_or(0) >= FORGET_MAX
+                        && !self.stop.is_cancelled() => {}
+                Ok(_) => return,
+                Err(Failure::Retry(error) | Failure::Poison(error)) => {
+                    tracing::warn!(error, "housekeeping failed; trying again later");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Says every few minutes that this service is there.
+    pub(crate) async fn announce(self: Arc<Self>, timers: mpsc::Sender<Item<S>>) {
+        while !self.stop.is_cancelled() {
+            if timers.send(Item::Announcement).await.is_err() {
+                return;
+            }
+            self.pause(Settings::ms(self.settings.join_interval_ms))
+                .await;
+        }
+    }
+
+    /// Keeps the gauges up to date.
+    pub(crate) async fn watch(self: Arc<Self>, depths: impl Fn() -> usize + Send + 'static) {
+        let mut lost_before = 0;
+        while !self.stop.is_cancelled() {
+            let most = self.settings.pending_max.saturating_add(1);
+            let sql = "select count(*) from (select 1 from outbox limit $1) as some";
+            if let Ok(depth) = self
+                .database
+                .number(sql, vec![i64::try_from(most).unwrap_or(i64::MAX).into()])
+                .await
+            {
+                self.outbox_depth.store(depth, Ordering::Relaxed);
+                self.metrics.outbox_depth(u64::try_from(depth).unwrap_or(0));
+            }
+            self.metrics.queue_depth(depths() as u64);
+            if let Ok((lag, lost)) = self.broker.lag().await {
+                self.metrics.consumer_lag(lag);
+                if lost > lost_before {
+                    self.metrics.window_lost();
+                }
+                lost_before = lost;
+            }
+            self.pause(Duration::from_secs(1)).await;
+        }
+    }
+
+    async fn pause(&self, time: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(time) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+}
+
+/// Keys of due records, and whether their last announcement still lies in the outbox. A `due_us` further off than the
+/// longest possible pause is due now: a clock went back.
+fn due_sql(engine: Engine, table: &Table) -> String {
+    let (array, cast) = match engine {
+        Engine::Sqlite => ("json_array", ""),
+        Engine::Postgres => ("json_build_array", "::text"),
+    };
+    let key = table
+        .key
+        .iter()
+        .map(|c| format!("t.{}", c.name))
+        .collect::<Vec<_>>()
+        .join(", ");
+    format!(
+        "select {array}({array}({key}), case when exists (select 1 from outbox where outbox.id = t.said_id) then 1 else 0 end){cast} \
+         from {} as t where t.due_us <= $1 or t.due_us > $2 order by t.due_us limit $3",
+        table.name
+    )
+}
+
+/// Takes the lease of rows whose lease ended, by the database's own clock.
+fn sweep_sql(engine: Engine) -> String {
+    let now = engine.now_us();
+    let (skip, cast) = match engine {
+        Engine::Sqlite => ("", ""),
+        Engine::Postgres => ("for update skip locked", "::text"),
+    };
+    let object = engine.object("outbox", crate::database::sql::OUTBOX_ALL.iter());
+    format!(
+        "update outbox set lease_us = {now} + cast($1 as bigint), attempt = attempt + 1 \
+         where id in (select id from outbox where lease_us <= {now} order by lease_us limit $2 {skip}) returning {object}{cast}"
+    )
+}

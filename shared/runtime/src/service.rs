@@ -1,0 +1,147 @@
+//! What a service is to the runtime: how it reads its inputs, which rows they need, and what it makes of them.
+//!
+//! Everything here is synchronous and pure in spirit: time, chance and ids come in through [`Turn`]. A service never sees
+//! the database, the broker or the clock.
+
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::event::{Event, Message};
+use crate::table::{Table, Working};
+use crate::telemetry::TraceContext;
+
+/// One thing that happened to a service.
+#[derive(Debug)]
+pub enum Input<F, C, T> {
+    /// A fact from the broker.
+    Fact(F),
+    /// A command from HTTP.
+    Command(C),
+    /// A record's `due_us` has come.
+    Due {
+        /// The record's key.
+        key: T,
+        /// The record's last announcement (`said_id`) still lies in the outbox: saying it again would add nothing.
+        waiting: bool,
+    },
+}
+
+/// Why a message can't be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unread {
+    /// Its major version is newer than this program: put back with a delay, for another version may be on its way.
+    NewerVersion(String),
+    /// It will never be read: a dead letter.
+    Malformed(String),
+}
+
+/// A service, as the loop sees it.
+pub trait Service: Send + Sync + Sized + 'static {
+    /// A fact, as read from the wire.
+    type Fact: Send + Sync + 'static;
+    /// A command, as taken from HTTP.
+    type Command: Send + Sync + 'static;
+    /// What a command's caller gets.
+    type Reply: Send + 'static;
+    /// The key of the records that have timers.
+    type Timer: DeserializeOwned + Ord + Clone + std::fmt::Debug + Send + Sync + 'static;
+    /// The rows of one batch.
+    type Rows: Send;
+
+    /// Its name: the durable consumer's too.
+    fn name(&self) -> &str;
+    /// The subjects that it hears.
+    fn filters(&self) -> Vec<String>;
+    /// Its migrations, beside the runtime's own.
+    fn migrations(&self) -> &'static sqlx::migrate::Migrator;
+    /// The table whose rows have timers: it has the columns `due_us` and `said_id`.
+    fn timers(&self) -> &'static Table;
+    /// Tables with a column `forget_us`, after which a row may be dropped.
+    fn forgettable(&self) -> &'static [&'static Table];
+    /// Reads a fact.
+    ///
+    /// # Errors
+    /// With what to do of it: see [`Unread`].
+    fn read(&self, message: &Message) -> Result<Self::Fact, Unread>;
+    /// An empty working set.
+    fn rows(&self) -> Self::Rows;
+    /// Its tables, in the order in which their locks are taken.
+    fn tables<'a>(&self, rows: &'a mut Self::Rows) -> Vec<&'a mut dyn Working>;
+    /// Names the rows that an input needs.
+    fn need(&self, input: &ServiceInput<Self>, rows: &mut Self::Rows);
+    /// Judges one input: changes rows, says facts. Total: it neither fails nor waits.
+    fn react(
+        &self,
+        input: &ServiceInput<Self>,
+        rows: &mut Self::Rows,
+        turn: &mut Turn,
+    ) -> Option<Self::Reply>;
+    /// The reply to a command that was applied before, its reply lost with the outcome of a commit.
+    fn echo(&self, command: &Self::Command, rows: &Self::Rows) -> Self::Reply;
+    /// Told after each commit, before replies go out: wake whoever waits for these rows.
+    fn committed(&self, _rows: &Self::Rows) {}
+    /// A fact about the service itself, said at each start and every few minutes.
+    fn announcement(&self, _turn: &mut Turn) {}
+}
+
+/// A service's own [`Input`].
+pub type ServiceInput<S> =
+    Input<<S as Service>::Fact, <S as Service>::Command, <S as Service>::Timer>;
+
+/// The values that one reaction is given, and what it says.
+#[derive(Debug)]
+pub struct Turn {
+    /// Now, in microseconds since 1970.
+    pub now_us: i64,
+    /// Chance, 0 to 1.
+    pub jitter: f64,
+    /// The id of the fact or command that is judged.
+    pub cause: Option<Uuid>,
+    /// Where in the trace this happens. A timer's is empty; the core may set the one that its record remembers.
+    pub trace: TraceContext,
+    /// What was said, in order.
+    pub said: Vec<Event>,
+    /// What could not have happened and was met with silence.
+    pub anomalies: Vec<&'static str>,
+}
+
+impl Turn {
+    /// A turn at this moment.
+    #[must_use]
+    pub fn new(now_us: i64, cause: Option<Uuid>, trace: TraceContext) -> Self {
+        Self {
+            now_us,
+            jitter: fastrand::f64(),
+            cause,
+            trace,
+            said: Vec::new(),
+            anomalies: Vec::new(),
+        }
+    }
+
+    /// Says a fact, and returns its new id: every saying, first or again, has one of its own.
+    pub fn say(
+        &mut self,
+        aggregatetype: &str,
+        aggregateid: String,
+        kind: String,
+        subject: String,
+        payload: String,
+    ) -> Uuid {
+        let id = Uuid::now_v7();
+        self.said.push(Event {
+            id,
+            aggregatetype: aggregatetype.to_owned(),
+            aggregateid,
+            kind,
+            payload,
+            subject,
+            causation_id: self.cause.map(|cause| cause.to_string()),
+            time_us: self.now_us,
+            traceparent: self.trace.traceparent.clone(),
+            tracestate: self.trace.tracestate.clone(),
+            attempt: 0,
+        });
+        id
+    }
+}

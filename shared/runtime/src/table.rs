@@ -1,0 +1,232 @@
+//! How a service tells the runtime about its rows: tables as data, and the working set of one batch.
+//!
+//! A service names the rows that its inputs need; the runtime loads them all with one statement, the service's pure
+//! core changes them in memory, and the runtime saves what changed with one statement. No SQL is written here, and no
+//! mapping is guessed: a row's serde field names are its column names.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// What a column holds. Portable between SQLite and PostgreSQL: text or a 64-bit integer, nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `text`
+    Text,
+    /// `bigint`
+    Int,
+}
+
+/// One column of a [`Table`].
+#[derive(Debug, Clone, Copy)]
+pub struct Column {
+    /// Its name, as in the migration.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// Saved as a difference (`held = held + ?`) and never as a value, so that no writer can bury another's change.
+    pub counter: bool,
+}
+
+/// A text column.
+#[must_use]
+pub const fn text(name: &'static str) -> Column {
+    Column {
+        name,
+        kind: Kind::Text,
+        counter: false,
+    }
+}
+
+/// A 64-bit integer column.
+#[must_use]
+pub const fn int(name: &'static str) -> Column {
+    Column {
+        name,
+        kind: Kind::Int,
+        counter: false,
+    }
+}
+
+/// A 64-bit integer column that is saved as a difference.
+#[must_use]
+pub const fn counter(name: &'static str) -> Column {
+    Column {
+        name,
+        kind: Kind::Int,
+        counter: true,
+    }
+}
+
+/// A table that a batch loads from and saves to.
+#[derive(Debug)]
+pub struct Table {
+    /// Its name, as in the migration.
+    pub name: &'static str,
+    /// The primary key, in order; locks are taken in its order.
+    pub key: &'static [Column],
+    /// All other columns. In a claimed table each of them has a default in the migration.
+    pub columns: &'static [Column],
+    /// Whether a row is claimed (inserted empty, and so locked) before it is judged. Needed where two replicas may meet
+    /// on a row that does not exist yet: `select ... for update` cannot lock what is not there.
+    pub claimed: bool,
+}
+
+impl Table {
+    /// Key columns, then all the others.
+    pub fn all(&self) -> impl Iterator<Item = &'static Column> {
+        self.key.iter().chain(self.columns)
+    }
+
+    /// Whether rows are saved as differences.
+    #[must_use]
+    pub fn has_counters(&self) -> bool {
+        self.columns.iter().any(|column| column.counter)
+    }
+}
+
+/// What a batch did to one table, as JSON lists of row objects (or of keys), one statement parameter each.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Rows to write; for a table with counters, differences of rows that exist.
+    pub saved: String,
+    /// Rows to insert; used only by tables with counters.
+    pub created: String,
+    /// Keys of claimed rows that nothing was written to, and that must not stay behind.
+    pub dropped: String,
+}
+
+/// The rows of one table that a batch works on.
+pub trait Working: Send {
+    /// Where they live.
+    fn table(&self) -> &'static Table;
+    /// The wanted keys: a JSON list of lists, each in the order of [`Table::key`].
+    fn wanted(&self) -> String;
+    /// Takes what was loaded: a JSON list of objects.
+    ///
+    /// # Errors
+    /// When a row does not read as what the service said it is.
+    fn fill(&mut self, rows: &str) -> Result<(), serde_json::Error>;
+    /// What to save.
+    fn changes(&self) -> Changes;
+}
+
+/// A row with a type of its own.
+pub trait Row: Serialize + DeserializeOwned + Clone + PartialEq + Send + 'static {
+    /// Where it lives.
+    const TABLE: &'static Table;
+    /// Its key; serialises to a JSON list in the order of [`Table::key`].
+    type Key: Serialize + DeserializeOwned + Ord + Clone + Debug + Send;
+    /// Its key.
+    fn key(&self) -> Self::Key;
+    /// False for a row that was only claimed: it holds nothing yet.
+    fn exists(&self) -> bool {
+        true
+    }
+}
+
+struct Slot<R> {
+    loaded: Option<R>,
+    current: Option<R>,
+}
+
+/// The working set of one table whose rows have a type of their own.
+pub struct Rows<R: Row> {
+    slots: BTreeMap<R::Key, Slot<R>>,
+}
+
+impl<R: Row> Default for Rows<R> {
+    fn default() -> Self {
+        Self {
+            slots: BTreeMap::new(),
+        }
+    }
+}
+
+impl<R: Row> Rows<R> {
+    /// Asks for the row with this key to be there when the batch is judged.
+    pub fn want(&mut self, key: R::Key) {
+        self.slots.entry(key).or_insert(Slot {
+            loaded: None,
+            current: None,
+        });
+    }
+
+    /// The row as it now stands, if it exists.
+    #[must_use]
+    pub fn get(&self, key: &R::Key) -> Option<&R> {
+        self.slots.get(key)?.current.as_ref()
+    }
+
+    /// Puts the row in place; it is saved if it differs from what was loaded.
+    pub fn put(&mut self, row: R) {
+        let slot = self.slots.entry(row.key()).or_insert(Slot {
+            loaded: None,
+            current: None,
+        });
+        slot.current = Some(row);
+    }
+
+    /// The rows that differ from what was loaded.
+    pub fn changed(&self) -> impl Iterator<Item = &R> {
+        self.slots
+            .values()
+            .filter(|slot| slot.loaded != slot.current)
+            .filter_map(|slot| slot.current.as_ref())
+    }
+
+    /// Every row that exists, in the order of keys.
+    pub fn iter(&self) -> impl Iterator<Item = &R> {
+        self.slots.values().filter_map(|slot| slot.current.as_ref())
+    }
+}
+
+impl<R: Row> Working for Rows<R> {
+    fn table(&self) -> &'static Table {
+        R::TABLE
+    }
+
+    fn wanted(&self) -> String {
+        json(&self.slots.keys().collect::<Vec<_>>())
+    }
+
+    fn fill(&mut self, rows: &str) -> Result<(), serde_json::Error> {
+        for row in serde_json::from_str::<Vec<R>>(rows)? {
+            if row.exists() {
+                self.slots.insert(
+                    row.key(),
+                    Slot {
+                        loaded: Some(row.clone()),
+                        current: Some(row),
+                    },
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn changes(&self) -> Changes {
+        let dropped: Vec<&R::Key> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.current.is_none())
+            .map(|(key, _)| key)
+            .collect();
+        Changes {
+            saved: json(&self.changed().collect::<Vec<_>>()),
+            created: String::from("[]"),
+            dropped: if R::TABLE.claimed {
+                json(&dropped)
+            } else {
+                String::from("[]")
+            },
+        }
+    }
+}
+
+/// Serialises plain rows and keys, which cannot fail: they hold text, numbers and nothing else.
+fn json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| String::from("[]"))
+}
