@@ -1,0 +1,253 @@
+//! The leg's half of the protocol: a total, pure function from what a record is and what it hears to what it becomes and says.
+//!
+//! [`react`] judges one position of one trip. The record is a row, the stock is the batch's [`Shelf`], time is a value; there is no
+//! I/O, no clock, no `Result`. "No seats" is a fact, not an error; what cannot happen keeps the record, says nothing and names an
+//! anomaly. What a flight or a room is, it does not know: that is the service's [`Trade`].
+//!
+//! | record | its turn | `confirmed` | `cancelled` | a later leg `rejected` |
+//! |---|---|---|---|---|
+//! | none | held, say reserved; no room: rejected, say rejected; far too late: released, say released | – | released (tombstone), say released | released, say released |
+//! | held | say reserved again | confirmed | released, say released | released, say released |
+//! | confirmed | say reserved again | – | released, say released | – and an alarm |
+//! | released | say released again | – | say released again | – |
+//! | rejected | say rejected again | – | say rejected again | – |
+//!
+//! `held` is the only state that waits: it says reserved again whenever its timer goes off.
+
+pub mod details;
+mod record;
+mod shelf;
+mod turn;
+
+use choreography::{Fact, LegName, Moment, Money, Position, Reason, Said};
+use jiff::Timestamp;
+pub use record::{Record, State};
+pub use shelf::{Delta, Hold, Shelf, Stock};
+
+/// How long released and rejected records are kept after the later of the trip's deadline and their last change: until no question
+/// about them can come any more.
+pub const KEPT_US: i64 = 7 * 24 * 3_600 * 1_000_000;
+
+/// How long after the trip's deadline a leg still takes a hold. It is what makes forgetting safe: a record is dropped long after
+/// this, so that a request that was lost for a week finds no record, but no hold either.
+pub const LATE_US: i64 = 3_600 * 1_000_000;
+
+/// What a leg service itself decides, at its turn only and before anything is held.
+pub trait Trade {
+    /// Which stock the leg takes, from its own JSON object of the itinerary. What cannot be read or accepted is a reason, recorded
+    /// as `rejected`.
+    fn needs(&self, details: &str, now: Timestamp) -> Result<Vec<Hold>, Reason>;
+}
+
+/// What a record may hear.
+#[derive(Clone, Copy, Debug)]
+pub enum Heard<'a> {
+    /// Somebody said something about the trip.
+    Fact(&'a Fact),
+    /// Its timer went off.
+    Due {
+        /// Its last announcement still lies in the outbox, so it only moves.
+        waiting: bool,
+    },
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reaction {
+    /// The record as it is now.
+    pub record: Record,
+    /// What is to be said, each under a new id.
+    pub said: Vec<Said>,
+    /// Something that cannot happen did: to be counted and looked into.
+    pub anomaly: Option<&'static str>,
+}
+
+/// What a fact means to one position.
+enum Means<'a> {
+    Turn { total: &'a [Money] },
+    Confirmed,
+    Cancelled(&'a Reason),
+    LaterRejected(&'a Reason),
+    Nothing,
+}
+
+/// *Before* and *after* compare positions, never names.
+fn means(fact: &Fact, mine: Position) -> Means<'_> {
+    match &fact.said {
+        Said::Requested if mine == 0 => Means::Turn { total: &[] },
+        Said::Reserved { position, price } if position.checked_add(1) == Some(mine) => {
+            Means::Turn {
+                total: &price.total,
+            }
+        }
+        Said::Confirmed => Means::Confirmed,
+        Said::Cancelled { reason } => Means::Cancelled(reason),
+        Said::Rejected { position, reason } if *position > mine => Means::LaterRejected(reason),
+        _ => Means::Nothing,
+    }
+}
+
+/// The positions of this leg that a fact concerns. Each is judged by [`react`], all in one transaction; none: nothing is written.
+pub fn positions(leg: &LegName, fact: &Fact) -> Vec<Position> {
+    let mine = fact.plan.itinerary.positions_of(leg);
+    mine.filter(|position| !matches!(means(fact, *position), Means::Nothing))
+        .collect()
+}
+
+/// The stock that this fact may take: what must be on the shelf when [`react`] judges it. Stock that is only given back or made
+/// firm needs not be there.
+pub fn stock_wanted(
+    leg: &LegName,
+    trade: &dyn Trade,
+    fact: &Fact,
+    now: Timestamp,
+) -> Vec<Vec<String>> {
+    let itinerary = &fact.plan.itinerary;
+    let turns = itinerary
+        .positions_of(leg)
+        .filter(|position| matches!(means(fact, *position), Means::Turn { .. }));
+    let details = turns.filter_map(|position| itinerary.details(position));
+    let holds = details.filter_map(|details| trade.needs(details, now).ok());
+    holds.flatten().map(|hold| hold.key).collect()
+}
+
+/// What a position does with what it hears.
+pub fn react(
+    leg: &LegName,
+    trade: &dyn Trade,
+    record: Record,
+    heard: Heard<'_>,
+    shelf: &mut Shelf,
+    moment: &Moment,
+) -> Reaction {
+    match heard {
+        Heard::Due { waiting } => due(record, waiting, moment),
+        Heard::Fact(fact) if fact.plan.itinerary.name_at(record.place()) != Some(leg) => {
+            odd(record, "not-mine")
+        }
+        Heard::Fact(fact) => match means(fact, record.place()) {
+            Means::Turn { total } => turn(trade, record, fact, total, shelf, moment),
+            Means::Confirmed => confirmed(record, shelf, moment),
+            Means::Cancelled(reason) => cancelled(record, fact, reason, shelf, moment),
+            Means::LaterRejected(reason) => later_rejected(record, fact, reason, shelf, moment),
+            Means::Nothing => silent(record),
+        },
+    }
+}
+
+fn turn(
+    trade: &dyn Trade,
+    record: Record,
+    fact: &Fact,
+    total: &[Money],
+    shelf: &mut Shelf,
+    moment: &Moment,
+) -> Reaction {
+    match record.state {
+        State::None => say(turn::taken(trade, record, fact, total, shelf, moment)),
+        // Passing the question on is the answer: the one who asked hears it from behind.
+        State::Held | State::Confirmed | State::Released | State::Rejected => say(record),
+    }
+}
+
+fn confirmed(mut record: Record, shelf: &mut Shelf, moment: &Moment) -> Reaction {
+    match record.state {
+        State::Held => {
+            shelf.confirm(&record.holds());
+            record.enter(State::Confirmed, moment);
+            silent(record)
+        }
+        State::Confirmed => silent(record),
+        State::None | State::Released | State::Rejected => odd(record, "confirmed-without-a-hold"),
+    }
+}
+
+fn cancelled(
+    record: Record,
+    fact: &Fact,
+    reason: &Reason,
+    shelf: &mut Shelf,
+    moment: &Moment,
+) -> Reaction {
+    match record.state {
+        State::None | State::Held | State::Confirmed => {
+            say(released(record, fact, reason, shelf, moment))
+        }
+        State::Released | State::Rejected => say(record),
+    }
+}
+
+fn later_rejected(
+    record: Record,
+    fact: &Fact,
+    reason: &Reason,
+    shelf: &mut Shelf,
+    moment: &Moment,
+) -> Reaction {
+    match record.state {
+        State::None | State::Held => say(released(record, fact, reason, shelf, moment)),
+        State::Confirmed => odd(record, "rejected-behind-a-confirmed-leg"),
+        State::Released | State::Rejected => silent(record),
+    }
+}
+
+/// Only a hold waits for an answer.
+fn due(mut record: Record, waiting: bool, moment: &Moment) -> Reaction {
+    if record.state != State::Held {
+        record.due_us = None;
+        return silent(record);
+    }
+    if record.due_us.is_some_and(|due_us| !moment.is_due(due_us)) {
+        return silent(record); // moved by something earlier in the same batch
+    }
+    if !waiting {
+        record.tries = record.tries.saturating_add(1);
+    }
+    record.due_us = Some(moment.wake_us(record.tries));
+    if waiting { silent(record) } else { say(record) }
+}
+
+/// Gives back what was held or firm, if anything was, and leaves a tombstone that a late request finds.
+fn released(
+    mut record: Record,
+    fact: &Fact,
+    reason: &Reason,
+    shelf: &mut Shelf,
+    moment: &Moment,
+) -> Record {
+    match record.state {
+        State::Held => shelf.release_held(&record.holds()),
+        State::Confirmed => shelf.release_confirmed(&record.holds()),
+        State::None | State::Released | State::Rejected => record.adopt(&fact.plan),
+    }
+    record.refuse(State::Released, reason, moment);
+    record
+}
+
+/// Says what the record's state has to say, the first time or again.
+fn say(record: Record) -> Reaction {
+    match record.announcement() {
+        Some(said) => Reaction {
+            record,
+            said: vec![said],
+            anomaly: None,
+        },
+        None => odd(record, "unreadable-record"),
+    }
+}
+
+fn silent(record: Record) -> Reaction {
+    Reaction {
+        record,
+        said: Vec::new(),
+        anomaly: None,
+    }
+}
+
+fn odd(record: Record, anomaly: &'static str) -> Reaction {
+    Reaction {
+        record,
+        said: Vec::new(),
+        anomaly: Some(anomaly),
+    }
+}

@@ -1,0 +1,289 @@
+//! The loop's view of a leg: reads facts, names the rows they need, and lets the core judge.
+//!
+//! What a leg service brings is a [`Leg`]: its name, its stock table, and its [`Trade`]. Everything else is here, the same
+//! for every leg, so that a new one joins by existing.
+
+use choreography::{Fact, LegName, Moment, Pace, Speaker, TripId, Unread as Illegible};
+use runtime::{Input, Message, ServiceInput, Settings, Table, TraceContext, Turn, Unread, Working};
+use sqlx::migrate::Migrator;
+
+use crate::core::{self, Heard, Reaction, Record, Stock, Trade};
+use crate::store::{LEG, StockRows, Work};
+
+/// What one leg service brings.
+pub trait Leg: Trade + Send + Sync + 'static {
+    /// Its name on itineraries.
+    fn name(&self) -> LegName;
+    /// Its stock: a key of its own, and [`crate::store::STOCK_COLUMNS`].
+    fn stock(&self) -> &'static Table;
+    /// The migrations of its stock table, with versions above 1000.
+    fn migrations(&self) -> Migrator;
+}
+
+/// A stock row as an operator wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// The row's key.
+    pub key: Vec<String>,
+    /// How many there are in all.
+    pub total: i64,
+    /// What one costs, in minor units.
+    pub price_minor: i64,
+    /// In which currency.
+    pub currency: String,
+}
+
+/// Sets stock rows: all of them or none.
+#[derive(Debug)]
+pub struct SetStock(pub Vec<Line>);
+
+/// What became of a [`SetStock`]: the rows as they are now, or the index of each line that is below what is held and
+/// confirmed, with that number.
+pub type StockSet = Result<Vec<Stock>, Vec<(usize, i64)>>;
+
+/// A leg as the runtime runs it.
+pub struct LegService<L: Leg> {
+    leg: L,
+    name: LegName,
+    pace: Pace,
+}
+
+impl<L: Leg> LegService<L> {
+    /// A leg with the pauses that the settings say.
+    pub fn new(leg: L, settings: &Settings) -> Self {
+        let ms = |value| i64::try_from(value).unwrap_or(i64::MAX);
+        Self {
+            name: leg.name(),
+            pace: Pace {
+                first_ms: ms(settings.reannounce_first_ms),
+                max_ms: ms(settings.reannounce_max_ms),
+            },
+            leg,
+        }
+    }
+
+    /// The leg itself.
+    pub fn leg(&self) -> &L {
+        &self.leg
+    }
+
+    fn moment(&self, turn: &Turn) -> Moment {
+        Moment {
+            now: choreography::instant(turn.now_us),
+            jitter: turn.jitter,
+            pace: self.pace,
+        }
+    }
+
+    /// One position hears something.
+    fn judge(
+        &self,
+        trip: TripId,
+        position: i64,
+        heard: Heard<'_>,
+        rows: &mut Work,
+        turn: &mut Turn,
+    ) {
+        let place = u16::try_from(position).unwrap_or(u16::MAX);
+        let record = match rows.legs.get(&(trip, position)) {
+            Some(record) => record.clone(),
+            None => Record::none(trip, place),
+        };
+        let moment = self.moment(turn);
+        let before = record.state;
+        let shelf = &mut rows.stock.shelf;
+        let Reaction {
+            mut record,
+            said,
+            anomaly,
+        } = core::react(&self.name, &self.leg, record, heard, shelf, &moment);
+        turn.anomalies.extend(anomaly);
+        if turn.trace.traceparent.is_none() {
+            // A timer goes on with the trace that its record belongs to.
+            turn.trace = TraceContext {
+                traceparent: record.traceparent.clone(),
+                tracestate: record.tracestate.clone(),
+            };
+        } else if record.traceparent.is_none() {
+            record.traceparent.clone_from(&turn.trace.traceparent);
+            record.tracestate.clone_from(&turn.trace.tracestate);
+        }
+        if let Some(plan) = record.plan() {
+            for said in said {
+                let fact = Fact {
+                    speaker: Speaker::Leg(self.name.clone()),
+                    trip,
+                    plan: plan.clone(),
+                    said,
+                };
+                tracing::debug!(%trip, position, cause = ?turn.cause, from = before.as_str(), to = record.state.as_str(), says = fact.said.name(), "reacted");
+                let id = turn.say(
+                    "trip",
+                    trip.to_string(),
+                    fact.kind(),
+                    fact.subject(),
+                    fact.to_json(),
+                );
+                record.said_id = Some(id.to_string());
+            }
+        }
+        if record.state != core::State::None {
+            rows.legs.put(record);
+        }
+    }
+}
+
+impl<L: Leg> runtime::Service for LegService<L> {
+    type Fact = Fact;
+    type Command = SetStock;
+    type Reply = StockSet;
+    type Timer = (TripId, i64);
+    type Rows = Work;
+
+    fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    fn filters(&self) -> Vec<String> {
+        choreography::filters_for_leg(&self.name)
+    }
+
+    fn migrations(&self) -> Migrator {
+        let shared = sqlx::migrate!("./migrations");
+        let own = self.leg.migrations();
+        Migrator::with_migrations(shared.iter().chain(own.iter()).cloned().collect())
+    }
+
+    fn timers(&self) -> &'static Table {
+        LEG
+    }
+
+    fn forgettable(&self) -> &'static [&'static Table] {
+        &[LEG]
+    }
+
+    fn read(&self, message: &Message) -> Result<Fact, Unread> {
+        match choreography::read(&message.kind, &message.entity, &message.payload) {
+            Ok(choreography::Heard::Trip(fact)) => Ok(fact),
+            Ok(choreography::Heard::Joined(leg)) => Err(Unread::Malformed(format!(
+                "a leg does not listen for {leg} joining"
+            ))),
+            Err(error @ Illegible::UnknownVersion { .. }) => {
+                Err(Unread::NewerVersion(error.to_string()))
+            }
+            Err(error) => Err(Unread::Malformed(error.to_string())),
+        }
+    }
+
+    fn rows(&self) -> Work {
+        Work {
+            legs: runtime::Rows::default(),
+            stock: StockRows::new(self.leg.stock()),
+        }
+    }
+
+    fn tables<'a>(&self, rows: &'a mut Work) -> Vec<&'a mut dyn Working> {
+        vec![&mut rows.legs, &mut rows.stock]
+    }
+
+    fn need(&self, input: &ServiceInput<Self>, rows: &mut Work) {
+        match input {
+            Input::Fact(fact) => {
+                for position in core::positions(&self.name, fact) {
+                    rows.legs.want((fact.trip, position.into()));
+                    // Stock that is only given back is wanted too: its lock is then taken in the order of keys.
+                    let details = fact.plan.itinerary.details(position).unwrap_or_default();
+                    let now = choreography::instant(0);
+                    for hold in self.leg.needs(details, now).unwrap_or_default() {
+                        rows.stock.want(hold.key);
+                    }
+                }
+            }
+            Input::Command(SetStock(lines)) => {
+                for line in lines {
+                    rows.stock.want(line.key.clone());
+                }
+            }
+            Input::Due { key, .. } => rows.legs.want(*key),
+        }
+    }
+
+    fn react(
+        &self,
+        input: &ServiceInput<Self>,
+        rows: &mut Work,
+        turn: &mut Turn,
+    ) -> Option<StockSet> {
+        match input {
+            Input::Fact(fact) => {
+                for position in core::positions(&self.name, fact) {
+                    self.judge(fact.trip, position.into(), Heard::Fact(fact), rows, turn);
+                }
+                None
+            }
+            Input::Command(SetStock(lines)) => Some(set_stock(lines, rows)),
+            Input::Due { key, waiting } => {
+                if rows.legs.get(key).is_some() {
+                    let (trip, position) = *key;
+                    self.judge(
+                        trip,
+                        position,
+                        Heard::Due { waiting: *waiting },
+                        rows,
+                        turn,
+                    );
+                }
+                None
+            }
+        }
+    }
+
+    fn echo(&self, SetStock(lines): &SetStock, rows: &Work) -> StockSet {
+        Ok(lines
+            .iter()
+            .filter_map(|line| rows.stock.get(&line.key).cloned())
+            .collect())
+    }
+
+    fn announcement(&self, turn: &mut Turn) {
+        let (kind, subject, payload) = choreography::joined(&self.name);
+        turn.say("leg", self.name.to_string(), kind, subject, payload);
+    }
+}
+
+/// All lines or none: a total below what is held and confirmed is refused.
+fn set_stock(lines: &[Line], rows: &mut Work) -> StockSet {
+    let taken = |line: &Line| {
+        rows.stock
+            .get(&line.key)
+            .map_or(0, |row| row.held + row.confirmed)
+    };
+    let refused: Vec<(usize, i64)> = lines
+        .iter()
+        .enumerate()
+        .map(|(index, line)| (index, taken(line)))
+        .filter(|(index, taken)| lines[*index].total < *taken)
+        .collect();
+    if !refused.is_empty() {
+        return Err(refused);
+    }
+    let mut set = Vec::with_capacity(lines.len());
+    for line in lines {
+        let (held, confirmed) = rows
+            .stock
+            .get(&line.key)
+            .map_or((0, 0), |row| (row.held, row.confirmed));
+        let row = Stock {
+            key: line.key.clone(),
+            total: line.total,
+            held,
+            confirmed,
+            free: line.total - held - confirmed,
+            price_minor: line.price_minor,
+            currency: line.currency.clone(),
+        };
+        rows.stock.set(row.clone());
+        set.push(row);
+    }
+    Ok(set)
+}
