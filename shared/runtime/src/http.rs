@@ -11,6 +11,7 @@ mod tests;
 use std::any::Any;
 use std::io;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,12 +20,16 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::serve::ListenerExt;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
 use tokio::net::TcpListener;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 use tracing::Instrument;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, ResponseBuilder};
@@ -42,6 +47,12 @@ use crate::telemetry::{self, Metrics, TraceContext};
 /// The largest body of a request; a route that needs more raises it for itself with a `DefaultBodyLimit` layer of its own.
 pub const BODY_LIMIT: usize = 64 * 1024;
 
+/// How long a request's head may take to arrive, and so how long a connection may lie idle.
+const HEAD_WITHIN: Duration = Duration::from_secs(30);
+/// How long a request's body may keep silent.
+const BODY_SILENCE: Duration = Duration::from_secs(30);
+/// How long nothing is accepted after something could not be.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long `/readyz` waits before it takes silence for an answer.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 /// The routes that machines ask every few seconds: measured, but neither traced nor logged.
@@ -99,20 +110,33 @@ where
     router
         .route("/openapi.json", axum::routing::get(async move || document))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(RequestBodyTimeoutLayer::new(BODY_SILENCE))
         .layer(middleware::from_fn_with_state(metrics, around))
 }
 
 /// Serves until `drain` is ready, then takes no more connections, finishes what it has begun and returns.
 ///
 /// Not `axum::serve`, which waits for the rest of a half-sent request for ever, at any time and when it drains too.
+///
+/// # Errors
+/// None as yet; whoever serves should not have to change when there are some.
 pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    drain: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    serve_heads_within(HEAD_WITHIN, listener, router, drain).await
+}
+
+async fn serve_heads_within(
+    head_within: Duration,
     listener: TcpListener,
     router: Router,
     drain: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN);
+        .header_read_timeout(head_within);
     let connections = GracefulShutdown::new();
     let mut drain = pin!(drain);
     loop {
@@ -142,6 +166,7 @@ pub async fn serve(
     }
     drop(listener);
     connections.shutdown().await;
+    Ok(())
 }
 
 /// The process is alive. Asks nobody, so that an outage elsewhere restarts nothing here.

@@ -94,7 +94,13 @@ async fn shell_of(ready: Result<(), String>) -> Shell {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (drain, drained) = oneshot::channel();
-    let served = tokio::spawn(serve(listener, router, async move { _ = drained.await }));
+    let head_within = Duration::from_secs(1);
+    let served = tokio::spawn(serve_heads_within(
+        head_within,
+        listener,
+        router,
+        async move { _ = drained.await },
+    ));
     Shell {
         address,
         drain,

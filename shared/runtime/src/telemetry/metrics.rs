@@ -64,6 +64,7 @@ impl Metrics {
         let registry = prometheus::Registry::new();
         let reader = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
+            .scope_info_enabled(false)
             .build()?;
         let resource = Resource::builder()
             .with_service_name(service.to_owned())
