@@ -125,3 +125,75 @@ impl Drop for Telemetry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use opentelemetry::trace::Tracer;
+
+    use super::*;
+
+    /// Takes one request, answers it with 200, and gives the whole of it.
+    fn receive(collector: &TcpListener) -> Vec<u8> {
+        let (mut connection, _) = collector.accept().unwrap();
+        let mut request = Vec::new();
+        let mut chunk = [0; 4096];
+        loop {
+            let read = connection.read(&mut chunk).unwrap();
+            request.extend_from_slice(&chunk[..read]);
+            let text = String::from_utf8_lossy(&request).to_lowercase();
+            let head = text.find("\r\n\r\n");
+            let length = text
+                .split("content-length: ")
+                .nth(1)
+                .and_then(|rest| rest.lines().next()?.parse::<usize>().ok());
+            if let (Some(head), Some(length)) = (head, length)
+                && request.len() >= head + 4 + length
+            {
+                break;
+            }
+        }
+        connection
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        request
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn spans_reach_a_collector_when_the_guard_goes() {
+        let collector = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}/", collector.local_addr().unwrap());
+        let received = tokio::task::spawn_blocking(move || receive(&collector));
+        let exporter = export("things", &endpoint).unwrap();
+        drop(exporter.tracer("test").start("a span of ours"));
+        Telemetry {
+            exporter: Some(exporter),
+        }
+        .shutdown();
+        let request = received.await.unwrap();
+        let request = String::from_utf8_lossy(&request);
+        assert!(request.starts_with("POST /v1/traces HTTP/1.1"), "{request}");
+        assert!(request.contains("application/x-protobuf"), "{request}");
+        assert!(
+            request.contains("things") && request.contains("a span of ours"),
+            "{request}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        let error = log("info,=[", LogFormat::Human).unwrap_err().to_string();
+        assert!(
+            error.contains("LOG") && error.contains("info,=["),
+            "{error}"
+        );
+        let error = export("things", "not a url").unwrap_err().to_string();
+        assert!(
+            error.contains(ENDPOINT) && error.contains("not a url"),
+            "{error}"
+        );
+    }
+}

@@ -311,3 +311,92 @@ fn seconds(meter: &Meter, name: &'static str, description: &'static str) -> Hist
         .with_boundaries(SECONDS.to_vec())
         .build()
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    /// Everything that there is, each with a value of its own.
+    fn everything() -> Metrics {
+        let metrics = Metrics::new("things").unwrap();
+        metrics.facts_in("thing.made.v1", 2);
+        metrics.facts_out("thing.sold.v1", 3);
+        metrics.batch(20, 0.003);
+        metrics.batch_failure(Consequence::Retry);
+        metrics.dead_letter("thing.lost.v1");
+        metrics.anomaly("sold-twice");
+        metrics.timers_fired(4);
+        metrics.republished(5);
+        metrics.redeclared(Redeclared::Consumer);
+        metrics.window_lost();
+        metrics.http_request("/things", "GET", 200, 0.02);
+        metrics.outbox_depth(6);
+        metrics.queue_depth(7);
+        metrics.consumer_lag(8);
+        metrics.consumer_lag(9);
+        metrics
+    }
+
+    #[test]
+    fn everything_is_rendered_under_its_name_with_a_description() {
+        let text = everything().render();
+        for line in [
+            r#"roundtrip_facts_in_total{type="thing.made.v1"} 2"#,
+            r#"roundtrip_facts_out_total{type="thing.sold.v1"} 3"#,
+            "roundtrip_batches_total 1",
+            r#"roundtrip_batch_failures_total{consequence="retry"} 1"#,
+            r#"roundtrip_batch_failures_total{consequence="poison"} 0"#,
+            r#"roundtrip_dead_letters_total{type="thing.lost.v1"} 1"#,
+            r#"roundtrip_anomalies_total{kind="sold-twice"} 1"#,
+            "roundtrip_timers_fired_total 4",
+            "roundtrip_republished_total 5",
+            r#"roundtrip_redeclared_total{what="consumer"} 1"#,
+            r#"roundtrip_redeclared_total{what="stream"} 0"#,
+            "roundtrip_window_lost_total 1",
+            r#"roundtrip_batch_size_bucket{le="16"} 0"#,
+            r#"roundtrip_batch_size_bucket{le="32"} 1"#,
+            r#"roundtrip_transaction_seconds_bucket{le="0.005"} 1"#,
+            r#"roundtrip_http_request_seconds_sum{method="GET",route="/things",status="200"} 0.02"#,
+            "roundtrip_outbox_depth 6",
+            "roundtrip_queue_depth 7",
+            "roundtrip_consumer_lag 9",
+        ] {
+            assert!(
+                text.lines().any(|there| there == line),
+                "{line} is not in\n{text}"
+            );
+        }
+        let names: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+            .collect();
+        for name in names {
+            let help = text
+                .lines()
+                .find_map(|line| line.strip_prefix("# HELP ")?.strip_prefix(name))
+                .unwrap();
+            assert!(help.len() > 10, "{name} has no description");
+        }
+    }
+
+    #[test]
+    fn services_in_one_process_are_counted_apart() {
+        let (one, other) = (Metrics::new("one").unwrap(), Metrics::new("other").unwrap());
+        one.timers_fired(1);
+        assert!(one.render().contains("roundtrip_timers_fired_total 1"));
+        assert!(other.render().contains("roundtrip_timers_fired_total 0"));
+        assert!(other.render().contains(r#"service_name="other""#));
+    }
+
+    #[test]
+    fn what_may_never_happen_is_there_as_zero() {
+        let text = Metrics::new("things").unwrap().render();
+        for name in ["window_lost", "republished", "batches", "timers_fired"] {
+            assert!(
+                text.contains(&format!("roundtrip_{name}_total 0")),
+                "{name} is not in\n{text}"
+            );
+        }
+    }
+}
