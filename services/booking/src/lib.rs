@@ -1,1 +1,37 @@
-//! Empty.
+//! Takes trips, decides each one's outcome, and sees that all of it comes back when it has to.
+//!
+//! The one decider: only its own row turns a trip confirmed or cancelled, in one local commit. It holds no capacity, calls
+//! nobody, and knows no leg by name: what can be booked is what has joined.
+//!
+//! - [`core`]: the decisions, pure; [`store`]: its rows; [`service`]: the loop's view; [`http`]: what travellers see;
+//!   [`waiters`]: who waits for an outcome.
+
+pub mod core;
+pub mod http;
+pub mod service;
+pub mod store;
+pub mod view;
+pub mod waiters;
+
+use runtime::http::About;
+use runtime::{Running, Settings, StreamName};
+
+/// Its name, and its consumer's.
+pub const NAME: &str = "booking";
+
+/// What its HTTP API says of itself.
+pub const ABOUT: About = About {
+    title: "Roundtrip: booking",
+    description: "Takes trips and decides each one's outcome: it goes through, or comes all the way back.",
+    version: env!("CARGO_PKG_VERSION"),
+};
+
+/// Starts the service.
+///
+/// # Errors
+/// When the database can't be opened, the address is taken, or a setting can't be used.
+pub async fn start(settings: Settings) -> Result<Running, anyhow::Error> {
+    let stream = StreamName { name: choreography::STREAM, subjects: choreography::STREAM_SUBJECTS };
+    let service = service::Booking::new(&settings);
+    runtime::start(service, stream, ABOUT, settings, http::routes).await
+}

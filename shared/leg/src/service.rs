@@ -225,13 +225,7 @@ impl<L: Leg> runtime::Service for LegService<L> {
             Input::Due { key, waiting } => {
                 if rows.legs.get(key).is_some() {
                     let (trip, position) = *key;
-                    self.judge(
-                        trip,
-                        position,
-                        Heard::Due { waiting: *waiting },
-                        rows,
-                        turn,
-                    );
+                    self.judge(trip, position, Heard::Due { waiting: *waiting }, rows, turn);
                 }
                 None
             }

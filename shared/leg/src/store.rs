@@ -170,7 +170,10 @@ impl Working for StockRows {
             match before {
                 Some(before) => {
                     let delta = deltas.get(key.as_slice()).copied().unwrap_or_default();
-                    saved.insert(key, self.object(key, delta, now.total - before.total, price));
+                    saved.insert(
+                        key,
+                        self.object(key, delta, now.total - before.total, price),
+                    );
                 }
                 None => created.push(self.object(key, Delta::default(), now.total, price)),
             }
@@ -200,5 +203,14 @@ pub(crate) fn stock(table: &Table, row: &Map<String, Value>) -> Stock {
         free: number("free"),
         price_minor: number("price_minor"),
         currency: string("currency"),
+    }
+}
+
+impl Stock {
+    /// What one costs today; none where the row's currency is no currency.
+    #[must_use]
+    pub fn price(&self) -> Option<choreography::Money> {
+        let currency = choreography::Currency::from_code(&self.currency)?;
+        Some(choreography::Money::new(self.price_minor, currency))
     }
 }

@@ -1,0 +1,280 @@
+//! The loop's view of booking: reads facts, takes commands, names the rows they need, and lets the core decide.
+
+use std::sync::Arc;
+
+use choreography::{Fact, LegName, Moment, Pace, Plan, Position, Reason, TripId, Unread as Illegible};
+use runtime::{Input, Message, ServiceInput, Settings, Table, TraceContext, Turn, Unread, Working};
+use sqlx::migrate::Migrator;
+
+use crate::core::{self, Heard, Reaction, Trip};
+use crate::store::{IDEMPOTENCY, JOINED_LEG, JoinedLeg, Key, TRIP, Work};
+use crate::waiters::Waiters;
+
+/// How long an idempotency key stands for its trip.
+pub const KEY_KEPT_US: i64 = 24 * 3_600 * 1_000_000;
+
+/// What a traveller or an operator asks of booking.
+#[derive(Debug)]
+pub enum Command {
+    /// A trip.
+    Request(Box<Request>),
+    /// That a trip be cancelled.
+    Cancel {
+        /// Which.
+        trip: TripId,
+        /// Why.
+        reason: Reason,
+    },
+    /// That a position be taken as settled, for a leg that nobody answers for.
+    Settle {
+        /// Of which trip.
+        trip: TripId,
+        /// Which place on its itinerary.
+        position: Position,
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// A trip as it was asked for. It has its id before it is taken, so that trying again makes no second one.
+#[derive(Debug)]
+pub struct Request {
+    /// Its id.
+    pub trip: TripId,
+    /// What is asked for.
+    pub plan: Plan,
+    /// For whom.
+    pub traveller: Option<String>,
+    /// The caller's own name for the request, and what it stands for.
+    pub key: Option<(String, String)>,
+}
+
+/// What became of a [`Command`].
+#[derive(Debug)]
+pub enum Reply {
+    /// This is the trip: a new one, or the one that the key stands for.
+    Trip(TripId),
+    /// The trip as it is now.
+    Changed(Box<Trip>),
+    /// The key stands for something else.
+    KeyReused,
+    /// Legs that never joined.
+    UnknownLegs(Vec<LegName>),
+    /// Details that no leg would take.
+    Unacceptable(Reason),
+    /// There is no such trip.
+    NoSuchTrip,
+    /// It does not fit the trip as it stands.
+    Refused(&'static str),
+}
+
+/// Booking as the runtime runs it.
+pub struct Booking {
+    pace: Pace,
+    /// Callers that wait for an outcome.
+    pub waiters: Arc<Waiters>,
+}
+
+impl Booking {
+    /// Booking with the pauses that the settings say.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Self {
+        let ms = |value| i64::try_from(value).unwrap_or(i64::MAX);
+        Self {
+            pace: Pace { first_ms: ms(settings.reannounce_first_ms), max_ms: ms(settings.reannounce_max_ms) },
+            waiters: Arc::default(),
+        }
+    }
+
+    fn moment(&self, turn: &Turn) -> Moment {
+        Moment { now: choreography::instant(turn.now_us), jitter: turn.jitter, pace: self.pace }
+    }
+
+    fn request(&self, request: &Request, rows: &mut Work, turn: &mut Turn) -> Reply {
+        if let Some((key, fingerprint)) = &request.key
+            && let Some(known) = rows.keys.get(&(key.clone(),))
+            && known.forget_us.is_none_or(|forget_us| forget_us > turn.now_us)
+        {
+            let trip = known.trip.parse().unwrap_or(request.trip);
+            return if known.fingerprint == *fingerprint { Reply::Trip(trip) } else { Reply::KeyReused };
+        }
+        let joined = |leg: &LegName| rows.legs.get(&(leg.clone(),));
+        let itinerary = &request.plan.itinerary;
+        let mut unknown: Vec<LegName> = itinerary.legs().iter().filter(|leg| joined(leg).is_none()).cloned().collect();
+        if !unknown.is_empty() {
+            unknown.sort();
+            unknown.dedup();
+            return Reply::UnknownLegs(unknown);
+        }
+        let reaction = core::request(request.trip, &request.plan, request.traveller.clone(), &self.moment(turn));
+        if let Some((key, fingerprint)) = &request.key {
+            rows.keys.put(Key {
+                key: key.clone(),
+                fingerprint: fingerprint.clone(),
+                trip: request.trip.to_string(),
+                forget_us: Some(turn.now_us + KEY_KEPT_US),
+            });
+        }
+        keep(reaction, rows, turn);
+        Reply::Trip(request.trip)
+    }
+
+    fn change(&self, trip: TripId, heard: Heard<'_>, rows: &mut Work, turn: &mut Turn) -> Reply {
+        let Some(row) = rows.trips.get(&(trip,)) else { return Reply::NoSuchTrip };
+        let reaction = core::react(row.clone(), heard, &self.moment(turn));
+        if let Some(why) = reaction.refused {
+            return Reply::Refused(why);
+        }
+        let trip = keep(reaction, rows, turn);
+        Reply::Changed(Box::new(trip))
+    }
+}
+
+/// Puts the trip in its place and says what is to be said about it.
+fn keep(reaction: Reaction, rows: &mut Work, turn: &mut Turn) -> Trip {
+    let Reaction { record: mut trip, said, anomaly, .. } = reaction;
+    turn.anomalies.extend(anomaly);
+    if turn.trace.traceparent.is_none() {
+        // A timer goes on with the trace that its trip began.
+        turn.trace = TraceContext { traceparent: trip.traceparent.clone(), tracestate: trip.tracestate.clone() };
+    } else if trip.traceparent.is_none() {
+        trip.traceparent.clone_from(&turn.trace.traceparent);
+        trip.tracestate.clone_from(&turn.trace.tracestate);
+    }
+    for fact in said.into_iter().filter_map(|said| trip.fact(said)) {
+        let id = turn.say("trip", trip.trip.to_string(), fact.kind(), fact.subject(), fact.to_json());
+        tracing::debug!(trip = %trip.trip, fact = %id, cause = ?turn.cause, state = trip.state.as_str(), says = fact.said.name(), "decided");
+        trip.said_id = Some(id.to_string());
+    }
+    rows.trips.put(trip.clone());
+    trip
+}
+
+/// A fact as booking hears it.
+pub type Word = choreography::Heard;
+
+impl runtime::Service for Booking {
+    type Fact = Word;
+    type Command = Command;
+    type Reply = Reply;
+    type Timer = (TripId,);
+    type Rows = Work;
+
+    fn name(&self) -> &str {
+        crate::NAME
+    }
+
+    fn filters(&self) -> Vec<String> {
+        choreography::filters_for_booking()
+    }
+
+    fn migrations(&self) -> Migrator {
+        sqlx::migrate!("./migrations")
+    }
+
+    fn timers(&self) -> &'static Table {
+        TRIP
+    }
+
+    fn forgettable(&self) -> &'static [&'static Table] {
+        &[TRIP, IDEMPOTENCY]
+    }
+
+    fn read(&self, message: &Message) -> Result<Word, Unread> {
+        choreography::read(&message.kind, &message.entity, &message.payload).map_err(|error| match error {
+            Illegible::UnknownVersion { .. } => Unread::NewerVersion(error.to_string()),
+            error => Unread::Malformed(error.to_string()),
+        })
+    }
+
+    fn rows(&self) -> Work {
+        Work::default()
+    }
+
+    fn tables<'a>(&self, rows: &'a mut Work) -> Vec<&'a mut dyn Working> {
+        vec![&mut rows.keys, &mut rows.trips, &mut rows.legs]
+    }
+
+    fn need(&self, input: &ServiceInput<Self>, rows: &mut Work) {
+        match input {
+            Input::Fact(Word::Trip(fact)) => rows.trips.want((fact.trip,)),
+            Input::Fact(Word::Joined(joined)) => rows.legs.want((joined.leg.clone(),)),
+            Input::Command(Command::Request(request)) => {
+                rows.trips.want((request.trip,));
+                if let Some((key, _)) = &request.key {
+                    rows.keys.want((key.clone(),));
+                }
+                for leg in request.plan.itinerary.legs() {
+                    rows.legs.want((leg.clone(),));
+                }
+            }
+            Input::Command(Command::Cancel { trip, .. } | Command::Settle { trip, .. }) => rows.trips.want((*trip,)),
+            Input::Due { key, .. } => rows.trips.want(*key),
+        }
+    }
+
+    fn react(&self, input: &ServiceInput<Self>, rows: &mut Work, turn: &mut Turn) -> Option<Reply> {
+        match input {
+            Input::Fact(Word::Trip(fact)) => {
+                self.hear(fact, rows, turn);
+                None
+            }
+            Input::Fact(Word::Joined(joined)) => {
+                rows.legs.put(JoinedLeg { leg: joined.leg.clone(), seen_us: turn.now_us, shape: joined.shape_json() });
+                None
+            }
+            Input::Command(Command::Request(request)) => Some(self.request(request, rows, turn)),
+            Input::Command(Command::Cancel { trip, reason }) => Some(self.change(*trip, Heard::Cancel { reason }, rows, turn)),
+            Input::Command(Command::Settle { trip, position, reason }) => {
+                Some(self.change(*trip, Heard::Settle { position: *position, reason }, rows, turn))
+            }
+            Input::Due { key: (trip,), waiting } => {
+                self.change(*trip, Heard::Due { waiting: *waiting }, rows, turn);
+                None
+            }
+        }
+    }
+
+    fn echo(&self, command: &Command, rows: &Work) -> Reply {
+        match command {
+            Command::Request(request) => {
+                let known = request.key.as_ref().and_then(|(key, _)| rows.keys.get(&(key.clone(),)));
+                Reply::Trip(known.and_then(|known| known.trip.parse().ok()).unwrap_or(request.trip))
+            }
+            Command::Cancel { trip, .. } | Command::Settle { trip, .. } => match rows.trips.get(&(*trip,)) {
+                Some(trip) => Reply::Changed(Box::new(trip.clone())),
+                None => Reply::NoSuchTrip,
+            },
+        }
+    }
+
+    fn committed(&self, rows: &Work) {
+        for trip in rows.trips.changed() {
+            if trip.is_final() {
+                tracing::info!(trip = %trip.trip, outcome = trip.outcome.map(core::Outcome::as_str), reason = trip.reason_code, "the trip is {}", trip.state.as_str());
+                self.waiters.wake(trip);
+            }
+        }
+    }
+}
+
+impl Booking {
+    fn hear(&self, fact: &Fact, rows: &mut Work, turn: &mut Turn) {
+        match rows.trips.get(&(fact.trip,)) {
+            Some(trip) => {
+                let reaction = core::react(trip.clone(), Heard::Fact(fact), &self.moment(turn));
+                keep(reaction, rows, turn);
+            }
+            // Long closed and forgotten, or another house's.
+            None => turn.anomalies.push("unknown-trip"),
+        }
+    }
+}
+
+/// Which legs can be booked.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn joined_legs(database: &runtime::Database) -> Result<Vec<JoinedLeg>, runtime::Problem> {
+    Ok(database.select(JOINED_LEG, "order by t.leg", vec![]).await?)
+}

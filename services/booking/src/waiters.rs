@@ -1,0 +1,86 @@
+//! Callers that wait for a trip's outcome (`Prefer: wait`).
+//!
+//! Whoever commits the outcome wakes them, when that is this process. With replicas it often is another one, so a look
+//! into the database, one query for all, finds the rest.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use choreography::TripId;
+use runtime::Database;
+use tokio::sync::oneshot;
+
+use crate::core::Trip;
+use crate::store::TRIP;
+
+/// How often the database is asked, and how long a caller waits before it is asked for them.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Who waits for which trip.
+#[derive(Debug, Default)]
+pub struct Waiters {
+    waiting: Mutex<HashMap<TripId, Vec<Waiting>>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    since: Instant,
+    to: oneshot::Sender<Trip>,
+}
+
+impl Waiters {
+    /// Waits for a trip; register before it can be decided.
+    pub fn register(&self, trip: TripId) -> oneshot::Receiver<Trip> {
+        let (to, outcome) = oneshot::channel();
+        self.lock().entry(trip).or_default().push(Waiting { since: Instant::now(), to });
+        outcome
+    }
+
+    /// Tells everybody who waits for it.
+    pub fn wake(&self, trip: &Trip) {
+        let woken = self.lock().remove(&trip.trip);
+        for waiting in woken.into_iter().flatten() {
+            // Who gave up waiting is not told.
+            let _ = waiting.to.send(trip.clone());
+        }
+    }
+
+    /// Looks into the database for outcomes that other replicas committed, for as long as this lives.
+    pub async fn look(this: Weak<Self>, database: Arc<Database>) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let Some(waiters) = this.upgrade() else { return };
+            let ids = waiters.overdue();
+            if ids.is_empty() {
+                continue;
+            }
+            let tail = match database.engine() {
+                runtime::database::Engine::Sqlite => "where t.trip in (select value from json_each($1)) and t.state in ('confirmed', 'closed')",
+                runtime::database::Engine::Postgres => {
+                    "where t.trip in (select json_array_elements_text($1::json)) and t.state in ('confirmed', 'closed')"
+                }
+            };
+            let ids = serde_json::to_string(&ids).unwrap_or_default();
+            match database.select::<Trip>(TRIP, tail, vec![ids.into()]).await {
+                Ok(trips) => trips.iter().for_each(|trip| waiters.wake(trip)),
+                Err(error) => tracing::warn!(%error, "outcomes cannot be read; callers wait on"),
+            }
+        }
+    }
+
+    /// Trips that somebody has waited for a while for; forgets who gave up.
+    fn overdue(&self) -> Vec<TripId> {
+        let mut waiting = self.lock();
+        for waiting in waiting.values_mut() {
+            waiting.retain(|waiting| !waiting.to.is_closed());
+        }
+        waiting.retain(|_, waiting| !waiting.is_empty());
+        let old = |waiting: &Vec<Waiting>| waiting.iter().any(|waiting| waiting.since.elapsed() >= LOOK_EVERY);
+        waiting.iter().filter(|(_, waiting)| old(waiting)).map(|(trip, _)| *trip).collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TripId, Vec<Waiting>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
