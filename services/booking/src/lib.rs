@@ -31,7 +31,10 @@ pub const ABOUT: About = About {
 /// # Errors
 /// When the database can't be opened, the address is taken, or a setting can't be used.
 pub async fn start(settings: Settings) -> Result<Running, anyhow::Error> {
-    let stream = StreamName { name: choreography::STREAM, subjects: choreography::STREAM_SUBJECTS };
+    let stream = StreamName {
+        name: choreography::STREAM,
+        subjects: choreography::STREAM_SUBJECTS,
+    };
     let service = service::Booking::new(&settings);
     runtime::start(service, stream, ABOUT, settings, http::routes).await
 }

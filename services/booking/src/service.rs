@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use choreography::{Fact, LegName, Moment, Pace, Plan, Position, Reason, TripId, Unread as Illegible};
+use choreography::{
+    Fact, Joined, LegName, Moment, Pace, Plan, Position, Reason, TripId, Unread as Illegible,
+};
 use runtime::{Input, Message, ServiceInput, Settings, Table, TraceContext, Turn, Unread, Working};
 use sqlx::migrate::Migrator;
 
@@ -81,32 +83,64 @@ impl Booking {
     pub fn new(settings: &Settings) -> Self {
         let ms = |value| i64::try_from(value).unwrap_or(i64::MAX);
         Self {
-            pace: Pace { first_ms: ms(settings.reannounce_first_ms), max_ms: ms(settings.reannounce_max_ms) },
+            pace: Pace {
+                first_ms: ms(settings.reannounce_first_ms),
+                max_ms: ms(settings.reannounce_max_ms),
+            },
             waiters: Arc::default(),
         }
     }
 
     fn moment(&self, turn: &Turn) -> Moment {
-        Moment { now: choreography::instant(turn.now_us), jitter: turn.jitter, pace: self.pace }
+        Moment {
+            now: choreography::instant(turn.now_us),
+            jitter: turn.jitter,
+            pace: self.pace,
+        }
     }
 
     fn request(&self, request: &Request, rows: &mut Work, turn: &mut Turn) -> Reply {
         if let Some((key, fingerprint)) = &request.key
             && let Some(known) = rows.keys.get(&(key.clone(),))
-            && known.forget_us.is_none_or(|forget_us| forget_us > turn.now_us)
+            && known
+                .forget_us
+                .is_none_or(|forget_us| forget_us > turn.now_us)
         {
             let trip = known.trip.parse().unwrap_or(request.trip);
-            return if known.fingerprint == *fingerprint { Reply::Trip(trip) } else { Reply::KeyReused };
+            return if known.fingerprint == *fingerprint {
+                Reply::Trip(trip)
+            } else {
+                Reply::KeyReused
+            };
         }
         let joined = |leg: &LegName| rows.legs.get(&(leg.clone(),));
         let itinerary = &request.plan.itinerary;
-        let mut unknown: Vec<LegName> = itinerary.legs().iter().filter(|leg| joined(leg).is_none()).cloned().collect();
+        let mut unknown: Vec<LegName> = itinerary
+            .legs()
+            .iter()
+            .filter(|leg| joined(leg).is_none())
+            .cloned()
+            .collect();
         if !unknown.is_empty() {
             unknown.sort();
             unknown.dedup();
             return Reply::UnknownLegs(unknown);
         }
-        let reaction = core::request(request.trip, &request.plan, request.traveller.clone(), &self.moment(turn));
+        for (position, leg) in (0..).zip(itinerary.legs()) {
+            let shape = joined(leg).and_then(|row| serde_json::from_str::<Joined>(&row.shape).ok());
+            let details = itinerary.details(position).unwrap_or_default();
+            if let Some(Err(reason)) =
+                shape.map(|shape| shape.check(details, choreography::instant(turn.now_us)))
+            {
+                return Reply::Unacceptable(reason);
+            }
+        }
+        let reaction = core::request(
+            request.trip,
+            &request.plan,
+            request.traveller.clone(),
+            &self.moment(turn),
+        );
         if let Some((key, fingerprint)) = &request.key {
             rows.keys.put(Key {
                 key: key.clone(),
@@ -120,7 +154,9 @@ impl Booking {
     }
 
     fn change(&self, trip: TripId, heard: Heard<'_>, rows: &mut Work, turn: &mut Turn) -> Reply {
-        let Some(row) = rows.trips.get(&(trip,)) else { return Reply::NoSuchTrip };
+        let Some(row) = rows.trips.get(&(trip,)) else {
+            return Reply::NoSuchTrip;
+        };
         let reaction = core::react(row.clone(), heard, &self.moment(turn));
         if let Some(why) = reaction.refused {
             return Reply::Refused(why);
@@ -132,17 +168,34 @@ impl Booking {
 
 /// Puts the trip in its place and says what is to be said about it.
 fn keep(reaction: Reaction, rows: &mut Work, turn: &mut Turn) -> Trip {
-    let Reaction { record: mut trip, said, anomaly, .. } = reaction;
+    let Reaction {
+        record: mut trip,
+        said,
+        anomaly,
+        ..
+    } = reaction;
     turn.anomalies.extend(anomaly);
     if turn.trace.traceparent.is_none() {
         // A timer goes on with the trace that its trip began.
-        turn.trace = TraceContext { traceparent: trip.traceparent.clone(), tracestate: trip.tracestate.clone() };
+        turn.trace = TraceContext {
+            traceparent: trip.traceparent.clone(),
+            tracestate: trip.tracestate.clone(),
+        };
     } else if trip.traceparent.is_none() {
         trip.traceparent.clone_from(&turn.trace.traceparent);
         trip.tracestate.clone_from(&turn.trace.tracestate);
     }
-    for fact in said.into_iter().filter_map(|said| trip.fact(said)) {
-        let id = turn.say("trip", trip.trip.to_string(), fact.kind(), fact.subject(), fact.to_json());
+    for said in said {
+        let Some(fact) = trip.fact(said) else {
+            continue;
+        };
+        let id = turn.say(
+            "trip",
+            trip.trip.to_string(),
+            fact.kind(),
+            fact.subject(),
+            fact.to_json(),
+        );
         tracing::debug!(trip = %trip.trip, fact = %id, cause = ?turn.cause, state = trip.state.as_str(), says = fact.said.name(), "decided");
         trip.said_id = Some(id.to_string());
     }
@@ -181,9 +234,11 @@ impl runtime::Service for Booking {
     }
 
     fn read(&self, message: &Message) -> Result<Word, Unread> {
-        choreography::read(&message.kind, &message.entity, &message.payload).map_err(|error| match error {
-            Illegible::UnknownVersion { .. } => Unread::NewerVersion(error.to_string()),
-            error => Unread::Malformed(error.to_string()),
+        choreography::read(&message.kind, &message.entity, &message.payload).map_err(|error| {
+            match error {
+                Illegible::UnknownVersion { .. } => Unread::NewerVersion(error.to_string()),
+                error => Unread::Malformed(error.to_string()),
+            }
         })
     }
 
@@ -208,7 +263,9 @@ impl runtime::Service for Booking {
                     rows.legs.want((leg.clone(),));
                 }
             }
-            Input::Command(Command::Cancel { trip, .. } | Command::Settle { trip, .. }) => rows.trips.want((*trip,)),
+            Input::Command(Command::Cancel { trip, .. } | Command::Settle { trip, .. }) => {
+                rows.trips.want((*trip,))
+            }
             Input::Due { key, .. } => rows.trips.want(*key),
         }
     }
@@ -220,15 +277,34 @@ impl runtime::Service for Booking {
                 None
             }
             Input::Fact(Word::Joined(joined)) => {
-                rows.legs.put(JoinedLeg { leg: joined.leg.clone(), seen_us: turn.now_us, shape: joined.shape_json() });
+                rows.legs.put(JoinedLeg {
+                    leg: joined.leg.clone(),
+                    seen_us: turn.now_us,
+                    shape: joined.to_json(),
+                });
                 None
             }
             Input::Command(Command::Request(request)) => Some(self.request(request, rows, turn)),
-            Input::Command(Command::Cancel { trip, reason }) => Some(self.change(*trip, Heard::Cancel { reason }, rows, turn)),
-            Input::Command(Command::Settle { trip, position, reason }) => {
-                Some(self.change(*trip, Heard::Settle { position: *position, reason }, rows, turn))
+            Input::Command(Command::Cancel { trip, reason }) => {
+                Some(self.change(*trip, Heard::Cancel { reason }, rows, turn))
             }
-            Input::Due { key: (trip,), waiting } => {
+            Input::Command(Command::Settle {
+                trip,
+                position,
+                reason,
+            }) => Some(self.change(
+                *trip,
+                Heard::Settle {
+                    position: *position,
+                    reason,
+                },
+                rows,
+                turn,
+            )),
+            Input::Due {
+                key: (trip,),
+                waiting,
+            } => {
                 self.change(*trip, Heard::Due { waiting: *waiting }, rows, turn);
                 None
             }
@@ -238,13 +314,22 @@ impl runtime::Service for Booking {
     fn echo(&self, command: &Command, rows: &Work) -> Reply {
         match command {
             Command::Request(request) => {
-                let known = request.key.as_ref().and_then(|(key, _)| rows.keys.get(&(key.clone(),)));
-                Reply::Trip(known.and_then(|known| known.trip.parse().ok()).unwrap_or(request.trip))
+                let known = request
+                    .key
+                    .as_ref()
+                    .and_then(|(key, _)| rows.keys.get(&(key.clone(),)));
+                Reply::Trip(
+                    known
+                        .and_then(|known| known.trip.parse().ok())
+                        .unwrap_or(request.trip),
+                )
             }
-            Command::Cancel { trip, .. } | Command::Settle { trip, .. } => match rows.trips.get(&(*trip,)) {
-                Some(trip) => Reply::Changed(Box::new(trip.clone())),
-                None => Reply::NoSuchTrip,
-            },
+            Command::Cancel { trip, .. } | Command::Settle { trip, .. } => {
+                match rows.trips.get(&(*trip,)) {
+                    Some(trip) => Reply::Changed(Box::new(trip.clone())),
+                    None => Reply::NoSuchTrip,
+                }
+            }
         }
     }
 
@@ -276,5 +361,7 @@ impl Booking {
 /// # Errors
 /// When the database does not answer.
 pub async fn joined_legs(database: &runtime::Database) -> Result<Vec<JoinedLeg>, runtime::Problem> {
-    Ok(database.select(JOINED_LEG, "order by t.leg", vec![]).await?)
+    Ok(database
+        .select(JOINED_LEG, "order by t.leg", vec![])
+        .await?)
 }

@@ -90,7 +90,7 @@ pub struct JoinedLeg {
     pub leg: LegName,
     /// When it last said so.
     pub seen_us: i64,
-    /// JSON: which fields of its details are counts, and which are dates.
+    /// What it said, JSON: among it which fields of its details are counts, and which are dates.
     pub shape: String,
 }
 

@@ -33,7 +33,10 @@ impl Waiters {
     /// Waits for a trip; register before it can be decided.
     pub fn register(&self, trip: TripId) -> oneshot::Receiver<Trip> {
         let (to, outcome) = oneshot::channel();
-        self.lock().entry(trip).or_default().push(Waiting { since: Instant::now(), to });
+        self.lock().entry(trip).or_default().push(Waiting {
+            since: Instant::now(),
+            to,
+        });
         outcome
     }
 
@@ -50,13 +53,17 @@ impl Waiters {
     pub async fn look(this: Weak<Self>, database: Arc<Database>) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            let Some(waiters) = this.upgrade() else { return };
+            let Some(waiters) = this.upgrade() else {
+                return;
+            };
             let ids = waiters.overdue();
             if ids.is_empty() {
                 continue;
             }
             let tail = match database.engine() {
-                runtime::database::Engine::Sqlite => "where t.trip in (select value from json_each($1)) and t.state in ('confirmed', 'closed')",
+                runtime::database::Engine::Sqlite => {
+                    "where t.trip in (select value from json_each($1)) and t.state in ('confirmed', 'closed')"
+                }
                 runtime::database::Engine::Postgres => {
                     "where t.trip in (select json_array_elements_text($1::json)) and t.state in ('confirmed', 'closed')"
                 }
@@ -76,8 +83,16 @@ impl Waiters {
             waiting.retain(|waiting| !waiting.to.is_closed());
         }
         waiting.retain(|_, waiting| !waiting.is_empty());
-        let old = |waiting: &Vec<Waiting>| waiting.iter().any(|waiting| waiting.since.elapsed() >= LOOK_EVERY);
-        waiting.iter().filter(|(_, waiting)| old(waiting)).map(|(trip, _)| *trip).collect()
+        let old = |waiting: &Vec<Waiting>| {
+            waiting
+                .iter()
+                .any(|waiting| waiting.since.elapsed() >= LOOK_EVERY)
+        };
+        waiting
+            .iter()
+            .filter(|(_, waiting)| old(waiting))
+            .map(|(trip, _)| *trip)
+            .collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TripId, Vec<Waiting>>> {

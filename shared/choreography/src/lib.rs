@@ -28,6 +28,7 @@
 
 mod ids;
 mod itinerary;
+mod joined;
 mod money;
 mod pace;
 mod subjects;
@@ -37,11 +38,12 @@ pub use ids::{FactId, LegName, LegNameError, Position, TripId};
 pub use iso_currency::Currency;
 pub use itinerary::{Itinerary, ItineraryError, LEGS_MAX};
 use jiff::Timestamp;
+pub use joined::Joined;
 pub use money::Money;
 pub use pace::{Moment, Pace, instant};
 use serde::{Deserialize, Serialize};
 pub use subjects::{filters_for_booking, filters_for_leg};
-pub use wire::{Heard, Unread, joined, read};
+pub use wire::{Heard, Unread, read};
 
 /// The stream that carries all facts, and what it takes in.
 pub const STREAM: &str = "TRIPS";

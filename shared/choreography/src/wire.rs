@@ -7,9 +7,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Fact, Itinerary, LegName, Money, Plan, Position, Price, Reason, Said, Speaker, TripId,
-};
+use crate::{Fact, Itinerary, Joined, Money, Plan, Position, Price, Reason, Said, Speaker, TripId};
 
 /// The major version that is spoken and understood here.
 const VERSION: &str = "v1";
@@ -20,7 +18,7 @@ pub enum Heard {
     /// Something about a trip.
     Trip(Fact),
     /// A leg service is there.
-    Joined(LegName),
+    Joined(Joined),
 }
 
 /// Why a message could not be read.
@@ -59,11 +57,6 @@ struct TripData {
     total: Option<Vec<Money>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Reason>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct JoinedData {
-    leg: LegName,
 }
 
 /// A reason as it may come, before [`Reason::new`] has tidied it.
@@ -128,18 +121,8 @@ impl Fact {
     }
 }
 
-/// The fact that a leg service is there: its type, its subject and its data.
-pub fn joined(leg: &LegName) -> (String, String, String) {
-    let data = to_json(&JoinedData { leg: leg.clone() });
-    (
-        kind(leg.as_str(), "joined"),
-        format!("trips.{leg}.joined"),
-        data,
-    )
-}
-
 /// Structs of text and numbers always have a JSON form.
-fn to_json(data: &impl Serialize) -> String {
+pub(crate) fn to_json(data: &impl Serialize) -> String {
     serde_json::to_string(data).unwrap_or_default()
 }
 
@@ -147,12 +130,13 @@ fn to_json(data: &impl Serialize) -> String {
 pub fn read(kind: &str, entity: &str, data: &[u8]) -> Result<Heard, Unread> {
     let (speaker, name) = read_kind(kind)?;
     if let (Speaker::Leg(leg), "joined") = (&speaker, name) {
-        let JoinedData { leg: said } = read_data(data)?;
-        return if said == *leg && entity == leg.as_str() {
-            Ok(Heard::Joined(said))
+        let joined: Joined = read_data(data)?;
+        return if joined.leg == *leg && entity == leg.as_str() {
+            Ok(Heard::Joined(joined))
         } else {
             Err(Unread::Malformed(format!(
-                "{kind} about {entity:?} speaks for {said}"
+                "{kind} about {entity:?} speaks for {}",
+                joined.leg
             )))
         };
     }

@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use choreography::{
-    Currency, Fact, Heard, Itinerary, Money, Plan, Price, Reason, Said, Speaker, TABLE, TripId,
-    joined, read,
+    Currency, Fact, Heard, Itinerary, Joined, Money, Plan, Price, Reason, Said, Speaker, TABLE,
+    TripId, read,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -144,12 +144,16 @@ fn every_fact_is_written_as_its_golden_file_and_read_back_from_it() {
 #[test]
 fn that_a_leg_joined_is_written_and_read_as_its_golden_file() {
     let (text, golden) = golden("leg.joined");
-    let leg = "flight".parse().unwrap();
-    let (kind, subject, data) = joined(&leg);
+    let joined = Joined {
+        leg: "flight".parse().unwrap(),
+        counts: vec!["seats".into()],
+        dates: vec!["date".into()],
+    };
+    let (kind, subject, data) = (joined.kind(), joined.subject(), joined.to_json());
     assert_eq!(file(&kind, "flight", &subject, &data), text);
     assert_eq!(
         read(&golden.kind, &golden.entity, golden.data.get().as_bytes()),
-        Ok(Heard::Joined(leg))
+        Ok(Heard::Joined(joined))
     );
 }
 

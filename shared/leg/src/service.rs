@@ -3,7 +3,7 @@
 //! What a leg service brings is a [`Leg`]: its name, its stock table, and its [`Trade`]. Everything else is here, the same
 //! for every leg, so that a new one joins by existing.
 
-use choreography::{Fact, LegName, Moment, Pace, Speaker, TripId, Unread as Illegible};
+use choreography::{Fact, Joined, LegName, Moment, Pace, Speaker, TripId, Unread as Illegible};
 use runtime::{Input, Message, ServiceInput, Settings, Table, TraceContext, Turn, Unread, Working};
 use sqlx::migrate::Migrator;
 
@@ -14,6 +14,10 @@ use crate::store::{LEG, StockRows, Work};
 pub trait Leg: Trade + Send + Sync + 'static {
     /// Its name on itineraries.
     fn name(&self) -> LegName;
+    /// Fields of its details that are whole numbers of at least 1: booking refuses others at the door.
+    fn counts(&self) -> &'static [&'static str];
+    /// Fields of its details that are local calendar dates: booking refuses those in the past at the door.
+    fn dates(&self) -> &'static [&'static str];
     /// Its stock: a key of its own, and [`crate::store::STOCK_COLUMNS`].
     fn stock(&self) -> &'static Table;
     /// The migrations of its stock table, with versions above 1000.
@@ -165,8 +169,9 @@ impl<L: Leg> runtime::Service for LegService<L> {
     fn read(&self, message: &Message) -> Result<Fact, Unread> {
         match choreography::read(&message.kind, &message.entity, &message.payload) {
             Ok(choreography::Heard::Trip(fact)) => Ok(fact),
-            Ok(choreography::Heard::Joined(leg)) => Err(Unread::Malformed(format!(
-                "a leg does not listen for {leg} joining"
+            Ok(choreography::Heard::Joined(joined)) => Err(Unread::Malformed(format!(
+                "a leg does not listen for {} joining",
+                joined.leg
             ))),
             Err(error @ Illegible::UnknownVersion { .. }) => {
                 Err(Unread::NewerVersion(error.to_string()))
@@ -240,8 +245,19 @@ impl<L: Leg> runtime::Service for LegService<L> {
     }
 
     fn announcement(&self, turn: &mut Turn) {
-        let (kind, subject, payload) = choreography::joined(&self.name);
-        turn.say("leg", self.name.to_string(), kind, subject, payload);
+        let own = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        let joined = Joined {
+            leg: self.name.clone(),
+            counts: own(self.leg.counts()),
+            dates: own(self.leg.dates()),
+        };
+        turn.say(
+            "leg",
+            self.name.to_string(),
+            joined.kind(),
+            joined.subject(),
+            joined.to_json(),
+        );
     }
 }
 

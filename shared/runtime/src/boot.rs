@@ -115,6 +115,12 @@ type Answer<S> = oneshot::Receiver<Result<<S as Service>::Reply, Problem>>;
 
 fn ordered<S: Service>(command: S::Command, trace: TraceContext) -> (Item<S>, Answer<S>) {
     let (reply, answer) = oneshot::channel();
+    // What begins here is one trace, whether somebody receives it or not.
+    let trace = if trace.traceparent.is_some() {
+        trace
+    } else {
+        TraceContext::fresh()
+    };
     (
         Item::Command {
             id: Uuid::now_v7(),
@@ -167,7 +173,7 @@ pub async fn start<S: Service>(
     let address = listener.local_addr()?;
     let service = Arc::new(service);
     let metrics = Arc::new(Metrics::new(service.name())?);
-    let database = Database::open(&settings.database_url, service.migrations()).await?;
+    let database = Database::open(&settings.database_url, &service.migrations()).await?;
     let broker = Broker::connect(service.name(), stream, service.filters(), &settings).await?;
     let publisher = Publisher::start(
         Arc::clone(&broker),
@@ -323,4 +329,56 @@ pub async fn stop_signal() -> Result<(), anyhow::Error> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+/// Runs a service until it is told to stop, then drains it.
+///
+/// # Errors
+/// When it can't be started, in words that say what to do.
+pub async fn run<F>(
+    service: &'static str,
+    settings: Settings,
+    start: impl FnOnce(Settings) -> F,
+) -> Result<(), anyhow::Error>
+where
+    F: Future<Output = Result<Running, anyhow::Error>>,
+{
+    let telemetry = crate::telemetry::init(service, &settings.log, settings.log_format)?;
+    let running = start(settings).await?;
+    tracing::info!(service, address = %running.address, "serving");
+    stop_signal().await?;
+    tracing::info!(service, "draining");
+    running.drain().await;
+    tracing::info!(service, "stopped");
+    // The exporter blocks while it sends its last spans.
+    tokio::task::spawn_blocking(move || telemetry.shutdown()).await?;
+    Ok(())
+}
+
+/// A service's whole `main`: settings from flags and environment, then [`run`]. Exits 64 on settings that can't be used.
+pub fn main<F>(service: &'static str, start: impl FnOnce(Settings) -> F) -> std::process::ExitCode
+where
+    F: Future<Output = Result<Running, anyhow::Error>>,
+{
+    use clap::{Args as _, FromArgMatches as _};
+    let command =
+        Settings::augment_args(clap::Command::new(service).version(env!("CARGO_PKG_VERSION")));
+    let settings = match Settings::from_arg_matches(&command.get_matches()) {
+        Ok(settings) => settings,
+        Err(error) => error.exit(),
+    };
+    let done = tokio::runtime::Runtime::new()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(run(service, settings, start)));
+    match done {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "stopped");
+            let _ = std::io::Write::write_fmt(
+                &mut std::io::stderr(),
+                format_args!("{service}: {error:#}\n"),
+            );
+            std::process::ExitCode::FAILURE
+        }
+    }
 }

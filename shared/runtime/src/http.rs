@@ -5,54 +5,45 @@
 mod extract;
 mod headers;
 mod page;
+mod problems;
+mod rest;
+mod serve;
 #[cfg(test)]
 mod tests;
 
 use std::any::Any;
-use std::io;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
-use tokio::net::TcpListener;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 use tracing::Instrument;
-use utoipa::openapi::path::Operation;
-use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, ResponseBuilder};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::openapi::{InfoBuilder, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use extract::{Json, Path, Query};
 pub use headers::{IdempotencyKey, Prefer};
 pub use page::{List, Page};
+pub use serve::serve;
 
-use crate::problem::{self, Problem};
+use crate::problem::Problem;
 use crate::telemetry::{self, Metrics, TraceContext};
 
 /// The largest body of a request; a route that needs more raises it for itself with a `DefaultBodyLimit` layer of its own.
 pub const BODY_LIMIT: usize = 64 * 1024;
 
-/// How long a request's head may take to arrive, and so how long a connection may lie idle.
-const HEAD_WITHIN: Duration = Duration::from_secs(30);
 /// How long a request's body may keep silent.
 const BODY_SILENCE: Duration = Duration::from_secs(30);
-/// How long nothing is accepted after something could not be.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long `/readyz` waits before it takes silence for an answer.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 /// The routes that machines ask every few seconds: measured, but neither traced nor logged.
@@ -105,68 +96,13 @@ where
             .with_state(house)
             .merge(api)
             .split_for_parts();
-    describe_problems(&mut openapi);
+    problems::describe(&mut openapi);
     let document = Json(serde_json::to_value(&openapi).unwrap_or_default());
     router
         .route("/openapi.json", axum::routing::get(async move || document))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(RequestBodyTimeoutLayer::new(BODY_SILENCE))
         .layer(middleware::from_fn_with_state(metrics, around))
-}
-
-/// Serves until `drain` is ready, then takes no more connections, finishes what it has begun and returns.
-///
-/// Not `axum::serve`, which waits for the rest of a half-sent request for ever, at any time and when it drains too.
-///
-/// # Errors
-/// None as yet; whoever serves should not have to change when there are some.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    drain: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    serve_heads_within(HEAD_WITHIN, listener, router, drain).await
-}
-
-async fn serve_heads_within(
-    head_within: Duration,
-    listener: TcpListener,
-    router: Router,
-    drain: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(head_within);
-    let connections = GracefulShutdown::new();
-    let mut drain = pin!(drain);
-    loop {
-        let connection = tokio::select! {
-            connection = listener.accept() => connection,
-            () = &mut drain => break,
-        };
-        let connection = match connection {
-            Ok((connection, _)) => connection,
-            Err(error) => {
-                // Either that caller is gone already, or we have too many files open: both pass.
-                tracing::warn!(%error, "a connection could not be accepted: {error}");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        // Answers are small and somebody waits for them.
-        _ = connection.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
-        let connection = http.serve_connection(TokioIo::new(connection), service);
-        let connection = connections.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early: {error}");
-            }
-        });
-    }
-    drop(listener);
-    connections.shutdown().await;
-    Ok(())
 }
 
 /// The process is alive. Asks nobody, so that an outage elsewhere restarts nothing here.
@@ -205,71 +141,63 @@ async fn prometheus(State(house): State<House>) -> impl IntoResponse {
     )
 }
 
-/// What happens around every request: one span, one measurement, and no error that is not a problem.
-async fn around(State(metrics): State<Arc<Metrics>>, mut request: Request, next: Next) -> Response {
+/// What happens around every request: one measurement, one span, and no error that is not a problem.
+async fn around(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = known(request.method());
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
-    let path = request.uri().path().to_owned();
-    let caller = TraceContext::from_headers(request.headers());
-
+    let (request, rest) = rest::hold(request);
     let response = if PROBES.contains(&route) {
-        answer(next, request, method, &path).await
+        answer(request, next, method).await
     } else {
-        let mut server = telemetry::span(
-            SpanKind::Server,
-            &format!("{method} {route}"),
-            &caller,
-            || {
-                let attribute = |key, value: &str| KeyValue::new(key, value.to_owned());
-                vec![
-                    attribute("http.request.method", method),
-                    attribute("http.route", route),
-                    attribute("url.path", &path),
-                ]
-            },
-        );
-        let context = server.context();
-        let log = tracing::info_span!("http", method, path, trace = context.trace_id());
-        request.extensions_mut().insert(context);
-        let response = answer(next, request, method, &path)
-            .instrument(log.clone())
-            .await;
-        let status = response.status().as_u16();
-        server.set(KeyValue::new(
-            "http.response.status_code",
-            i64::from(status),
-        ));
-        if response.status().is_server_error() {
-            server.error(
-                response
-                    .status()
-                    .canonical_reason()
-                    .unwrap_or("server error"),
-            );
-        }
-        let took = started.elapsed();
-        log.in_scope(|| tracing::debug!(status, "{method} {path} answered {status} in {took:?}"));
-        response
+        traced(request, next, method, route).await
     };
-    metrics.http_request(
-        route,
-        method,
-        response.status().as_u16(),
-        started.elapsed().as_secs_f64(),
-    );
+    let status = response.status();
+    if let Some(rest) = rest.filter(|_| status.is_client_error() || status.is_server_error()) {
+        rest.throw_away().await;
+    }
+    let took = started.elapsed().as_secs_f64();
+    metrics.http_request(route, method, status.as_u16(), took);
     response
 }
 
-async fn answer(next: Next, request: Request, method: &str, path: &str) -> Response {
+async fn traced(mut request: Request, next: Next, method: &'static str, route: &str) -> Response {
+    let path = request.uri().path().to_owned();
+    let caller = TraceContext::from_headers(request.headers());
+    let name = format!("{method} {route}");
+    let mut span = telemetry::span(SpanKind::Server, &name, &caller, || {
+        vec![
+            KeyValue::new("http.request.method", method),
+            KeyValue::new("http.route", route.to_owned()),
+            KeyValue::new("url.path", path.clone()),
+        ]
+    });
+    let context = span.context();
+    let log = tracing::info_span!("http", method, path, trace = context.trace_id());
+    request.extensions_mut().insert(context);
+
+    let answered = answer(request, next, method).instrument(log.clone());
+    let response = answered.await;
+    let status = response.status();
+    let code = status.as_u16();
+    span.set(KeyValue::new("http.response.status_code", i64::from(code)));
+    if status.is_server_error() {
+        span.error(status.canonical_reason().unwrap_or("server error"));
+    }
+    log.in_scope(|| tracing::debug!(status = code, "{method} {path} was answered {code}"));
+    response
+}
+
+async fn answer(request: Request, next: Next, method: &str) -> Response {
+    let path = request.uri().path().to_owned();
     match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-        Ok(response) => as_problem(response).await,
+        Ok(response) => problems::rewrite(response).await,
         Err(panic) => {
             let panic = message(panic.as_ref());
             tracing::error!(
                 panic,
-                "{method} {path} panicked, and the caller got a 500: {panic}"
+                "{method} {path} was answered 500, it panicked: {panic}"
             );
             Problem::internal().into_response()
         }
@@ -294,101 +222,4 @@ fn known(method: &Method) -> &'static str {
         "OPTIONS" => "OPTIONS",
         _ => "_OTHER",
     }
-}
-
-/// The framework's own errors (404, 405, a foreign extractor's rejection) are plain text; this is where they become problems.
-async fn as_problem(response: Response) -> Response {
-    let status = response.status();
-    let is_problem = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind == problem::CONTENT_TYPE);
-    if is_problem || !(status.is_client_error() || status.is_server_error()) {
-        return response;
-    }
-    let (mut parts, body) = response.into_parts();
-    let text = axum::body::to_bytes(body, BODY_LIMIT)
-        .await
-        .unwrap_or_default();
-    let text = std::str::from_utf8(&text)
-        .ok()
-        .filter(|text| !text.is_empty());
-    let problem = by_status(status, text).into_response();
-    // Whatever else the answer carried (Allow, Retry-After) stays.
-    [header::CONTENT_TYPE, header::CONTENT_LENGTH]
-        .iter()
-        .for_each(|name| _ = parts.headers.remove(name));
-    let (_, body) = problem.into_parts();
-    parts.headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static(problem::CONTENT_TYPE),
-    );
-    Response::from_parts(parts, body)
-}
-
-/// The problem for an error of which little more than the status is known.
-fn by_status(status: StatusCode, text: Option<&str>) -> Problem {
-    let title = status.canonical_reason().unwrap_or("Error");
-    let kind = title.to_ascii_lowercase().replace(' ', "-");
-    let detail = match status {
-        StatusCode::NOT_FOUND => {
-            "There is nothing under this path; /openapi.json lists what there is."
-        }
-        StatusCode::METHOD_NOT_ALLOWED => {
-            "This path does not take this method; the header Allow lists those that it takes."
-        }
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            "The body is larger than this path takes (64 KiB where nothing else is said); send less at a time."
-        }
-        // The text of a server's error may tell what is nobody's business.
-        _ if status.is_server_error() => {
-            "The fault is the service's and is in its log. Repeat the request later."
-        }
-        _ => text.unwrap_or(
-            "The request cannot be answered as it is; /openapi.json describes what can.",
-        ),
-    };
-    Problem::new(status, &kind, title, detail)
-}
-
-/// Any route may answer with a problem: said once here instead of at every route.
-fn describe_problems(openapi: &mut OpenApi) {
-    let components = openapi.components.get_or_insert_default();
-    components
-        .schemas
-        .insert(Problem::name().into_owned(), Problem::schema());
-    let problem = ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name(Problem::name())))
-        .build();
-    let answer = |description: &str| {
-        ResponseBuilder::new()
-            .description(description)
-            .content(problem::CONTENT_TYPE, problem.clone())
-            .build()
-    };
-    let answers = [
-        ("4XX", answer("The request is wrong, and this says in what")),
-        ("5XX", answer("The service cannot answer now")),
-    ];
-    for operation in openapi.paths.paths.values_mut().flat_map(operations) {
-        for (status, answer) in &answers {
-            operation
-                .responses
-                .responses
-                .entry((*status).to_owned())
-                .or_insert_with(|| answer.clone().into());
-        }
-    }
-}
-
-fn operations(item: &mut utoipa::openapi::PathItem) -> impl Iterator<Item = &mut Operation> {
-    [
-        &mut item.get,
-        &mut item.put,
-        &mut item.post,
-        &mut item.delete,
-        &mut item.patch,
-    ]
-    .into_iter()
-    .flatten()
 }

@@ -171,3 +171,53 @@ impl utoipa::ToSchema for Problem {
         Cow::Borrowed("Problem")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use serde_json::json;
+
+    use super::*;
+
+    fn sold_out() -> Problem {
+        Problem::new(
+            StatusCode::CONFLICT,
+            "sold-out",
+            "Sold out",
+            "Ask for less.",
+        )
+        .with("free", 3)
+    }
+
+    #[tokio::test]
+    async fn a_problem_is_an_answer() {
+        let response = sold_out().retry_after(7).into_response();
+        assert_eq!(response.status(), StatusCode::CONFLICT);
+        assert_eq!(response.headers()["content-type"], CONTENT_TYPE);
+        assert_eq!(response.headers()["retry-after"], "7");
+        let body = axum::body::to_bytes(response.into_body(), 1024)
+            .await
+            .unwrap();
+        let expected = json!({
+            "type": "urn:roundtrip:problem:sold-out",
+            "title": "Sold out",
+            "status": 409,
+            "detail": "Ask for less.",
+            "free": 3,
+        });
+        assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), expected);
+    }
+
+    #[test]
+    fn its_own_members_do_not_hide_the_common_ones() {
+        let problem = sold_out().with("type", "mine").with("status", 200);
+        assert_eq!(
+            (problem.kind(), problem.status()),
+            ("sold-out", StatusCode::CONFLICT)
+        );
+        assert_eq!(
+            problem.to_string(),
+            "Sold out (sold-out, 409): Ask for less."
+        );
+    }
+}

@@ -53,7 +53,7 @@ pub trait Service: Send + Sync + Sized + 'static {
     /// The subjects that it hears.
     fn filters(&self) -> Vec<String>;
     /// Its migrations, beside the runtime's own.
-    fn migrations(&self) -> &'static sqlx::migrate::Migrator;
+    fn migrations(&self) -> sqlx::migrate::Migrator;
     /// The table whose rows have timers: it has the columns `due_us` and `said_id`.
     fn timers(&self) -> &'static Table;
     /// Tables with a column `forget_us`, after which a row may be dropped.

@@ -187,6 +187,11 @@ impl Trip {
         })
     }
 
+    /// Confirmed, or off with everything back. (A confirmed trip may still be cancelled.)
+    pub fn is_final(&self) -> bool {
+        matches!(self.state, State::Confirmed | State::Closed)
+    }
+
     /// Why it is off.
     pub fn reason(&self) -> Option<Reason> {
         Some(Reason::new(

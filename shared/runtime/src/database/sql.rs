@@ -311,7 +311,8 @@ fn add(engine: Engine, table: &Table, n: usize) -> String {
             if c.counter {
                 format!("{0} = {1}.{0} + d.{0}", c.name, table.name)
             } else {
-                format!("{0} = d.{0}", c.name)
+                // Null leaves what is there.
+                format!("{0} = coalesce(d.{0}, {1}.{0})", c.name, table.name)
             }
         })
         .collect();

@@ -2,8 +2,11 @@
 //!
 //! They say what the caller got wrong about the *form* of a request; what a value means is the handler's to judge.
 
+use std::convert::Infallible;
+
+use axum::body::HttpBody as _;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -11,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
+use crate::telemetry::TraceContext;
 
 /// A JSON body, of a request or of an answer.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,10 +24,24 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match axum::Json::from_request(request, state).await {
+        match <axum::Json<T> as FromRequest<S>>::from_request(request, state).await {
             Ok(axum::Json(body)) => Ok(Self(body)),
             Err(rejection) => Err(unreadable(&rejection)),
         }
+    }
+}
+
+/// A body that may be left out. One that is there has to be JSON, and to say so.
+impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
+        if request.body().is_end_stream() {
+            return Ok(None);
+        }
+        <Self as FromRequest<S>>::from_request(request, state)
+            .await
+            .map(Some)
     }
 }
 
@@ -52,7 +70,7 @@ fn unreadable(rejection: &JsonRejection) -> Problem {
             );
             Problem::new(status, "shape", "Unexpected JSON", detail)
         }
-        _ => super::by_status(status, Some(&text)),
+        _ => super::problems::by_status(status, Some(&text)),
     }
 }
 
@@ -104,5 +122,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
                 );
                 Problem::new(StatusCode::BAD_REQUEST, "query", "Unreadable query", detail)
             })
+    }
+}
+
+/// Where in which trace this request is: what a handler passes on with what it causes.
+impl<S: Sync> FromRequestParts<S> for TraceContext {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let context = parts.extensions.get::<Self>().cloned();
+        Ok(context.unwrap_or_else(Self::fresh))
     }
 }

@@ -1,0 +1,204 @@
+//! A trip as travellers and operators see it, and what they send.
+
+use axum::http::StatusCode;
+use choreography::{Itinerary, Money, Plan, Position, Reason, TripId, instant};
+use jiff::{SignedDuration, Timestamp};
+use runtime::Problem;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
+
+use crate::core::{Outcome, Settled, State, Trip};
+
+/// The deadline of a trip that names none, in seconds.
+pub const DEADLINE_DEFAULT_S: i64 = 120;
+/// The longest deadline, in seconds.
+pub const DEADLINE_MAX_S: i64 = 86_400;
+const TRAVELLER_MAX: usize = 200;
+
+/// What a traveller asks for.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BookingRequest {
+    /// The legs, in order: 1 to 16 objects, each with its `leg` and that leg's own details.
+    #[schema(value_type = Vec<Object>, example = json!([
+        {"leg": "flight", "flight": "RT100", "date": "2030-06-03", "seats": 1},
+        {"leg": "hotel", "hotel": "LIS-PALACE", "room_type": "double", "check_in": "2030-06-03", "check_out": "2030-06-05", "rooms": 1}
+    ]))]
+    pub itinerary: Box<RawValue>,
+    /// What all legs together may cost; the leg that would exceed it refuses.
+    #[schema(value_type = Option<Object>, example = json!({"amount_minor": 90000, "currency": "EUR"}))]
+    pub budget: Option<Money>,
+    /// When booking gives up waiting, in seconds from now: 1 to 86400, 120 when absent.
+    #[schema(minimum = 1, maximum = 86400)]
+    pub deadline_s: Option<i64>,
+    /// For whom, in your own words; at most 200 characters.
+    #[schema(max_length = 200)]
+    pub traveller: Option<String>,
+}
+
+impl BookingRequest {
+    /// What is asked for, checked as far as booking can: what a leg's details mean is the leg's to judge.
+    ///
+    /// # Errors
+    /// 422, saying what is wrong and what would be right.
+    pub fn plan(&self, now: Timestamp) -> Result<Plan, Problem> {
+        let itinerary = Itinerary::parse(self.itinerary.get())
+            .map_err(|error| unacceptable("itinerary", format!("{error}.")))?;
+        let deadline_s = self.deadline_s.unwrap_or(DEADLINE_DEFAULT_S);
+        if !(1..=DEADLINE_MAX_S).contains(&deadline_s) {
+            return Err(unacceptable(
+                "deadline_s",
+                format!("{deadline_s} is not from 1 to {DEADLINE_MAX_S} seconds."),
+            ));
+        }
+        if let Some(budget) = self.budget.filter(|budget| budget.amount_minor <= 0) {
+            return Err(unacceptable(
+                "budget",
+                format!(
+                    "A budget of {} buys nothing; give more, or leave it out.",
+                    budget.amount_minor
+                ),
+            ));
+        }
+        if let Some(traveller) = &self.traveller
+            && (traveller.chars().count() > TRAVELLER_MAX
+                || traveller.chars().any(char::is_control))
+        {
+            return Err(unacceptable(
+                "traveller",
+                format!(
+                    "It is longer than {TRAVELLER_MAX} characters, or has control characters in it."
+                ),
+            ));
+        }
+        let deadline = now
+            .checked_add(SignedDuration::from_secs(deadline_s))
+            .unwrap_or(now);
+        Ok(Plan {
+            itinerary,
+            deadline,
+            budget: self.budget,
+        })
+    }
+
+    /// What is asked, whatever its spelling: the same for two requests that mean the same.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        // serde_json's maps are sorted, so neither the order of fields nor white space counts.
+        let itinerary: serde_json::Value =
+            serde_json::from_str(self.itinerary.get()).unwrap_or_default();
+        let deadline_s = self.deadline_s.unwrap_or(DEADLINE_DEFAULT_S);
+        let meaning = serde_json::json!([itinerary, self.budget, deadline_s, self.traveller]);
+        Sha256::digest(meaning.to_string())
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+}
+
+/// A request that is well-formed and still can't be taken.
+pub(crate) fn unacceptable(field: &'static str, detail: String) -> Problem {
+    Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "unacceptable",
+        "Not acceptable",
+        detail,
+    )
+    .with("field", field)
+}
+
+/// A leg that a trip waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WaitsFor {
+    /// Its place on the itinerary, from 0.
+    pub position: Position,
+    /// Its name.
+    pub leg: String,
+}
+
+/// A trip as its traveller sees it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Booking {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub trip: TripId,
+    /// `pending`, `confirmed`, `undoing` (it is off, and not everything is back yet) or `closed` (everything is back).
+    #[schema(value_type = String)]
+    pub state: State,
+    /// How it ended: `confirmed`, `rejected`, `cancelled` or `expired`; null while it is pending.
+    #[schema(value_type = Option<String>)]
+    pub outcome: Option<Outcome>,
+    /// Why it did not go through.
+    #[schema(value_type = Option<Object>)]
+    pub reason: Option<Reason>,
+    /// It has been on its way back for over an hour: a leg is down, or gone.
+    pub needs_attention: bool,
+    /// The legs that have not answered: all of them while it is pending, those that may still hold something while it is undoing.
+    pub waiting_for: Vec<WaitsFor>,
+    /// How each position was settled: `rejected`, `released`, `behind` (its turn never came), `by-hand`, or null.
+    #[schema(value_type = Vec<Option<String>>)]
+    pub settled: Vec<Option<Settled>>,
+    /// As it was asked for, byte for byte.
+    #[schema(value_type = Vec<Object>)]
+    pub itinerary: Box<RawValue>,
+    /// As it was asked for.
+    #[schema(value_type = Option<Object>)]
+    pub budget: Option<Money>,
+    /// What it costs, once it is confirmed: one sum for each currency.
+    #[schema(value_type = Vec<Object>)]
+    pub total: Vec<Money>,
+    /// For whom.
+    pub traveller: Option<String>,
+    /// When booking gives up waiting.
+    #[schema(value_type = String, format = DateTime)]
+    pub deadline: Timestamp,
+    /// When it was asked for.
+    #[schema(value_type = String, format = DateTime)]
+    pub created: Timestamp,
+    /// When its state changed last.
+    #[schema(value_type = String, format = DateTime)]
+    pub changed: Timestamp,
+}
+
+impl Booking {
+    /// What there is to see of it now.
+    #[must_use]
+    pub fn of(trip: &Trip, now: Timestamp) -> Self {
+        let plan = trip.plan();
+        let legs: Vec<String> = plan
+            .iter()
+            .flat_map(|plan| plan.itinerary.legs())
+            .map(ToString::to_string)
+            .collect();
+        let waits: Vec<Position> = match trip.state {
+            State::Pending => (0..).take(legs.len()).collect(),
+            _ => trip.waiting_for(),
+        };
+        let name =
+            |position: Position| legs.get(usize::from(position)).cloned().unwrap_or_default();
+        Self {
+            trip: trip.trip,
+            state: trip.state,
+            outcome: trip.outcome,
+            reason: trip.reason(),
+            needs_attention: trip.needs_attention(now.as_microsecond()),
+            waiting_for: waits
+                .into_iter()
+                .map(|position| WaitsFor {
+                    position,
+                    leg: name(position),
+                })
+                .collect(),
+            settled: trip.settled(),
+            itinerary: RawValue::from_string(trip.itinerary.clone()).unwrap_or_default(),
+            budget: plan.and_then(|plan| plan.budget),
+            total: trip.total(),
+            traveller: trip.traveller.clone(),
+            deadline: instant(trip.deadline_us),
+            created: instant(trip.created_us),
+            changed: instant(trip.changed_us),
+        }
+    }
+}

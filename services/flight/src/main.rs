@@ -1,0 +1,5 @@
+//! The flight service as a program of its own.
+
+fn main() -> std::process::ExitCode {
+    runtime::boot::main(flight::NAME, flight::start)
+}

@@ -1,0 +1,336 @@
+//! Inventory over HTTP: the parts that are the same for every leg. A leg's own `http` names its paths and its columns.
+//!
+//! Every change goes through the loop, as a command beside the facts: what trips hold and what an operator sets can't
+//! pass each other.
+
+use std::collections::BTreeMap;
+
+use axum::http::StatusCode;
+use runtime::http::{List, Page};
+use runtime::{Handle, Param, Problem, TraceContext};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::core::Stock;
+use crate::service::{Leg, LegService, Line, SetStock};
+use crate::store::stock;
+
+/// The largest CSV that is taken, in bytes.
+pub const IMPORT_MAX: usize = 32 << 20;
+/// The most stock rows that one import may make.
+pub const IMPORT_ROWS_MAX: usize = 500_000;
+/// Bad lines that are named one by one; the rest is counted.
+const ERRORS_SHOWN: usize = 100;
+/// The most of one stock row.
+const TOTAL_MAX: i64 = 1_000_000;
+/// The highest price of one, in minor units.
+const PRICE_MAX: i64 = 1_000_000_000_000;
+/// The longest range of dates on one line, in days.
+const RANGE_MAX: i32 = 800;
+
+/// What a leg's HTTP needs of its loop.
+pub type LegHandle<L> = Handle<LegService<L>>;
+
+/// What an import did.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Imported {
+    /// Lines read.
+    pub lines: usize,
+    /// Stock rows written.
+    pub rows: usize,
+}
+
+/// A line of a CSV that can't be taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct BadLine {
+    /// Its number in the file; the header is line 1.
+    pub line: u64,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Checks what one stock row may be.
+///
+/// # Errors
+/// With what is wrong, in words.
+pub fn check(line: &Line) -> Result<(), String> {
+    for part in &line.key {
+        let fits = (1..=64).contains(&part.len())
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        if !fits {
+            return Err(format!(
+                "{part:?} is not 1 to 64 of the characters A-Z a-z 0-9 . _ -"
+            ));
+        }
+    }
+    if !(0..=TOTAL_MAX).contains(&line.total) {
+        return Err(format!("{} is not from 0 to {TOTAL_MAX}", line.total));
+    }
+    if !(0..=PRICE_MAX).contains(&line.price_minor) {
+        return Err(format!(
+            "price_minor {} is not from 0 to {PRICE_MAX}",
+            line.price_minor
+        ));
+    }
+    if choreography::Currency::from_code(&line.currency).is_none() {
+        return Err(format!(
+            "currency {:?} is not an ISO 4217 code such as EUR",
+            line.currency
+        ));
+    }
+    Ok(())
+}
+
+/// Reads a local calendar date.
+///
+/// # Errors
+/// With what is wrong, in words.
+pub fn date(text: &str) -> Result<jiff::civil::Date, String> {
+    text.parse::<jiff::civil::Date>()
+        .ok()
+        .filter(|date| date.to_string() == text)
+        .ok_or_else(|| format!("{text:?} is not a date such as 2026-12-01"))
+}
+
+/// The dates of a CSV field: one, or a range `first..last` with both ends.
+///
+/// # Errors
+/// With what is wrong, in words.
+pub fn dates(text: &str) -> Result<Vec<String>, String> {
+    let Some((first, last)) = text.split_once("..") else {
+        return Ok(vec![date(text)?.to_string()]);
+    };
+    let (first, last) = (date(first)?, date(last)?);
+    let days = (last - first).get_days();
+    if last < first || days >= RANGE_MAX {
+        return Err(format!("{text:?} is not a range of 1 to {RANGE_MAX} days"));
+    }
+    let days = first.series(jiff::Span::new().days(1));
+    Ok(days
+        .take_while(|day| *day <= last)
+        .map(|day| day.to_string())
+        .collect())
+}
+
+/// Sets one stock row.
+///
+/// # Errors
+/// 422 when it can't be, 409 when trips hold more than that.
+pub async fn put<L: Leg>(
+    handle: &LegHandle<L>,
+    line: Line,
+    trace: TraceContext,
+) -> Result<Stock, Problem> {
+    check(&line).map_err(|reason| {
+        Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "inventory",
+            "Inventory not accepted",
+            format!("{reason}."),
+        )
+    })?;
+    match handle.command(SetStock(vec![line]), trace).await? {
+        Ok(rows) => rows.into_iter().next().ok_or_else(Problem::internal),
+        Err(refused) => {
+            let taken = refused.first().map_or(0, |(_, taken)| *taken);
+            Err(Problem::new(
+                StatusCode::CONFLICT,
+                "inventory-held",
+                "Trips hold more than that",
+                format!("{taken} are held or confirmed; give a total of at least {taken}."),
+            )
+            .with("taken", taken))
+        }
+    }
+}
+
+/// One stock row.
+///
+/// # Errors
+/// 404 when it is not there.
+pub async fn get<L: Leg>(handle: &LegHandle<L>, key: &[String]) -> Result<Stock, Problem> {
+    let table = handle.service().leg().stock();
+    let on: Vec<String> = table
+        .key
+        .iter()
+        .enumerate()
+        .map(|(i, column)| format!("t.{} = ${}", column.name, i + 1))
+        .collect();
+    let params = key.iter().map(|part| Param::from(part.as_str())).collect();
+    let rows: Vec<Map<String, Value>> = handle
+        .database()
+        .select(table, &format!("where {}", on.join(" and ")), params)
+        .await?;
+    rows.first().map(|row| stock(table, row)).ok_or_else(|| {
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "unknown-inventory",
+            "Not in the inventory",
+            format!("There is no {}; PUT it first.", key.join("/")),
+        )
+    })
+}
+
+/// A page of stock rows, by key.
+///
+/// # Errors
+/// 400 when the page can't be read.
+pub async fn list<L: Leg, const N: usize>(
+    handle: &LegHandle<L>,
+    page: &Page,
+) -> Result<List<Stock>, Problem> {
+    let table = handle.service().leg().stock();
+    let limit = page.limit()?;
+    let key: Vec<String> = table
+        .key
+        .iter()
+        .map(|column| format!("t.{}", column.name))
+        .collect();
+    let key = key.join(", ");
+    let mut params: Vec<Param> = Vec::new();
+    let mut after = String::new();
+    if let Some(keys) = page.after::<N>()? {
+        let places: Vec<String> = (1..=N).map(|i| format!("${i}")).collect();
+        after = format!("where ({key}) > ({})", places.join(", "));
+        params.extend(keys.into_iter().map(Param::from));
+    }
+    params.push(i64::try_from(limit + 1).unwrap_or(i64::MAX).into());
+    let tail = format!("{after} order by {key} limit ${}", params.len());
+    let rows: Vec<Map<String, Value>> = handle.database().select(table, &tail, params).await?;
+    let rows = rows.iter().map(|row| stock(table, row)).collect();
+    Ok(List::of::<N>(rows, limit, |row: &Stock| {
+        std::array::from_fn(|i| row.key.get(i).cloned().unwrap_or_default())
+    }))
+}
+
+/// Reads a CSV with a header and sets every row, or none. `read` turns the fields of one line, in the order of `columns`,
+/// into stock rows.
+///
+/// # Errors
+/// 422 with every bad line, its number and its reason; 409 for rows that trips hold more of.
+pub async fn import<L: Leg, const N: usize>(
+    handle: &LegHandle<L>,
+    csv: &[u8],
+    columns: [&str; N],
+    read: impl Fn([&str; N]) -> Result<Vec<Line>, String>,
+    trace: TraceContext,
+) -> Result<Imported, Problem> {
+    let (lines, rows) = read_csv(csv, columns, read)?;
+    let numbers: Vec<u64> = rows.values().map(|(number, _)| *number).collect();
+    let rows: Vec<Line> = rows.into_values().map(|(_, row)| row).collect();
+    let count = rows.len();
+    match handle.command(SetStock(rows), trace).await? {
+        Ok(_) => Ok(Imported { lines, rows: count }),
+        Err(refused) => {
+            let bad = refused.iter().map(|(index, taken)| BadLine {
+                line: numbers.get(*index).copied().unwrap_or_default(),
+                reason: format!("{taken} are held or confirmed, which is more than the new total"),
+            });
+            Err(bad_lines(
+                StatusCode::CONFLICT,
+                "inventory-held",
+                bad.collect(),
+            ))
+        }
+    }
+}
+
+/// By key, with the line each row came from: the last line wins.
+type Read = (usize, BTreeMap<Vec<String>, (u64, Line)>);
+
+fn read_csv<const N: usize>(
+    csv: &[u8],
+    columns: [&str; N],
+    read: impl Fn([&str; N]) -> Result<Vec<Line>, String>,
+) -> Result<Read, Problem> {
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .flexible(true)
+        .from_reader(csv);
+    let header = reader
+        .headers()
+        .map_err(|error| one_bad(1, error.to_string()))?;
+    if header.iter().ne(columns) {
+        return Err(one_bad(
+            1,
+            format!("the header must be {}", columns.join(",")),
+        ));
+    }
+    let (mut rows, mut bad, mut lines) = (BTreeMap::new(), Vec::new(), 0);
+    for record in reader.records() {
+        lines += 1;
+        let (number, found) = match &record {
+            Ok(record) => (
+                record.position().map_or(0, csv::Position::line),
+                read_line(record, columns.len(), &read),
+            ),
+            Err(error) => (
+                error.position().map_or(0, csv::Position::line),
+                Err(error.to_string()),
+            ),
+        };
+        match found {
+            Ok(found) => rows.extend(
+                found
+                    .into_iter()
+                    .map(|row| (row.key.clone(), (number, row))),
+            ),
+            Err(reason) => bad.push(BadLine {
+                line: number,
+                reason,
+            }),
+        }
+        if rows.len() > IMPORT_ROWS_MAX {
+            return Err(one_bad(
+                number,
+                format!("this file makes more than {IMPORT_ROWS_MAX} rows; split it"),
+            ));
+        }
+    }
+    if bad.is_empty() {
+        Ok((lines, rows))
+    } else {
+        Err(bad_lines(StatusCode::UNPROCESSABLE_ENTITY, "import", bad))
+    }
+}
+
+fn read_line<const N: usize>(
+    record: &csv::StringRecord,
+    wanted: usize,
+    read: &impl Fn([&str; N]) -> Result<Vec<Line>, String>,
+) -> Result<Vec<Line>, String> {
+    if record.len() != wanted {
+        return Err(format!("{} fields where {wanted} belong", record.len()));
+    }
+    let rows = read(std::array::from_fn(|i| record.get(i).unwrap_or_default()))?;
+    rows.iter().try_for_each(check)?;
+    Ok(rows)
+}
+
+fn one_bad(line: u64, reason: String) -> Problem {
+    bad_lines(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "import",
+        vec![BadLine { line, reason }],
+    )
+}
+
+fn bad_lines(status: StatusCode, kind: &'static str, bad: Vec<BadLine>) -> Problem {
+    let shown: Vec<&BadLine> = bad.iter().take(ERRORS_SHOWN).collect();
+    let first = bad.first().map_or(String::new(), |bad| {
+        format!(" The first is line {}: {}.", bad.line, bad.reason)
+    });
+    Problem::new(
+        status,
+        kind,
+        "Nothing was imported",
+        format!(
+            "{} lines cannot be taken; nothing was changed.{first}",
+            bad.len()
+        ),
+    )
+    .with("bad_lines", bad.len())
+    .with("lines", serde_json::to_value(shown).unwrap_or_default())
+}

@@ -1,0 +1,109 @@
+//! Makes problems of the errors that nobody in here made: the framework's own, and those of a foreign extractor or handler.
+//!
+//! An error that is a problem already passes as it is.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::{ContentBuilder, OpenApi, Ref, ResponseBuilder};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::BODY_LIMIT;
+use crate::problem::{self, Problem};
+
+/// The framework's own errors (404, 405, a foreign extractor's rejection) are plain text; this is where they become problems.
+pub(super) async fn rewrite(response: Response) -> Response {
+    let status = response.status();
+    let is_problem = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind == problem::CONTENT_TYPE);
+    if is_problem || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let text = axum::body::to_bytes(body, BODY_LIMIT)
+        .await
+        .unwrap_or_default();
+    let text = std::str::from_utf8(&text)
+        .ok()
+        .filter(|text| !text.is_empty());
+    let problem = by_status(status, text).into_response();
+    // Whatever else the answer carried (Allow, Retry-After) stays.
+    [header::CONTENT_TYPE, header::CONTENT_LENGTH]
+        .iter()
+        .for_each(|name| _ = parts.headers.remove(name));
+    let (_, body) = problem.into_parts();
+    parts.headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(problem::CONTENT_TYPE),
+    );
+    Response::from_parts(parts, body)
+}
+
+/// The problem for an error of which little more than the status is known.
+pub(super) fn by_status(status: StatusCode, text: Option<&str>) -> Problem {
+    let title = status.canonical_reason().unwrap_or("Error");
+    let kind = title.to_ascii_lowercase().replace(' ', "-");
+    let detail = match status {
+        StatusCode::NOT_FOUND => {
+            "There is nothing under this path; /openapi.json lists what there is."
+        }
+        StatusCode::METHOD_NOT_ALLOWED => {
+            "This path does not take this method; the header Allow lists those that it takes."
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            "The body is larger than this path takes (64 KiB where nothing else is said); send less at a time."
+        }
+        // The text of a server's error may tell what is nobody's business.
+        _ if status.is_server_error() => {
+            "The fault is the service's and is in its log. Repeat the request later."
+        }
+        _ => text.unwrap_or(
+            "The request cannot be answered as it is; /openapi.json describes what can.",
+        ),
+    };
+    Problem::new(status, &kind, title, detail)
+}
+
+/// Any route may answer with a problem: said once here instead of at every route.
+pub(super) fn describe(openapi: &mut OpenApi) {
+    let components = openapi.components.get_or_insert_default();
+    components
+        .schemas
+        .insert(Problem::name().into_owned(), Problem::schema());
+    let problem = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name(Problem::name())))
+        .build();
+    let answer = |description: &str| {
+        ResponseBuilder::new()
+            .description(description)
+            .content(problem::CONTENT_TYPE, problem.clone())
+            .build()
+    };
+    let answers = [
+        ("4XX", answer("The request is wrong, and this says in what")),
+        ("5XX", answer("The service cannot answer now")),
+    ];
+    for operation in openapi.paths.paths.values_mut().flat_map(operations) {
+        for (status, answer) in &answers {
+            operation
+                .responses
+                .responses
+                .entry((*status).to_owned())
+                .or_insert_with(|| answer.clone().into());
+        }
+    }
+}
+
+fn operations(item: &mut utoipa::openapi::PathItem) -> impl Iterator<Item = &mut Operation> {
+    [
+        &mut item.get,
+        &mut item.put,
+        &mut item.post,
+        &mut item.delete,
+        &mut item.patch,
+    ]
+    .into_iter()
+    .flatten()
+}
