@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::Say;
 
@@ -79,10 +79,11 @@ pub fn unpacked(package: &'static Package, say: Say) -> Result<PathBuf> {
 /// # Errors
 /// As [`unpacked`].
 pub fn unpacked_in(cache: &Path, package: &Package, say: Say) -> Result<PathBuf> {
-    fetched(package, cache, say).with_context(|| {
-        format!(
-            "cannot get {} as a package: {}",
-            package.what, package.instead
+    fetched(package, cache, say).map_err(|error| {
+        anyhow!(
+            "cannot get {}: {error:#}; {}",
+            package.what,
+            package.instead
         )
     })
 }
@@ -201,6 +202,7 @@ fn the_point(text: &str) -> String {
         .rfind(|line| line.starts_with("ERROR:"))
         .or_else(|| text.lines().rfind(|line| !line.trim().is_empty()));
     line.unwrap_or("it said nothing")
+        .trim_start_matches("ERROR:")
         .trim()
         .chars()
         .take(300)
