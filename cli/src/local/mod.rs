@@ -7,6 +7,7 @@ pub mod fetch;
 pub mod port;
 pub mod postgres;
 mod postgres_programs;
+pub mod service;
 pub mod skip;
 
 use std::path::PathBuf;

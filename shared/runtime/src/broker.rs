@@ -3,16 +3,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use async_nats::connection::State;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use async_nats::jetstream::stream::{
     Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType,
 };
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectOptions};
+use tokio::sync::watch;
 
 use crate::settings::Settings;
 
@@ -20,6 +21,9 @@ use crate::settings::Settings;
 const CONSUMER_CONFIG: u32 = 1;
 const CONFIG_KEY: &str = "roundtrip-config";
 const SERVER_FLOOR: (u32, u32) = (2, 11);
+/// How long, and how often, a missing connection is looked for before it is reported.
+const CONNECT_LOOK: Duration = Duration::from_millis(20);
+const CONNECT_LOOKS: u32 = 150;
 
 /// The stream that a house shares: its name and the subjects in it.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +42,8 @@ pub struct Broker {
     consumer: String,
     filters: Vec<String>,
     settings: Settings,
-    declared: AtomicBool,
+    /// Whether stream and consumer are there, as far as is known.
+    declared: watch::Sender<bool>,
 }
 
 impl Broker {
@@ -65,7 +70,7 @@ impl Broker {
             consumer: service.to_owned(),
             filters,
             settings: settings.clone(),
-            declared: AtomicBool::new(false),
+            declared: watch::Sender::new(false),
         }))
     }
 
@@ -74,13 +79,38 @@ impl Broker {
     /// # Errors
     /// With what is missing, in words.
     pub fn ready(&self) -> Result<(), String> {
-        if self.client.connection_state() != async_nats::connection::State::Connected {
+        if !self.is_connected() {
             return Err(format!("NATS is not reached at {}", self.settings.nats_url));
         }
-        if !self.declared.load(Ordering::Relaxed) {
+        if !*self.declared.borrow() {
             return Err(String::from("the consumer is not declared yet"));
         }
         Ok(())
+    }
+
+    /// Waits until stream and consumer are there: what is published before reaches nobody.
+    pub(crate) async fn wait_declared(&self) {
+        // The sender is ours, so it cannot be gone.
+        let _ = self
+            .declared
+            .subscribe()
+            .wait_for(|declared| *declared)
+            .await;
+    }
+
+    /// Waits a moment for the connection.
+    async fn connected(&self) -> Result<(), anyhow::Error> {
+        for _ in 0..CONNECT_LOOKS {
+            if self.is_connected() {
+                return Ok(());
+            }
+            tokio::time::sleep(CONNECT_LOOK).await;
+        }
+        bail!("NATS is not reached at {}", self.settings.nats_url)
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
     }
 
     /// Declares stream and consumer where they are missing, and hands out the consumer.
@@ -88,7 +118,8 @@ impl Broker {
     /// # Errors
     /// When the broker does not answer, is too old, or has no JetStream.
     pub async fn declare(&self) -> Result<PullConsumer, anyhow::Error> {
-        self.declared.store(false, Ordering::Relaxed);
+        self.declared.send_replace(false);
+        self.connected().await?;
         check_version(&self.client.server_info().version)?;
         self.declare_stream().await?;
         let wanted = pull::Config {
@@ -127,7 +158,7 @@ impl Broker {
         } else {
             consumer
         };
-        self.declared.store(true, Ordering::Relaxed);
+        self.declared.send_replace(true);
         Ok(consumer)
     }
 

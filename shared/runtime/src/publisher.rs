@@ -26,6 +26,7 @@ const IN_FLIGHT_MAX: usize = 2_048;
 #[derive(Clone)]
 pub(crate) struct Publisher {
     batches: mpsc::Sender<Vec<Event>>,
+    broker: Arc<Broker>,
     /// Acknowledged by the broker, not yet deleted.
     published: Arc<Mutex<Vec<Uuid>>>,
     /// Handed over and neither acknowledged nor given up.
@@ -38,6 +39,7 @@ impl Publisher {
         let (batches, waiting) = mpsc::channel(WAITING_MAX);
         let publisher = Self {
             batches,
+            broker: Arc::clone(&broker),
             published: Arc::default(),
             open: Arc::default(),
         };
@@ -97,9 +99,9 @@ impl Publisher {
             .is_empty()
     }
 
-    /// Whether nothing is under way.
+    /// Whether nothing is under way, or nothing can be: what is left stays in the outbox.
     pub(crate) fn is_done(&self) -> bool {
-        self.open.load(Ordering::Relaxed) == 0
+        self.open.load(Ordering::Relaxed) == 0 || !self.broker.is_connected()
     }
 }
 
@@ -119,6 +121,7 @@ impl Task {
             tokio::select! {
                 batch = waiting.recv(), if in_flight.len() < IN_FLIGHT_MAX => {
                     let Some(batch) = batch else { break };
+                    self.broker.wait_declared().await;
                     for event in batch {
                         let (id, headers, kind) = (event.id, event.headers(&self.source), event.kind);
                         match self.broker.context.publish_with_headers(event.subject, headers, event.payload.into()).await {

@@ -1,0 +1,7 @@
+//! The command `roundtrip`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    roundtrip::command::main()
+}
