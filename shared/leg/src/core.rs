@@ -157,8 +157,9 @@ fn confirmed(mut record: Record, shelf: &mut Shelf, moment: &Moment) -> Reaction
             record.enter(State::Confirmed, moment);
             silent(record)
         }
-        State::Confirmed => silent(record),
-        State::None | State::Released | State::Rejected => odd(record, "confirmed-without-a-hold"),
+        // Released: cancelled after it was confirmed, and the two facts passed each other.
+        State::Confirmed | State::Released => silent(record),
+        State::None | State::Rejected => odd(record, "confirmed-without-a-hold"),
     }
 }
 

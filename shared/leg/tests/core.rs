@@ -236,7 +236,7 @@ fn every_cell_of_the_table() {
         (Confirmed, &cancelled, Released,  "released", (1, 0, 5), quiet),
         (Confirmed, &refused,   Confirmed, "",         (1, 2, 3), Some("rejected-behind-a-confirmed-leg")),
         (Released,  &turn,      Released,  "released", (1, 0, 5), quiet),
-        (Released,  &confirmed, Released,  "",         (1, 0, 5), Some("confirmed-without-a-hold")),
+        (Released,  &confirmed, Released,  "",         (1, 0, 5), quiet),
         (Released,  &cancelled, Released,  "released", (1, 0, 5), quiet),
         (Released,  &refused,   Released,  "",         (1, 0, 5), quiet),
         (Rejected,  &turn,      Rejected,  "rejected", (1, 0, 5), quiet),

@@ -1,0 +1,194 @@
+//! What the model's world is made of: facts without their words, rows without their times, so that there are finitely many.
+
+use booking::core::Trip;
+use choreography::{
+    Currency, Fact, Itinerary, Moment, Money, Pace, Plan, Position, Price, Reason, Said, Speaker,
+    TripId, instant,
+};
+use leg::core::{LATE_US, Record, State, Stock, positions};
+use uuid::Uuid;
+
+pub(crate) const FLIGHT: &str =
+    r#"{"leg":"flight","flight":"RT100","date":"2026-12-24","seats":1}"#;
+pub(crate) const HOTEL: &str = r#"{"leg":"hotel","hotel":"LIS","room_type":"double","check_in":"2026-12-24","check_out":"2026-12-25","rooms":1}"#;
+
+const START_US: i64 = 1_796_000_000_000_000;
+const DEADLINE_US: i64 = START_US + 120_000_000;
+
+/// A fact, but for its words: they are the same for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Word {
+    Requested,
+    Reserved(Position),
+    Rejected(Position),
+    Confirmed,
+    Cancelled,
+    Released(Position),
+}
+
+/// The services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Who {
+    Booking,
+    Flight,
+    Hotel,
+}
+
+pub(crate) const EVERYBODY: [Who; 3] = [Who::Booking, Who::Flight, Who::Hotel];
+
+/// What a service's clock says of a trip's deadline. Each step has its own: clocks may disagree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Clock {
+    Before,
+    Behind,
+    /// More than an hour behind.
+    Late,
+}
+
+/// All that can be said of a trip of two legs.
+pub(crate) fn everything() -> impl Iterator<Item = Word> {
+    let each = (0..2).flat_map(|n| [Word::Reserved(n), Word::Rejected(n), Word::Released(n)]);
+    [Word::Requested, Word::Confirmed, Word::Cancelled]
+        .into_iter()
+        .chain(each)
+}
+
+pub(crate) fn word(said: &Said) -> Word {
+    match said {
+        Said::Requested => Word::Requested,
+        Said::Reserved { position, .. } => Word::Reserved(*position),
+        Said::Rejected { position, .. } => Word::Rejected(*position),
+        Said::Confirmed => Word::Confirmed,
+        Said::Cancelled { .. } => Word::Cancelled,
+        Said::Released { position, .. } => Word::Released(*position),
+        Said::Settled { .. } => panic!("nobody settles by hand here"),
+    }
+}
+
+/// The word as a fact of this trip.
+pub(crate) fn fact(trip: usize, plan: &Plan, word: Word) -> Fact {
+    let leg = |position| Speaker::Leg(plan.itinerary.name_at(position).unwrap().clone());
+    let (speaker, said) = match word {
+        Word::Requested => (Speaker::Booking, Said::Requested),
+        Word::Confirmed => (Speaker::Booking, Said::Confirmed),
+        Word::Cancelled => (Speaker::Booking, Said::Cancelled { reason: reason() }),
+        Word::Rejected(position) => (
+            leg(position),
+            Said::Rejected {
+                position,
+                reason: reason(),
+            },
+        ),
+        Word::Released(position) => (
+            leg(position),
+            Said::Released {
+                position,
+                reason: reason(),
+            },
+        ),
+        Word::Reserved(position) => {
+            let eur = |n| Money::new(100 * n, Currency::EUR);
+            let price = Price {
+                price: eur(1),
+                total: vec![eur(i64::from(position) + 1)],
+            };
+            (leg(position), Said::Reserved { position, price })
+        }
+    };
+    Fact {
+        speaker,
+        trip: trip_id(trip),
+        plan: plan.clone(),
+        said,
+    }
+}
+
+/// Who hears it.
+pub(crate) fn hearers(fact: &Fact) -> Vec<Who> {
+    let last = fact.plan.itinerary.last();
+    let hears = |who: &Who| match who {
+        Who::Booking => match fact.said {
+            Said::Rejected { .. } | Said::Released { .. } => true,
+            Said::Reserved { position, .. } => position == last,
+            _ => false,
+        },
+        Who::Flight => !positions(&flight::core::name(), fact).is_empty(),
+        Who::Hotel => !positions(&hotel::core::name(), fact).is_empty(),
+    };
+    EVERYBODY.into_iter().filter(hears).collect()
+}
+
+pub(crate) fn plan(legs: &[&str]) -> Plan {
+    let itinerary = Itinerary::parse(&format!("[{}]", legs.join(","))).unwrap();
+    Plan {
+        itinerary,
+        deadline: instant(DEADLINE_US),
+        budget: None,
+    }
+}
+
+pub(crate) fn reason() -> Reason {
+    Reason::new("reason", "")
+}
+
+pub(crate) fn trip_id(trip: usize) -> TripId {
+    Uuid::from_u128(trip as u128).into()
+}
+
+pub(crate) fn moment(clock: Clock) -> Moment {
+    let now_us = match clock {
+        Clock::Before => START_US,
+        Clock::Behind => DEADLINE_US + 1,
+        Clock::Late => DEADLINE_US + LATE_US + 1,
+    };
+    Moment {
+        now: instant(now_us),
+        jitter: 0.5,
+        pace: Pace::default(),
+    }
+}
+
+pub(crate) fn holds(record: &Record) -> bool {
+    matches!(record.state, State::Held | State::Confirmed)
+}
+
+pub(crate) fn stock(key: &[&str], total: i64) -> Stock {
+    let key = key.iter().map(|part| (*part).into()).collect();
+    Stock {
+        key,
+        total,
+        held: 0,
+        confirmed: 0,
+        free: total,
+        price_minor: 100,
+        currency: "EUR".into(),
+    }
+}
+
+/// The row without times, tries and words. A timer that is set has always gone off.
+pub(crate) fn plain_trip(trip: Trip) -> Trip {
+    Trip {
+        reason_code: trip.reason_code.map(|_| "reason".into()),
+        reason_message: None,
+        due_us: trip.due_us.map(|_| 0),
+        tries: 0,
+        created_us: 0,
+        changed_us: 0,
+        undoing_since_us: trip.undoing_since_us.map(|_| 0),
+        forget_us: trip.forget_us.map(|_| 0),
+        ..trip
+    }
+}
+
+/// See [`plain_trip`].
+pub(crate) fn plain_record(record: Record) -> Record {
+    Record {
+        reason_code: record.reason_code.map(|_| "reason".into()),
+        reason_message: None,
+        due_us: record.due_us.map(|_| 0),
+        tries: 0,
+        changed_us: 0,
+        forget_us: record.forget_us.map(|_| 0),
+        ..record
+    }
+}
