@@ -8,90 +8,110 @@ use std::sync::Arc;
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
-use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::database::{Database, Engine, Failure, Param, sql};
+use crate::database::{Database, Engine, Failure, Param, Transaction, sql};
 use crate::event::Event;
 use crate::letters::Letter;
-use crate::problem::Problem;
 use crate::service::{Input, Service, ServiceInput, Turn};
 use crate::table::Table;
 use crate::telemetry::{self, TraceContext};
 
-/// One input, with what is owed for it after the commit.
-pub(crate) enum Item<S: Service> {
-    /// A fact to apply and to acknowledge.
+/// One step of a batch.
+pub enum Step<S: Service> {
+    /// A fact to apply.
     Fact {
+        /// What the inbox knows it by.
         id: Uuid,
+        /// Its `ce-type`.
         kind: String,
+        /// Where in the trace it comes from.
         trace: TraceContext,
+        /// The fact itself.
         input: ServiceInput<S>,
-        message: async_nats::jetstream::Message,
     },
     /// A command to apply and to reply to.
     Command {
+        /// What the inbox knows it by; it has one before the batch, so that a batch done again makes nothing twice.
         id: Uuid,
+        /// Where in the trace it comes from.
         trace: TraceContext,
+        /// The command itself.
         input: ServiceInput<S>,
-        reply: oneshot::Sender<Result<S::Reply, Problem>>,
     },
     /// A record whose time has come.
-    Due {
-        key: S::Timer,
-        input: ServiceInput<S>,
-    },
-    /// A message to bury and to acknowledge.
-    Letter {
-        letter: Box<Letter>,
-        message: async_nats::jetstream::Message,
-    },
+    Due(ServiceInput<S>),
+    /// A message to bury.
+    Letter(Box<Letter>),
     /// The service says that it is there.
     Announcement,
 }
 
-impl<S: Service> Item<S> {
-    /// What the inbox knows it by.
+impl<S: Service> Step<S> {
     fn id(&self) -> Option<Uuid> {
         match self {
             Self::Fact { id, .. } | Self::Command { id, .. } => Some(*id),
-            Self::Due { .. } | Self::Letter { .. } | Self::Announcement => None,
+            Self::Due(_) | Self::Letter(_) | Self::Announcement => None,
         }
     }
 
     fn input(&self) -> Option<&ServiceInput<S>> {
         match self {
-            Self::Fact { input, .. } | Self::Command { input, .. } | Self::Due { input, .. } => {
+            Self::Fact { input, .. } | Self::Command { input, .. } | Self::Due(input) => {
                 Some(input)
             }
-            Self::Letter { .. } | Self::Announcement => None,
+            Self::Letter(_) | Self::Announcement => None,
         }
     }
 }
 
 /// What a committed batch leaves to do.
-pub(crate) struct Done<S: Service> {
+pub struct Done<S: Service> {
     /// What was said, to be published.
-    pub(crate) said: Vec<Event>,
-    /// A reply for each item, in order.
-    pub(crate) replies: Vec<Option<S::Reply>>,
+    pub said: Vec<Event>,
+    /// A reply for each step, in order.
+    pub replies: Vec<Option<S::Reply>>,
     /// The rows as saved.
-    pub(crate) rows: S::Rows,
+    pub rows: S::Rows,
     /// What could not have happened.
-    pub(crate) anomalies: Vec<&'static str>,
+    pub anomalies: Vec<&'static str>,
 }
 
-/// The transaction of one service, with its statements made once.
-pub(crate) struct Transactor<S: Service> {
-    pub(crate) service: Arc<S>,
-    pub(crate) database: Arc<Database>,
+/// The transactions of one service, with their statements made once. Public so that a test can hold one open and let
+/// another replica's run into it.
+pub struct Transactor<S: Service> {
+    service: Arc<S>,
+    database: Arc<Database>,
     load: String,
     save: String,
     lease_us: i64,
 }
 
+/// A batch that is judged and not yet saved; it holds its locks. Dropped, it is not committed: its connection is
+/// closed before anything else is done with it.
+pub struct Open<'a, S: Service> {
+    transaction: Transaction<'a>,
+    save: &'a str,
+    params: Vec<Param>,
+    done: Done<S>,
+}
+
+impl<S: Service> Open<'_, S> {
+    /// Saves and commits.
+    ///
+    /// # Errors
+    /// See [`Failure`]; nothing is left behind then, unless it is the commit itself whose outcome is unknown.
+    pub async fn commit(mut self) -> Result<Done<S>, Failure> {
+        self.transaction.run(self.save, self.params).await?;
+        self.transaction.commit().await?;
+        Ok(self.done)
+    }
+}
+
 impl<S: Service> Transactor<S> {
-    pub(crate) fn new(service: Arc<S>, database: Arc<Database>, lease_ms: u64) -> Self {
+    /// For one service on its database. Outbox rows belong to this process for `lease_ms`.
+    #[must_use]
+    pub fn new(service: Arc<S>, database: Arc<Database>, lease_ms: u64) -> Self {
         let mut rows = service.rows();
         let tables: Vec<&'static Table> = service
             .tables(&mut rows)
@@ -110,17 +130,34 @@ impl<S: Service> Transactor<S> {
         }
     }
 
+    /// The service itself.
+    #[must_use]
+    pub fn service(&self) -> &S {
+        &self.service
+    }
+
     /// Applies a batch and commits it, or leaves no trace of it. `published` are ids of outbox rows that may go.
-    pub(crate) async fn run(
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn run(&self, steps: &[Step<S>], published: &[Uuid]) -> Result<Done<S>, Failure> {
+        self.open(steps, published).await?.commit().await
+    }
+
+    /// The first half of [`run`](Self::run): loads and judges.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn open(
         &self,
-        items: &[Item<S>],
+        steps: &[Step<S>],
         published: &[Uuid],
-    ) -> Result<Done<S>, Failure> {
+    ) -> Result<Open<'_, S>, Failure> {
         let mut rows = self.service.rows();
-        for input in items.iter().filter_map(Item::input) {
+        for input in steps.iter().filter_map(Step::input) {
             self.service.need(input, &mut rows);
         }
-        let ids: Vec<Uuid> = items.iter().filter_map(Item::id).collect();
+        let ids: Vec<Uuid> = steps.iter().filter_map(Step::id).collect();
         let mut params = vec![json(&ids)?];
         params.extend(
             self.service
@@ -132,24 +169,28 @@ impl<S: Service> Transactor<S> {
         let mut transaction = self.database.writer().await?;
         transaction.begin().await?;
         let loaded = transaction.run(&self.load, params).await?;
-        let judged = self.judge(items, &loaded, rows);
-        let mut done = match judged {
-            Ok(done) => done,
+        let judged = self.judge(steps, &loaded, rows).and_then(|mut done| {
+            let params = self.changes(steps, &mut done, published)?;
+            Ok((done, params))
+        });
+        match judged {
+            Ok((done, params)) => Ok(Open {
+                transaction,
+                save: &self.save,
+                params,
+                done,
+            }),
             Err(failure) => {
                 transaction.roll_back().await;
-                return Err(failure);
+                Err(failure)
             }
-        };
-        let params = self.changes(items, &mut done, published)?;
-        transaction.run(&self.save, params).await?;
-        transaction.commit().await?;
-        Ok(done)
+        }
     }
 
     /// Everything between load and save: no waiting, no I/O.
     fn judge(
         &self,
-        items: &[Item<S>],
+        steps: &[Step<S>],
         loaded: &[String],
         mut rows: S::Rows,
     ) -> Result<Done<S>, Failure> {
@@ -164,16 +205,16 @@ impl<S: Service> Transactor<S> {
         }
         let mut done = Done {
             said: Vec::new(),
-            replies: Vec::with_capacity(items.len()),
+            replies: Vec::with_capacity(steps.len()),
             rows,
             anomalies: Vec::new(),
         };
         let now_us = now_us();
-        for item in items {
+        for step in steps {
             // Removing it makes the second of two same ids in one batch an echo too.
-            let heard = item.id().is_some_and(|id| !fresh.remove(&id));
+            let heard = step.id().is_some_and(|id| !fresh.remove(&id));
             let reply = catch_unwind(AssertUnwindSafe(|| {
-                self.apply(item, heard, now_us, &mut done)
+                self.apply(step, heard, now_us, &mut done)
             }))
             .map_err(|_| {
                 Failure::Poison(String::from(
@@ -187,27 +228,27 @@ impl<S: Service> Transactor<S> {
 
     fn apply(
         &self,
-        item: &Item<S>,
+        step: &Step<S>,
         heard: bool,
         now_us: i64,
         done: &mut Done<S>,
     ) -> Option<S::Reply> {
         if heard {
-            return match item.input() {
+            return match step.input() {
                 Some(Input::Command(command)) => Some(self.service.echo(command, &done.rows)),
                 _ => None,
             };
         }
-        let span = trace_of(item);
+        let span = trace_of(step);
         let trace = span
             .as_ref()
             .map(telemetry::ActiveSpan::context)
             .unwrap_or_default();
-        let mut turn = Turn::new(now_us, item.id(), trace);
-        let reply = match item.input() {
+        let mut turn = Turn::new(now_us, step.id(), trace);
+        let reply = match step.input() {
             Some(input) => self.service.react(input, &mut done.rows, &mut turn),
             None => {
-                if matches!(item, Item::Announcement) {
+                if matches!(step, Step::Announcement) {
                     self.service.announcement(&mut turn);
                 }
                 None
@@ -220,7 +261,7 @@ impl<S: Service> Transactor<S> {
 
     fn changes(
         &self,
-        items: &[Item<S>],
+        steps: &[Step<S>],
         done: &mut Done<S>,
         published: &[Uuid],
     ) -> Result<Vec<Param>, Failure> {
@@ -229,10 +270,10 @@ impl<S: Service> Transactor<S> {
             let changes = table.changes();
             params.extend([changes.saved, changes.created, changes.dropped].map(Param::Text));
         }
-        let letters: Vec<&Letter> = items
+        let letters: Vec<&Letter> = steps
             .iter()
-            .filter_map(|item| match item {
-                Item::Letter { letter, .. } => Some(letter.as_ref()),
+            .filter_map(|step| match step {
+                Step::Letter(letter) => Some(letter.as_ref()),
                 _ => None,
             })
             .collect();
@@ -255,9 +296,9 @@ fn one_of_each(letters: Vec<&Letter>) -> Vec<&Letter> {
     kept.into_values().collect()
 }
 
-fn trace_of<S: Service>(item: &Item<S>) -> Option<telemetry::ActiveSpan> {
-    match item {
-        Item::Fact {
+fn trace_of<S: Service>(step: &Step<S>) -> Option<telemetry::ActiveSpan> {
+    match step {
+        Step::Fact {
             id, kind, trace, ..
         } => Some(telemetry::span(
             SpanKind::Consumer,
@@ -271,13 +312,13 @@ fn trace_of<S: Service>(item: &Item<S>) -> Option<telemetry::ActiveSpan> {
                 ]
             },
         )),
-        Item::Command { trace, .. } => Some(telemetry::span(
+        Step::Command { trace, .. } => Some(telemetry::span(
             SpanKind::Internal,
             "command",
             trace,
             Vec::new,
         )),
-        Item::Due { .. } | Item::Letter { .. } | Item::Announcement => None,
+        Step::Due(_) | Step::Letter(_) | Step::Announcement => None,
     }
 }
 

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
-use crate::batch::{Item, Transactor};
+use crate::batch::{Step, Transactor};
 use crate::broker::{Broker, StreamName};
 use crate::database::Database;
 use crate::feeds::Feeds;
@@ -26,7 +26,7 @@ use crate::publisher::Publisher;
 use crate::service::{Input, Service};
 use crate::settings::Settings;
 use crate::telemetry::{Metrics, TraceContext};
-use crate::worker::{Inputs, Parked, Worker};
+use crate::worker::{Inputs, Item, Owed, Parked, Worker};
 
 /// What a service's HTTP needs of its loop.
 pub struct Handle<S: Service> {
@@ -121,15 +121,12 @@ fn ordered<S: Service>(command: S::Command, trace: TraceContext) -> (Item<S>, An
     } else {
         TraceContext::fresh()
     };
-    (
-        Item::Command {
-            id: Uuid::now_v7(),
-            trace,
-            input: Input::Command(command),
-            reply,
-        },
-        answer,
-    )
+    let step = Step::Command {
+        id: Uuid::now_v7(),
+        trace,
+        input: Input::Command(command),
+    };
+    ((step, Owed::Reply(reply)), answer)
 }
 
 fn stopping() -> Problem {

@@ -13,7 +13,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::batch::{Item, now_us};
+use crate::batch::{Step, now_us};
 use crate::broker::Broker;
 use crate::database::{Database, Engine, Failure};
 use crate::event::{Event, Message};
@@ -23,7 +23,7 @@ use crate::service::{Input, Service, Unread};
 use crate::settings::Settings;
 use crate::table::Table;
 use crate::telemetry::{Metrics, Redeclared};
-use crate::worker::Parked;
+use crate::worker::{Item, Owed, Parked};
 
 /// The largest fact that is read, in bytes; the broker's own limit for a message is higher.
 const FACT_MAX: usize = 256 << 10;
@@ -113,10 +113,8 @@ impl<S: Service> Feeds<S> {
     /// Reads a message as far as this service can. What can't be read is a dead letter; what is newer is put back.
     async fn classify(&self, message: async_nats::jetstream::Message) -> Option<Item<S>> {
         let bury = |message: async_nats::jetstream::Message, reason: &str| {
-            Some(Item::Letter {
-                letter: Box::new(Letter::of(&message, reason)),
-                message,
-            })
+            let letter = Box::new(Letter::of(&message, reason));
+            Some((Step::Letter(letter), Owed::Acknowledgement(message)))
         };
         if message.payload.len() > FACT_MAX {
             return bury(message, &format!("it is larger than {FACT_MAX} bytes"));
@@ -126,13 +124,21 @@ impl<S: Service> Feeds<S> {
             Err(reason) => return bury(message, &reason),
         };
         match self.service.read(&opened) {
-            Ok(fact) => Some(Item::Fact {
-                id: opened.id,
-                kind: opened.kind,
-                trace: opened.trace,
-                input: Input::Fact(fact),
-                message,
-            }),
+            Ok(fact) => {
+                let Message {
+                    id, kind, trace, ..
+                } = opened;
+                let input = Input::Fact(fact);
+                Some((
+                    Step::Fact {
+                        id,
+                        kind,
+                        trace,
+                        input,
+                    },
+                    Owed::Acknowledgement(message),
+                ))
+            }
             Err(Unread::Malformed(reason)) => bury(message, &reason),
             Err(Unread::NewerVersion(reason)) => {
                 let (delivered, age) = message.info().map_or((1, 0), |info| {
@@ -183,7 +189,11 @@ impl<S: Service> Feeds<S> {
                             key: key.clone(),
                             waiting: waiting == 1,
                         };
-                        if timers.send(Item::Due { key, input }).await.is_err() {
+                        if timers
+                            .send((Step::Due(input), Owed::Patience(key)))
+                            .await
+                            .is_err()
+                        {
                             return;
                         }
                     }
@@ -297,7 +307,11 @@ impl<S: Service> Feeds<S> {
     /// Says every few minutes that this service is there.
     pub(crate) async fn announce(self: Arc<Self>, timers: mpsc::Sender<Item<S>>) {
         while !self.stop.is_cancelled() {
-            if timers.send(Item::Announcement).await.is_err() {
+            if timers
+                .send((Step::Announcement, Owed::Nothing))
+                .await
+                .is_err()
+            {
                 return;
             }
             self.pause(Settings::ms(self.settings.join_interval_ms))

@@ -12,11 +12,11 @@
 //!
 //! # Layout
 //! - [`service`]: what a service is; [`table`]: how it tells of its rows; [`event`]: a fact on its way.
-//! - `batch`: the transaction; `worker`: the loop around it; `feeds`: what fills it; `publisher`: what empties it.
+//! - [`batch`]: the transaction; `worker`: the loop around it; `feeds`: what fills it; `publisher`: what empties it.
 //! - [`database`]: the one place that knows how the two databases differ; [`broker`]: JetStream.
 //! - [`http`], [`problem`], [`letters`], [`telemetry`], [`settings`], [`boot`]: the shell.
 
-mod batch;
+pub mod batch;
 pub mod boot;
 pub mod broker;
 pub mod database;

@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::batch::{Done, Item, Transactor};
+use crate::batch::{Done, Step, Transactor};
 use crate::database::Failure;
 use crate::letters::Letter;
 use crate::problem::Problem;
@@ -18,6 +18,8 @@ use crate::publisher::Publisher;
 use crate::service::Service;
 use crate::telemetry::{Consequence, Metrics};
 
+/// The first pause before a batch is tried again.
+const RETRY_MIN: Duration = Duration::from_millis(20);
 /// The longest pause before a batch is tried again.
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// How long a due record that fails alone is left alone.
@@ -29,6 +31,21 @@ const BATCH_BYTES_MAX: usize = 4 << 20;
 
 /// Due records that failed, by key, and until when they are left alone.
 pub(crate) type Parked = Arc<Mutex<HashMap<String, Instant>>>;
+
+/// What is owed for a step after its commit.
+pub(crate) enum Owed<S: Service> {
+    /// An acknowledgement.
+    Acknowledgement(async_nats::jetstream::Message),
+    /// A reply.
+    Reply(oneshot::Sender<Result<S::Reply, Problem>>),
+    /// To a due record: nothing; but one that fails alone is left alone, by its key.
+    Patience(S::Timer),
+    /// Nothing.
+    Nothing,
+}
+
+/// One input of the loop: what to do, and what is owed for it.
+pub(crate) type Item<S> = (Step<S>, Owed<S>);
 
 /// The three inputs of the loop.
 pub(crate) struct Inputs<S: Service> {
@@ -67,8 +84,8 @@ impl<S: Service> Worker<S> {
             self.take(&mut inputs.facts, &mut facts);
             self.take(&mut inputs.commands, &mut commands);
             self.take(&mut inputs.timers, &mut timers);
-            let batch: Vec<Item<S>> = facts.into_iter().chain(commands).chain(timers).collect();
-            if !batch.is_empty() || self.publisher.has_published() {
+            let batch: Batch<S> = facts.into_iter().chain(commands).chain(timers).unzip();
+            if !batch.0.is_empty() || self.publisher.has_published() {
                 self.process(batch, &give_up).await;
             } else if give_up.is_cancelled() || (stop.is_cancelled() && self.publisher.is_done()) {
                 return;
@@ -81,7 +98,7 @@ impl<S: Service> Worker<S> {
         let mut bytes = 0;
         while taken.len() < self.batch_max && bytes < BATCH_BYTES_MAX {
             let Ok(item) = input.try_recv() else { break };
-            if let Item::Fact { message, .. } = &item {
+            if let (_, Owed::Acknowledgement(message)) = &item {
                 bytes += message.payload.len();
             }
             taken.push(item);
@@ -89,25 +106,29 @@ impl<S: Service> Worker<S> {
     }
 
     /// Applies a batch, whatever it takes: tries again while the infrastructure is to blame, splits while an input is.
-    async fn process(&self, batch: Vec<Item<S>>, give_up: &CancellationToken) {
-        let mut pause = Duration::from_millis(20);
+    async fn process(&self, batch: Batch<S>, give_up: &CancellationToken) {
+        let mut pause = RETRY_MIN;
         let mut waiting = vec![batch];
-        while let Some(mut batch) = waiting.pop() {
+        while let Some((mut steps, mut owed)) = waiting.pop() {
             let published = self.publisher.take_published();
             let started = Instant::now();
-            match self.transactor.run(&batch, &published).await {
+            let failure = match self.transactor.run(&steps, &published).await {
                 Ok(done) => {
                     self.metrics
-                        .batch(batch.len(), started.elapsed().as_secs_f64());
-                    pause = Duration::from_millis(20);
-                    self.settle(batch, done).await;
+                        .batch(steps.len(), started.elapsed().as_secs_f64());
+                    pause = RETRY_MIN;
+                    self.settle(steps, owed, done).await;
+                    continue;
                 }
-                Err(Failure::Retry(reason)) => {
-                    self.publisher.put_back(published);
+                Err(failure) => failure,
+            };
+            self.publisher.put_back(published);
+            match failure {
+                Failure::Retry(reason) => {
                     self.metrics.batch_failure(Consequence::Retry);
                     tracing::warn!(
                         reason,
-                        inputs = batch.len(),
+                        inputs = steps.len(),
                         pause_ms = pause.as_millis(),
                         "a batch could not be saved and is tried again"
                     );
@@ -116,17 +137,18 @@ impl<S: Service> Worker<S> {
                         () = give_up.cancelled() => return,
                     }
                     pause = (pause * 2).min(RETRY_MAX);
-                    waiting.push(batch);
+                    waiting.push((steps, owed));
                 }
-                Err(Failure::Poison(reason)) => {
-                    self.publisher.put_back(published);
+                Failure::Poison(reason) => {
                     self.metrics.batch_failure(Consequence::Poison);
-                    if batch.len() > 1 {
-                        let second = batch.split_off(batch.len() / 2);
-                        waiting.push(second);
-                        waiting.push(batch);
-                    } else if let Some(item) = batch.pop() {
-                        waiting.extend(self.put_aside(item, &reason).map(|item| vec![item]));
+                    if steps.len() > 1 {
+                        let half = steps.len() / 2;
+                        waiting.push((steps.split_off(half), owed.split_off(half)));
+                        waiting.push((steps, owed));
+                    } else if let (Some(step), Some(owed)) = (steps.pop(), owed.pop())
+                        && let Some((step, owed)) = self.put_aside(step, owed, &reason)
+                    {
+                        waiting.push((vec![step], vec![owed]));
                     }
                 }
             }
@@ -134,9 +156,9 @@ impl<S: Service> Worker<S> {
     }
 
     /// After the commit: publish, acknowledge, reply.
-    async fn settle(&self, batch: Vec<Item<S>>, done: Done<S>) {
+    async fn settle(&self, steps: Vec<Step<S>>, owed: Vec<Owed<S>>, done: Done<S>) {
         self.publisher.offer(done.said);
-        self.transactor.service.committed(&done.rows);
+        self.transactor.service().committed(&done.rows);
         for anomaly in done.anomalies {
             self.metrics.anomaly(anomaly);
             tracing::warn!(
@@ -144,13 +166,10 @@ impl<S: Service> Worker<S> {
                 "something that cannot happen did, and was met with silence"
             );
         }
-        for (item, reply) in batch.into_iter().zip(done.replies) {
-            match item {
-                Item::Fact { kind, message, .. } => {
-                    self.metrics.facts_in(&kind, 1);
-                    acknowledge(&message).await;
-                }
-                Item::Letter { letter, message } => {
+        for ((step, owed), reply) in steps.into_iter().zip(owed).zip(done.replies) {
+            match step {
+                Step::Fact { kind, .. } => self.metrics.facts_in(&kind, 1),
+                Step::Letter(letter) => {
                     self.metrics.dead_letter(&letter.kind);
                     tracing::error!(
                         letter = letter.id,
@@ -158,42 +177,41 @@ impl<S: Service> Worker<S> {
                         reason = letter.reason,
                         "a message became a dead letter"
                     );
-                    acknowledge(&message).await;
                 }
-                Item::Command { reply: to, .. } => {
-                    // Nobody may be waiting any more; what was done stays done.
-                    let _ = to.send(reply.ok_or_else(Problem::internal));
-                }
-                Item::Due { .. } => self.metrics.timers_fired(1),
-                Item::Announcement => {}
+                Step::Due(_) => self.metrics.timers_fired(1),
+                Step::Command { .. } | Step::Announcement => {}
+            }
+            match owed {
+                Owed::Acknowledgement(message) => acknowledge(&message).await,
+                // Nobody may be waiting any more; what was done stays done.
+                Owed::Reply(to) => drop(to.send(reply.ok_or_else(Problem::internal))),
+                Owed::Patience(_) | Owed::Nothing => {}
             }
         }
     }
 
     /// What fails alone: a fact becomes a dead letter, a command is answered, a due record is left alone for a while.
-    fn put_aside(&self, item: Item<S>, reason: &str) -> Option<Item<S>> {
+    fn put_aside(&self, step: Step<S>, owed: Owed<S>, reason: &str) -> Option<Item<S>> {
         tracing::error!(reason, "an input cannot be applied and is put aside");
-        match item {
-            Item::Fact { message, .. } => Some(Item::Letter {
-                letter: Box::new(Letter::of(&message, reason)),
-                message,
-            }),
-            Item::Command { reply, .. } => {
-                let _ = reply.send(Err(Problem::internal()));
-                None
+        match (step, owed) {
+            (Step::Fact { .. }, Owed::Acknowledgement(message)) => {
+                let letter = Box::new(Letter::of(&message, reason));
+                return Some((Step::Letter(letter), Owed::Acknowledgement(message)));
             }
-            Item::Due { key, .. } => {
+            (_, Owed::Reply(to)) => drop(to.send(Err(Problem::internal()))),
+            (_, Owed::Patience(key)) => {
                 let until = Instant::now() + PARKED;
-                self.parked
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(format!("{key:?}"), until);
-                None
+                let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+                parked.insert(format!("{key:?}"), until);
             }
-            Item::Letter { .. } | Item::Announcement => None,
+            (_, Owed::Acknowledgement(_) | Owed::Nothing) => {}
         }
+        None
     }
 }
+
+/// Steps, and what is owed for each.
+type Batch<S> = (Vec<Step<S>>, Vec<Owed<S>>);
 
 /// A plain acknowledgement: one that is lost brings the message again, and the inbox drops it.
 async fn acknowledge(message: &async_nats::jetstream::Message) {

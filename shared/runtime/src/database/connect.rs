@@ -155,7 +155,7 @@ async fn check_version(connection: &mut SqliteConnection) -> Result<(), anyhow::
 }
 
 /// Brings the schema up to date: the runtime's tables, then the service's. A newer program's migrations are left alone,
-/// so that two versions can run side by side.
+/// so that two versions can run side by side. On a thread of its own, since the lock on SQLite's file is waited for.
 pub(super) async fn migrate(url: &str, service: &Migrator) -> Result<(), anyhow::Error> {
     let mut own = sqlx::migrate!("./migrations");
     own.dangerous_set_table_name("runtime_migration");
@@ -164,21 +164,22 @@ pub(super) async fn migrate(url: &str, service: &Migrator) -> Result<(), anyhow:
         ..Migrator::DEFAULT
     };
     service.dangerous_set_table_name("service_migration");
-    for migrator in [&mut own, &mut service] {
+    let (url, runtime) = (url.to_owned(), tokio::runtime::Handle::current());
+    tokio::task::spawn_blocking(move || runtime.block_on(run_migrations(&url, [own, service])))
+        .await?
+}
+
+async fn run_migrations(url: &str, migrators: [Migrator; 2]) -> Result<(), anyhow::Error> {
+    const FAILED: &str = "the schema could not be brought up to date";
+    for mut migrator in migrators {
         migrator.set_ignore_missing(true);
         match engine(url)? {
             Engine::Sqlite => {
                 // sqlx takes no lock on SQLite: processes that start together would all create the same tables.
                 let _lock = lock_beside(url)?;
-                let mut connection = sqlite(url)?
-                    .create_if_missing(true)
-                    .connect()
-                    .await
-                    .with_context(|| unreachable(url))?;
-                migrator
-                    .run(&mut connection)
-                    .await
-                    .context("the schema could not be brought up to date")?;
+                let options = sqlite(url)?.create_if_missing(true);
+                let mut connection = options.connect().await.with_context(|| unreachable(url))?;
+                migrator.run(&mut connection).await.context(FAILED)?;
                 connection.close().await?;
             }
             Engine::Postgres => {
@@ -186,10 +187,7 @@ pub(super) async fn migrate(url: &str, service: &Migrator) -> Result<(), anyhow:
                     .connect()
                     .await
                     .with_context(|| unreachable(url))?;
-                migrator
-                    .run(&mut connection)
-                    .await
-                    .context("the schema could not be brought up to date")?;
+                migrator.run(&mut connection).await.context(FAILED)?;
                 connection.close().await?;
             }
         }

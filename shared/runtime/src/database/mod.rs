@@ -59,11 +59,19 @@ macro_rules! bound {
     }};
 }
 
+/// Where the writer is kept between transactions.
+#[derive(Default)]
+struct Slot {
+    writer: Option<Writer>,
+    /// Somebody began a transaction and has neither committed it nor given it up.
+    in_transaction: bool,
+}
+
 /// A service's database.
 pub struct Database {
     engine: Engine,
     url: String,
-    writer: Mutex<Option<Writer>>,
+    writer: Mutex<Slot>,
     readers: Readers,
 }
 
@@ -78,7 +86,10 @@ impl Database {
         Ok(Arc::new(Self {
             engine,
             url: url.to_owned(),
-            writer: Mutex::new(Some(Writer::open(url).await?)),
+            writer: Mutex::new(Slot {
+                writer: Some(Writer::open(url).await?),
+                in_transaction: false,
+            }),
             readers: Readers::open(url).await?,
         }))
     }
@@ -92,7 +103,7 @@ impl Database {
         Ok(Arc::new(Self {
             engine,
             url: url.to_owned(),
-            writer: Mutex::new(None),
+            writer: Mutex::default(),
             readers: Readers::open(url).await?,
         }))
     }
@@ -108,16 +119,18 @@ impl Database {
     /// # Errors
     /// When the connection was lost and cannot be opened again.
     pub async fn writer(&self) -> Result<Transaction<'_>, Failure> {
-        let mut guard = self.writer.lock().await;
-        if guard.is_none() {
-            *guard = Some(
-                Writer::open(&self.url)
-                    .await
-                    .map_err(|error| Failure::Retry(error.to_string()))?,
-            );
+        let mut slot = self.writer.lock().await;
+        if slot.in_transaction {
+            // Whoever had it died in the middle. PostgreSQL takes a second `begin` with a mere warning, and would commit
+            // what was left open along with what comes next.
+            *slot = Slot::default();
+        }
+        if slot.writer.is_none() {
+            let writer = Writer::open(&self.url).await;
+            slot.writer = Some(writer.map_err(|error| Failure::Retry(format!("{error:#}")))?);
         }
         Ok(Transaction {
-            writer: guard,
+            slot,
             engine: self.engine,
         })
     }
@@ -182,27 +195,27 @@ fn column<R, E>(rows: Vec<R>, get: impl Fn(&R) -> Result<String, E>) -> Result<V
 
 /// The writer, in somebody's hands. What runs on it must not be cancelled half-way: only tasks of their own hold it.
 pub struct Transaction<'a> {
-    writer: MutexGuard<'a, Option<Writer>>,
+    slot: MutexGuard<'a, Slot>,
     engine: Engine,
 }
 
 impl Transaction<'_> {
-    /// Opens a transaction where the load statement does not do so itself (PostgreSQL).
+    /// Begins a transaction; on SQLite the load statement itself opens it.
     pub(crate) async fn begin(&mut self) -> Result<(), Failure> {
+        self.slot.in_transaction = true;
         if self.engine == Engine::Postgres {
-            self.run("begin", vec![]).await.map(drop)
-        } else {
-            Ok(())
+            self.run("begin", vec![]).await?;
         }
+        Ok(())
     }
 
-    /// Commits where the save statement does not do so itself (PostgreSQL).
+    /// Commits; on SQLite the save statement itself has done so.
     pub(crate) async fn commit(&mut self) -> Result<(), Failure> {
         if self.engine == Engine::Postgres {
-            self.run("commit", vec![]).await.map(drop)
-        } else {
-            Ok(())
+            self.run("commit", vec![]).await?;
         }
+        self.slot.in_transaction = false;
+        Ok(())
     }
 
     /// Runs one call, and answers the text columns of its rows, in order. An error is rolled back before this returns.
@@ -220,7 +233,7 @@ impl Transaction<'_> {
     async fn attempt(&mut self, sql: &str, params: Vec<Param>) -> Result<Vec<String>, Failure> {
         let mut texts = Vec::new();
         let sql = sql.to_owned();
-        match self.writer.as_mut() {
+        match self.slot.writer.as_mut() {
             Some(Writer::Sqlite(connection)) => {
                 for row in bound!(sql, params).fetch_all(connection).await? {
                     for i in 0..row.len() {
@@ -242,7 +255,7 @@ impl Transaction<'_> {
 
     /// Gives the transaction up. A connection that cannot even do that is closed; the next use opens a new one.
     pub async fn roll_back(&mut self) {
-        let done = match self.writer.as_mut() {
+        let done = match self.slot.writer.as_mut() {
             // SQLite may have rolled back by itself; then there is nothing to do, and it says so.
             Some(Writer::Sqlite(connection)) => {
                 match sqlx::query("rollback").execute(connection).await {
@@ -257,7 +270,8 @@ impl Transaction<'_> {
             None => true,
         };
         if !done {
-            *self.writer = None;
+            self.slot.writer = None;
         }
+        self.slot.in_transaction = false;
     }
 }
