@@ -1,0 +1,103 @@
+//! The row between two facts: who asks again and when, and what a timer finds in it.
+
+use super::*;
+
+/// Goal: a hold asks, at a growing pace, until it is answered; nothing else asks.
+#[test]
+fn only_a_hold_asks_again() {
+    let due = |record: Record, waiting, moment: &Moment| {
+        react(
+            &hotel(),
+            &Rooms,
+            record,
+            Heard::Due { waiting },
+            &mut five(),
+            moment,
+        )
+    };
+    let (held, _) = in_state(State::Held);
+    assert_eq!(held.due_us, Some(later(30).now_us()));
+    let early = due(held.clone(), false, &later(29));
+    assert_eq!(
+        (early.record, early.said.len()),
+        (held.clone(), 0),
+        "moved since the timer was read"
+    );
+    let asked = due(held.clone(), false, &later(30));
+    assert_eq!(
+        asked.said.iter().map(Said::name).collect::<Vec<_>>(),
+        ["reserved"]
+    );
+    assert_eq!(
+        (asked.record.tries, asked.record.due_us),
+        (1, Some(later(90).now_us()))
+    );
+    let moved = due(asked.record, true, &later(90));
+    assert_eq!(
+        (moved.said.len(), moved.record.tries, moved.record.due_us),
+        (0, 1, Some(later(150).now_us()))
+    );
+    let clock_went_back = due(held, false, &later(-3600));
+    assert_eq!(
+        clock_went_back.said.len(),
+        1,
+        "further off than any pause: it is due now"
+    );
+    for state in [
+        State::None,
+        State::Confirmed,
+        State::Released,
+        State::Rejected,
+    ] {
+        let (record, _) = in_state(state);
+        let reaction = due(
+            Record {
+                due_us: Some(0),
+                ..record.clone()
+            },
+            false,
+            &later(60),
+        );
+        assert_eq!(
+            (reaction.record, reaction.said.len(), reaction.anomaly),
+            (record, 0, None)
+        );
+    }
+}
+
+/// The row is all that a timer has: the plan comes back from it as it came in.
+#[test]
+fn a_record_keeps_the_plan_and_reads_as_a_flat_row() {
+    let plan = plan_for(
+        r#"{"leg":"hotel",  "rooms":1, "wish":"\u00fc 1.10"}"#,
+        Some(eur(99_999)),
+    );
+    let record = at_turn(plan.clone(), &mut five()).record;
+    assert_eq!(record.plan(), Some(plan));
+    let row = serde_json::to_value(&record).unwrap();
+    assert!(
+        row.as_object()
+            .unwrap()
+            .values()
+            .all(|column| !column.is_object() && !column.is_array())
+    );
+    assert_eq!(
+        (row["state"].as_str(), row["position"].as_i64()),
+        (Some("held"), Some(1))
+    );
+    assert_eq!(serde_json::from_value::<Record>(row).unwrap(), record);
+    let damaged = Record {
+        price_minor: None,
+        ..record
+    };
+    let reaction = apply(
+        damaged,
+        &turn(plan_for("{\"leg\":\"hotel\"}", None)),
+        &mut five(),
+        &now(),
+    );
+    assert_eq!(
+        (reaction.said.len(), reaction.anomaly),
+        (0, Some("unreadable-record"))
+    );
+}
