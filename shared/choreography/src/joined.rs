@@ -46,7 +46,7 @@ impl Joined {
             .iter()
             .filter_map(|name| Some((name, details.get(name)?)))
         {
-            if !value.as_i64().is_some_and(|count| count >= 1) {
+            if value.as_i64().is_none_or(|count| count < 1) {
                 let message = format!(
                     "{} of {} is {value}, and has to be a whole number of at least 1",
                     name, self.leg

@@ -4,140 +4,27 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::http::StatusCode;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
-use uuid::Uuid;
 
-use crate::batch::{Step, Transactor};
+use crate::batch::Transactor;
 use crate::broker::{Broker, StreamName};
 use crate::database::Database;
 use crate::feeds::Feeds;
+use crate::handle::Handle;
 use crate::http::{self, About};
-use crate::problem::Problem;
 use crate::publisher::Publisher;
-use crate::service::{Input, Service};
+use crate::service::Service;
 use crate::settings::Settings;
-use crate::telemetry::{Metrics, TraceContext};
-use crate::worker::{Inputs, Item, Owed, Parked, Worker};
-
-/// What a service's HTTP needs of its loop.
-pub struct Handle<S: Service> {
-    service: Arc<S>,
-    commands: mpsc::Sender<Item<S>>,
-    database: Arc<Database>,
-    outbox_depth: Arc<AtomicI64>,
-    settings: Arc<Settings>,
-}
-
-impl<S: Service> Clone for Handle<S> {
-    fn clone(&self) -> Self {
-        Self {
-            service: Arc::clone(&self.service),
-            commands: self.commands.clone(),
-            database: Arc::clone(&self.database),
-            outbox_depth: Arc::clone(&self.outbox_depth),
-            settings: Arc::clone(&self.settings),
-        }
-    }
-}
-
-impl<S: Service> Handle<S> {
-    /// The service itself.
-    #[must_use]
-    pub fn service(&self) -> &Arc<S> {
-        &self.service
-    }
-
-    /// Its database, for reading.
-    #[must_use]
-    pub fn database(&self) -> &Arc<Database> {
-        &self.database
-    }
-
-    /// How it is set up.
-    #[must_use]
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// Facts that wait to be published, as last counted.
-    #[must_use]
-    pub fn outbox_depth(&self) -> i64 {
-        self.outbox_depth.load(Ordering::Relaxed)
-    }
-
-    /// Gives the loop a command, waiting for room in its queue, and waits until it is committed.
-    ///
-    /// # Errors
-    /// A problem when the service is stopping or the command cannot be applied.
-    pub async fn command(
-        &self,
-        command: S::Command,
-        trace: TraceContext,
-    ) -> Result<S::Reply, Problem> {
-        let (item, reply) = ordered(command, trace);
-        self.commands.send(item).await.map_err(|_| stopping())?;
-        reply.await.map_err(|_| stopping())?
-    }
-
-    /// As [`command`](Self::command), but refused at once when the queue is full: for what may be asked again later.
-    ///
-    /// # Errors
-    /// A problem (503 with Retry-After) when the queue is full; else as [`command`](Self::command).
-    pub async fn offer(
-        &self,
-        command: S::Command,
-        trace: TraceContext,
-    ) -> Result<S::Reply, Problem> {
-        let (item, reply) = ordered(command, trace);
-        self.commands.try_send(item).map_err(|_| {
-            Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "busy",
-                "Too busy",
-                "Too many requests are waiting; nothing was done. Try again in a second.",
-            )
-            .retry_after(1)
-        })?;
-        reply.await.map_err(|_| stopping())?
-    }
-}
-
-type Answer<S> = oneshot::Receiver<Result<<S as Service>::Reply, Problem>>;
-
-fn ordered<S: Service>(command: S::Command, trace: TraceContext) -> (Item<S>, Answer<S>) {
-    let (reply, answer) = oneshot::channel();
-    // What begins here is one trace, whether somebody receives it or not.
-    let trace = if trace.traceparent.is_some() {
-        trace
-    } else {
-        TraceContext::fresh()
-    };
-    let step = Step::Command {
-        id: Uuid::now_v7(),
-        trace,
-        input: Input::Command(command),
-    };
-    ((step, Owed::Reply(reply)), answer)
-}
-
-fn stopping() -> Problem {
-    Problem::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "stopping",
-        "Stopping",
-        "This service is stopping and cannot say whether it took the request. Ask again with the same Idempotency-Key.",
-    )
-    .retry_after(1)
-}
+use crate::telemetry::Metrics;
+use crate::worker::{Inputs, Parked, Worker};
 
 /// A service that runs.
 pub struct Running {
@@ -172,75 +59,22 @@ pub async fn start<S: Service>(
     let metrics = Arc::new(Metrics::new(service.name())?);
     let database = Database::open(&settings.database_url, &service.migrations()).await?;
     let broker = Broker::connect(service.name(), stream, service.filters(), &settings).await?;
-    let publisher = Publisher::start(
-        Arc::clone(&broker),
-        format!("/{}", service.name()),
-        Arc::clone(&metrics),
-    );
-    let queue_max = usize::try_from(settings.queue_max).unwrap_or(2_048);
-    let (facts_in, facts) = mpsc::channel(queue_max);
-    let (commands_in, commands) = mpsc::channel(queue_max);
-    let (timers_in, timers) = mpsc::channel(queue_max);
-    let (stop, give_up, http_stop) = (
-        CancellationToken::new(),
-        CancellationToken::new(),
-        CancellationToken::new(),
-    );
-    let parked = Parked::default();
-
-    let worker = Worker {
-        transactor: Transactor::new(
-            Arc::clone(&service),
-            Arc::clone(&database),
-            settings.outbox_lease_ms,
-        ),
-        publisher: publisher.clone(),
-        metrics: Arc::clone(&metrics),
-        parked: Arc::clone(&parked),
-        batch_max: usize::try_from(settings.batch_max).unwrap_or(512),
-    };
-    // The loop ends with the feeds gone and its queues empty.
-    let loop_stop = stop.child_token();
-    let worker = tokio::spawn(worker.run(
-        Inputs {
-            facts,
-            commands,
-            timers,
-        },
-        loop_stop,
-        give_up.clone(),
-    ));
-    let feeds = Arc::new(Feeds {
-        service: Arc::clone(&service),
-        database: Arc::clone(&database),
-        broker: Arc::clone(&broker),
-        publisher,
-        metrics: Arc::clone(&metrics),
-        settings: settings.clone(),
-        parked,
-        outbox_depth: Arc::default(),
-        stop: stop.clone(),
-    });
-    tokio::spawn(Arc::clone(&feeds).consume(facts_in));
-    tokio::spawn(Arc::clone(&feeds).timers(timers_in.clone()));
-    tokio::spawn(Arc::clone(&feeds).announce(timers_in));
-    tokio::spawn(Arc::clone(&feeds).sweep());
-    tokio::spawn(Arc::clone(&feeds).forget());
-    let depth = commands_in.downgrade();
-    let depths = move || {
-        depth
-            .upgrade()
-            .map_or(0, |queue| queue.max_capacity() - queue.capacity())
-    };
-    tokio::spawn(Arc::clone(&feeds).watch(depths));
-
-    let handle = Handle {
+    let parts = Parts {
         service,
-        commands: commands_in,
-        database: Arc::clone(&database),
-        outbox_depth: Arc::clone(&feeds.outbox_depth),
-        settings: Arc::new(settings.clone()),
+        database,
+        broker,
+        metrics,
+        settings,
     };
+    let (handle, worker, stop, give_up) = start_loop(&parts);
+    let Parts {
+        database,
+        broker,
+        metrics,
+        settings,
+        ..
+    } = parts;
+    let http_stop = CancellationToken::new();
     let draining = Arc::new(AtomicBool::new(false));
     let ready = {
         let draining = Arc::clone(&draining);
@@ -269,6 +103,96 @@ pub async fn start<S: Service>(
         http,
         worker,
     })
+}
+
+/// What every part of a service shares.
+struct Parts<S: Service> {
+    service: Arc<S>,
+    database: Arc<Database>,
+    broker: Arc<Broker>,
+    metrics: Arc<Metrics>,
+    settings: Settings,
+}
+
+/// Starts the loop, and what feeds it. The first token stops the feeds and, once its queues are empty, the loop; the second
+/// one stops it where it is.
+fn start_loop<S: Service>(
+    parts: &Parts<S>,
+) -> (
+    Handle<S>,
+    JoinHandle<()>,
+    CancellationToken,
+    CancellationToken,
+) {
+    let Parts {
+        service,
+        database,
+        broker,
+        metrics,
+        settings,
+    } = parts;
+    let publisher = Publisher::start(
+        Arc::clone(broker),
+        format!("/{}", service.name()),
+        Arc::clone(metrics),
+    );
+    let queue_max = usize::try_from(settings.queue_max).unwrap_or(2_048);
+    let (facts_in, facts) = mpsc::channel(queue_max);
+    let (commands_in, commands) = mpsc::channel(queue_max);
+    let (timers_in, timers) = mpsc::channel(queue_max);
+    let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());
+    let parked = Parked::default();
+    let worker = Worker {
+        transactor: Transactor::new(
+            Arc::clone(service),
+            Arc::clone(database),
+            settings.outbox_lease_ms,
+        ),
+        publisher: publisher.clone(),
+        metrics: Arc::clone(metrics),
+        parked: Arc::clone(&parked),
+        batch_max: usize::try_from(settings.batch_max).unwrap_or(512),
+    };
+    let worker = tokio::spawn(worker.run(
+        Inputs {
+            facts,
+            commands,
+            timers,
+        },
+        stop.clone(),
+        give_up.clone(),
+    ));
+    let feeds = Arc::new(Feeds {
+        service: Arc::clone(service),
+        database: Arc::clone(database),
+        broker: Arc::clone(broker),
+        publisher,
+        metrics: Arc::clone(metrics),
+        settings: settings.clone(),
+        parked,
+        outbox_depth: Arc::default(),
+        stop: stop.clone(),
+    });
+    tokio::spawn(Arc::clone(&feeds).consume(facts_in));
+    tokio::spawn(Arc::clone(&feeds).timers(timers_in.clone()));
+    tokio::spawn(Arc::clone(&feeds).announce(timers_in));
+    tokio::spawn(Arc::clone(&feeds).sweep());
+    tokio::spawn(Arc::clone(&feeds).forget());
+    let queue = commands_in.downgrade();
+    let depth = move || {
+        queue
+            .upgrade()
+            .map_or(0, |queue| queue.max_capacity() - queue.capacity())
+    };
+    tokio::spawn(Arc::clone(&feeds).watch(depth));
+    let handle = Handle {
+        service: Arc::clone(service),
+        commands: commands_in,
+        database: Arc::clone(database),
+        outbox_depth: Arc::clone(&feeds.outbox_depth),
+        settings: Arc::new(settings.clone()),
+    };
+    (handle, worker, stop, give_up)
 }
 
 async fn readiness(

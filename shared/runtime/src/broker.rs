@@ -208,6 +208,8 @@ impl Broker {
 async fn client(service: &str, settings: &Settings) -> Result<Client, anyhow::Error> {
     let mut options = ConnectOptions::new()
         .name(service)
+        // An inbox of its own, so that a broker with permissions can tell services apart.
+        .custom_inbox_prefix(format!("_INBOX_{service}"))
         .retry_on_initial_connect()
         .ping_interval(Duration::from_secs(5))
         .connection_timeout(Duration::from_secs(3))

@@ -15,22 +15,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::batch::{Step, now_us};
 use crate::broker::Broker;
-use crate::database::{Database, Engine, Failure};
-use crate::event::{Event, Message};
+use crate::chores::{self, CHORE_MAX};
+use crate::database::{Database, Failure};
+use crate::event::Message;
 use crate::letters::Letter;
 use crate::publisher::Publisher;
 use crate::service::{Input, Service, Unread};
 use crate::settings::Settings;
-use crate::table::Table;
 use crate::telemetry::{Metrics, Redeclared};
 use crate::worker::{Item, Owed, Parked};
 
 /// The largest fact that is read, in bytes; the broker's own limit for a message is higher.
 const FACT_MAX: usize = 256 << 10;
-/// Due records or outbox rows taken at a time.
-const DUE_MAX: i64 = 512;
-/// Rows dropped at a time, so that no batch waits long for housekeeping.
-const FORGET_MAX: i64 = 2_000;
+/// How often housekeeping is done.
+const FORGET_EVERY: Duration = Duration::from_secs(30);
 
 /// What every feed needs.
 pub(crate) struct Feeds<S: Service> {
@@ -114,7 +112,10 @@ impl<S: Service> Feeds<S> {
     async fn classify(&self, message: async_nats::jetstream::Message) -> Option<Item<S>> {
         let bury = |message: async_nats::jetstream::Message, reason: &str| {
             let letter = Box::new(Letter::of(&message, reason));
-            Some((Step::Letter(letter), Owed::Acknowledgement(message)))
+            Some((
+                Step::Letter(letter),
+                Owed::Acknowledgement(Box::new(message)),
+            ))
         };
         if message.payload.len() > FACT_MAX {
             return bury(message, &format!("it is larger than {FACT_MAX} bytes"));
@@ -136,7 +137,7 @@ impl<S: Service> Feeds<S> {
                         trace,
                         input,
                     },
-                    Owed::Acknowledgement(message),
+                    Owed::Acknowledgement(Box::new(message)),
                 ))
             }
             Err(Unread::Malformed(reason)) => bury(message, &reason),
@@ -161,33 +162,30 @@ impl<S: Service> Feeds<S> {
 
     /// Says *now* to every record that is due.
     pub(crate) async fn timers(self: Arc<Self>, timers: mpsc::Sender<Item<S>>) {
-        let sql = due_sql(self.database.engine(), self.service.timers());
-        let far = i64::try_from(self.settings.reannounce_max_ms)
-            .unwrap_or(i64::MAX / 4_000)
-            .saturating_mul(2_000);
+        let far_us = micros(self.settings.reannounce_max_ms).saturating_mul(2);
         while !self.stop.is_cancelled() {
             let now = now_us();
-            match self
-                .database
-                .texts(
-                    &sql,
-                    vec![now.into(), now.saturating_add(far).into(), DUE_MAX.into()],
-                )
-                .await
-            {
+            let due: Result<Vec<(S::Timer, bool)>, _> = chores::due(
+                &self.database,
+                self.service.timers(),
+                now,
+                now.saturating_add(far_us),
+            )
+            .await;
+            let mut pause = Settings::ms(self.settings.timer_interval_ms);
+            match due {
                 Ok(due) => {
-                    let full = i64::try_from(due.len()).unwrap_or(0) >= DUE_MAX;
-                    for row in due {
-                        let Ok((key, waiting)) = serde_json::from_str::<(S::Timer, i64)>(&row)
-                        else {
-                            continue;
-                        };
+                    if due.len() >= CHORE_MAX {
+                        // More are due. Let the loop judge these first, or the same ones are found again.
+                        pause = pause.min(Duration::from_millis(20));
+                    }
+                    for (key, waiting) in due {
                         if self.is_parked(&key) {
                             continue;
                         }
                         let input = Input::Due {
                             key: key.clone(),
-                            waiting: waiting == 1,
+                            waiting,
                         };
                         if timers
                             .send((Step::Due(input), Owed::Patience(key)))
@@ -197,16 +195,10 @@ impl<S: Service> Feeds<S> {
                             return;
                         }
                     }
-                    if full {
-                        // More are due. Let the loop judge these first, or the same ones are found again.
-                        self.pause(Duration::from_millis(20)).await;
-                        continue;
-                    }
                 }
                 Err(error) => tracing::warn!(%error, "due records cannot be read; trying again"),
             }
-            self.pause(Settings::ms(self.settings.timer_interval_ms))
-                .await;
+            self.pause(pause).await;
         }
     }
 
@@ -224,31 +216,19 @@ impl<S: Service> Feeds<S> {
 
     /// Takes up outbox rows whose publisher died or gave up, and hands them to this process's own.
     pub(crate) async fn sweep(self: Arc<Self>) {
-        let sql = sweep_sql(self.database.engine());
-        let lease = i64::try_from(self.settings.outbox_lease_ms)
-            .unwrap_or(i64::MAX / 2_000)
-            .saturating_mul(1_000);
+        let lease_us = micros(self.settings.outbox_lease_ms);
         while !self.stop.is_cancelled() {
             self.pause(Settings::ms(self.settings.sweep_interval_ms))
                 .await;
             if !self.publisher.is_idle() || self.broker.ready().is_err() {
                 continue;
             }
-            let swept = match self.database.writer().await {
-                Ok(mut writer) => writer.run(&sql, vec![lease.into(), DUE_MAX.into()]).await,
-                Err(failure) => Err(failure),
-            };
-            match swept {
-                Ok(rows) => {
-                    let events: Vec<Event> = rows
-                        .iter()
-                        .filter_map(|row| serde_json::from_str(row).ok())
-                        .collect();
-                    if !events.is_empty() {
-                        tracing::info!(rows = events.len(), "outbox rows are published again");
-                        self.metrics.republished(events.len() as u64);
-                        self.publisher.offer(events);
-                    }
+            match chores::sweep(&self.database, lease_us).await {
+                Ok(events) if events.is_empty() => {}
+                Ok(events) => {
+                    tracing::info!(rows = events.len(), "outbox rows are published again");
+                    self.metrics.republished(events.len() as u64);
+                    self.publisher.offer(events);
                 }
                 Err(error) => tracing::warn!(%error, "the outbox cannot be swept; trying again"),
             }
@@ -257,51 +237,26 @@ impl<S: Service> Feeds<S> {
 
     /// Drops what may be forgotten: ids behind the broker's window, and records whose time is over.
     pub(crate) async fn forget(self: Arc<Self>) {
-        let keep = i64::try_from(self.settings.inbox_keep_s)
-            .unwrap_or(i64::MAX / 2_000_000)
-            .saturating_mul(1_000_000);
+        let keep_us = micros(self.settings.inbox_keep_s.saturating_mul(1_000));
         while !self.stop.is_cancelled() {
-            let now = now_us();
-            let inbox = "delete from inbox where id in (select id from inbox where seen_us < $1 order by seen_us limit $2) returning id";
-            self.drop_rows(inbox, now.saturating_sub(keep)).await;
-            for table in self.service.forgettable() {
-                let key = table
-                    .key
-                    .iter()
-                    .map(|c| c.name)
-                    .collect::<Vec<_>>()
-                    .join(", ");
-                let sql = format!(
-                    "delete from {0} where ({key}) in (select {key} from {0} where forget_us <= $1 order by forget_us limit $2) returning '{0}'",
-                    table.name
-                );
-                self.drop_rows(&sql, now).await;
+            if let Err(error) = self.forget_once(keep_us).await {
+                tracing::warn!(%error, "housekeeping failed; trying again later");
             }
-            self.pause(Duration::from_secs(30)).await;
+            self.pause(FORGET_EVERY).await;
         }
     }
 
-    async fn drop_rows(&self, sql: &str, before_us: i64) {
-        loop {
-            let dropped = match self.database.writer().await {
-                Ok(mut writer) => {
-                    writer
-                        .run(sql, vec![before_us.into(), FORGET_MAX.into()])
-                        .await
-                }
-                Err(failure) => Err(failure),
-            };
-            match dropped {
-                Ok(rows)
-                    if i64::try_from(rows.len()).unwrap_or(0) >= FORGET_MAX
-                        && !self.stop.is_cancelled() => {}
-                Ok(_) => return,
-                Err(Failure::Retry(error) | Failure::Poison(error)) => {
-                    tracing::warn!(error, "housekeeping failed; trying again later");
-                    return;
-                }
-            }
+    async fn forget_once(&self, keep_us: i64) -> Result<(), Failure> {
+        let now = now_us();
+        while chores::forget_inbox(&self.database, now.saturating_sub(keep_us)).await? >= CHORE_MAX
+            && !self.stop.is_cancelled()
+        {}
+        for table in self.service.forgettable() {
+            while chores::forget_rows(&self.database, table, now).await? >= CHORE_MAX
+                && !self.stop.is_cancelled()
+            {}
         }
+        Ok(())
     }
 
     /// Says every few minutes that this service is there.
@@ -353,36 +308,7 @@ impl<S: Service> Feeds<S> {
     }
 }
 
-/// Keys of due records, and whether their last announcement still lies in the outbox. A `due_us` further off than the
-/// longest possible pause is due now: a clock went back.
-fn due_sql(engine: Engine, table: &Table) -> String {
-    let (array, cast) = match engine {
-        Engine::Sqlite => ("json_array", ""),
-        Engine::Postgres => ("json_build_array", "::text"),
-    };
-    let key = table
-        .key
-        .iter()
-        .map(|c| format!("t.{}", c.name))
-        .collect::<Vec<_>>()
-        .join(", ");
-    format!(
-        "select {array}({array}({key}), case when exists (select 1 from outbox where outbox.id = t.said_id) then 1 else 0 end){cast} \
-         from {} as t where t.due_us <= $1 or t.due_us > $2 order by t.due_us limit $3",
-        table.name
-    )
-}
-
-/// Takes the lease of rows whose lease ended, by the database's own clock.
-fn sweep_sql(engine: Engine) -> String {
-    let now = engine.now_us();
-    let (skip, cast) = match engine {
-        Engine::Sqlite => ("", ""),
-        Engine::Postgres => ("for update skip locked", "::text"),
-    };
-    let object = engine.object("outbox", crate::database::sql::OUTBOX_ALL.iter());
-    format!(
-        "update outbox set lease_us = {now} + cast($1 as bigint), attempt = attempt + 1 \
-         where id in (select id from outbox where lease_us <= {now} order by lease_us limit $2 {skip}) returning {object}{cast}"
-    )
+/// Milliseconds as microseconds, far from overflowing when added to a time.
+fn micros(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX).min(i64::MAX / 4_000) * 1_000
 }

@@ -13,15 +13,18 @@
 //! # Layout
 //! - [`service`]: what a service is; [`table`]: how it tells of its rows; [`event`]: a fact on its way.
 //! - [`batch`]: the transaction; `worker`: the loop around it; `feeds`: what fills it; `publisher`: what empties it.
+//! - [`chores`]: what the database is asked for between batches.
 //! - [`database`]: the one place that knows how the two databases differ; [`broker`]: JetStream.
-//! - [`http`], [`problem`], [`letters`], [`telemetry`], [`settings`], [`boot`]: the shell.
+//! - [`http`], [`problem`], [`letters`], [`telemetry`], [`settings`], [`handle`], [`boot`]: the shell.
 
 pub mod batch;
 pub mod boot;
 pub mod broker;
+pub mod chores;
 pub mod database;
 pub mod event;
 mod feeds;
+pub mod handle;
 pub mod http;
 pub mod letters;
 pub mod problem;
@@ -32,10 +35,11 @@ pub mod table;
 pub mod telemetry;
 mod worker;
 
-pub use boot::{Handle, Running, start, stop_signal};
+pub use boot::{Running, start, stop_signal};
 pub use broker::StreamName;
 pub use database::{Database, Param};
 pub use event::{Event, Message};
+pub use handle::Handle;
 pub use problem::Problem;
 pub use service::{Input, Service, ServiceInput, Turn, Unread};
 pub use settings::Settings;

@@ -35,7 +35,7 @@ pub(crate) type Parked = Arc<Mutex<HashMap<String, Instant>>>;
 /// What is owed for a step after its commit.
 pub(crate) enum Owed<S: Service> {
     /// An acknowledgement.
-    Acknowledgement(async_nats::jetstream::Message),
+    Acknowledgement(Box<async_nats::jetstream::Message>),
     /// A reply.
     Reply(oneshot::Sender<Result<S::Reply, Problem>>),
     /// To a due record: nothing; but one that fails alone is left alone, by its key.

@@ -1,0 +1,125 @@
+//! What a database is asked for between batches: which records are due, which outbox rows nobody publishes, and what may
+//! be forgotten. Each is one statement; who does it when is `feeds`' business.
+
+use serde::de::DeserializeOwned;
+
+use crate::database::sql::OUTBOX_ALL;
+use crate::database::{Database, Engine, Failure};
+use crate::event::Event;
+use crate::table::Table;
+
+/// Records, rows or letters taken at a time, so that no batch waits long for a chore.
+pub(crate) const CHORE_MAX: usize = 512;
+const LIMIT: i64 = 512;
+
+/// Keys of records that are due at `now_us`, and of each whether its last announcement still lies in the outbox.
+///
+/// One that is due later than `far_us` is due now: it is further off than the longest possible pause, so a clock went
+/// back.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn due<K: DeserializeOwned>(
+    database: &Database,
+    table: &Table,
+    now_us: i64,
+    far_us: i64,
+) -> Result<Vec<(K, bool)>, Failure> {
+    let (array, cast) = match database.engine() {
+        Engine::Sqlite => ("json_array", ""),
+        Engine::Postgres => ("json_build_array", "::text"),
+    };
+    let key: Vec<String> = table.key.iter().map(|c| format!("t.{}", c.name)).collect();
+    let waiting =
+        "case when exists (select 1 from outbox where outbox.id = t.said_id) then 1 else 0 end";
+    let rows = format!(
+        "select {array}({array}({}), {waiting}){cast} as due from {} as t",
+        key.join(", "),
+        table.name
+    );
+    // Two ranges of one index, each with its limit; as one condition they would be a walk through everything between.
+    let sql = format!(
+        "select due from ({rows} where t.due_us <= $1 order by t.due_us limit $3) as soon \
+         union all select due from ({rows} where t.due_us > $2 limit $3) as far"
+    );
+    let found = database
+        .texts(&sql, vec![now_us.into(), far_us.into(), LIMIT.into()])
+        .await?;
+    let read = |row: &String| {
+        serde_json::from_str::<(K, i64)>(row).map(|(key, waiting)| (key, waiting == 1))
+    };
+    found
+        .iter()
+        .map(read)
+        .collect::<Result<_, _>>()
+        .map_err(|error| Failure::Poison(error.to_string()))
+}
+
+/// Takes over outbox rows whose lease ended, by the database's own clock, for `lease_us`. No other sweeper gets them
+/// meanwhile.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn sweep(database: &Database, lease_us: i64) -> Result<Vec<Event>, Failure> {
+    let engine = database.engine();
+    let now = engine.now_us();
+    let (skip, cast) = match engine {
+        Engine::Sqlite => ("", ""),
+        Engine::Postgres => ("for update skip locked", "::text"),
+    };
+    let object = engine.object("outbox", OUTBOX_ALL.iter());
+    let sql = format!(
+        "update outbox set lease_us = {now} + cast($1 as bigint), attempt = attempt + 1 \
+         where id in (select id from outbox where lease_us <= {now} order by lease_us limit $2 {skip}) returning {object}{cast}"
+    );
+    let rows = database
+        .writer()
+        .await?
+        .run(&sql, vec![lease_us.into(), LIMIT.into()])
+        .await?;
+    rows.iter()
+        .map(|row| serde_json::from_str(row))
+        .collect::<Result<_, _>>()
+        .map_err(|error| Failure::Poison(error.to_string()))
+}
+
+/// Drops ids of facts and commands that were applied before `before_us`. Answers how many went; at most [`CHORE_MAX`].
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn forget_inbox(database: &Database, before_us: i64) -> Result<usize, Failure> {
+    let sql = "delete from inbox where id in (select id from inbox where seen_us < $1 order by seen_us limit $2) returning id";
+    Ok(database
+        .writer()
+        .await?
+        .run(sql, vec![before_us.into(), LIMIT.into()])
+        .await?
+        .len())
+}
+
+/// Drops rows of a table whose `forget_us` has come. Answers how many went; at most [`CHORE_MAX`].
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn forget_rows(
+    database: &Database,
+    table: &Table,
+    now_us: i64,
+) -> Result<usize, Failure> {
+    let key = table
+        .key
+        .iter()
+        .map(|c| c.name)
+        .collect::<Vec<_>>()
+        .join(", ");
+    let sql = format!(
+        "delete from {0} where ({key}) in (select {key} from {0} where forget_us <= $1 order by forget_us limit $2) returning '{0}'",
+        table.name
+    );
+    Ok(database
+        .writer()
+        .await?
+        .run(&sql, vec![now_us.into(), LIMIT.into()])
+        .await?
+        .len())
+}

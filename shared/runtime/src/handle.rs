@@ -1,0 +1,127 @@
+//! What a service's HTTP needs of its loop: a way to give it commands, and its database for reading.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use axum::http::StatusCode;
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::batch::Step;
+use crate::database::Database;
+use crate::problem::Problem;
+use crate::service::{Input, Service};
+use crate::settings::Settings;
+use crate::telemetry::TraceContext;
+use crate::worker::{Item, Owed};
+
+/// What a service's HTTP needs of its loop.
+pub struct Handle<S: Service> {
+    pub(crate) service: Arc<S>,
+    pub(crate) commands: mpsc::Sender<Item<S>>,
+    pub(crate) database: Arc<Database>,
+    pub(crate) outbox_depth: Arc<AtomicI64>,
+    pub(crate) settings: Arc<Settings>,
+}
+
+impl<S: Service> Clone for Handle<S> {
+    fn clone(&self) -> Self {
+        Self {
+            service: Arc::clone(&self.service),
+            commands: self.commands.clone(),
+            database: Arc::clone(&self.database),
+            outbox_depth: Arc::clone(&self.outbox_depth),
+            settings: Arc::clone(&self.settings),
+        }
+    }
+}
+
+impl<S: Service> Handle<S> {
+    /// The service itself.
+    #[must_use]
+    pub fn service(&self) -> &Arc<S> {
+        &self.service
+    }
+
+    /// Its database, for reading.
+    #[must_use]
+    pub fn database(&self) -> &Arc<Database> {
+        &self.database
+    }
+
+    /// How it is set up.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Facts that wait to be published, as last counted.
+    #[must_use]
+    pub fn outbox_depth(&self) -> i64 {
+        self.outbox_depth.load(Ordering::Relaxed)
+    }
+
+    /// Gives the loop a command, waiting for room in its queue, and waits until it is committed.
+    ///
+    /// # Errors
+    /// A problem when the service is stopping or the command cannot be applied.
+    pub async fn command(
+        &self,
+        command: S::Command,
+        trace: TraceContext,
+    ) -> Result<S::Reply, Problem> {
+        let (item, reply) = ordered(command, trace);
+        self.commands.send(item).await.map_err(|_| stopping())?;
+        reply.await.map_err(|_| stopping())?
+    }
+
+    /// As [`command`](Self::command), but refused at once when the queue is full: for what may be asked again later.
+    ///
+    /// # Errors
+    /// A problem (503 with Retry-After) when the queue is full; else as [`command`](Self::command).
+    pub async fn offer(
+        &self,
+        command: S::Command,
+        trace: TraceContext,
+    ) -> Result<S::Reply, Problem> {
+        let (item, reply) = ordered(command, trace);
+        self.commands.try_send(item).map_err(|_| {
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "Too busy",
+                "Too many requests are waiting; nothing was done. Try again in a second.",
+            )
+            .retry_after(1)
+        })?;
+        reply.await.map_err(|_| stopping())?
+    }
+}
+
+type Answer<S> = oneshot::Receiver<Result<<S as Service>::Reply, Problem>>;
+
+fn ordered<S: Service>(command: S::Command, trace: TraceContext) -> (Item<S>, Answer<S>) {
+    let (reply, answer) = oneshot::channel();
+    // What begins here is one trace, whether somebody receives it or not.
+    let trace = if trace.traceparent.is_some() {
+        trace
+    } else {
+        TraceContext::fresh()
+    };
+    let step = Step::Command {
+        id: Uuid::now_v7(),
+        trace,
+        input: Input::Command(command),
+    };
+    ((step, Owed::Reply(reply)), answer)
+}
+
+fn stopping() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "stopping",
+        "Stopping",
+        "This service is stopping and cannot say whether it took the request. Ask again with the same Idempotency-Key.",
+    )
+    .retry_after(1)
+}
