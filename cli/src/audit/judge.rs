@@ -1,0 +1,292 @@
+//! Trips against their legs, across databases: read side by side in the order of trips, a page of trips at a time, so that a house of
+//! any size fits into memory.
+
+use std::collections::{BTreeMap, HashMap};
+
+use booking::core::{Settled, State};
+use choreography::{Itinerary, LegName, TripId};
+use leg::core::State as LegState;
+use runtime::database::Failure;
+use runtime::table::{int, text};
+use runtime::{Database, Param, Table};
+use serde::Deserialize;
+
+use super::part::{Leg, Opened};
+use super::stock;
+
+const PAGE: usize = 10_000;
+/// So many are named; the rest is counted.
+const NAMED_MAX: usize = 10_000;
+
+const TRIP: &Table = &Table {
+    name: "trip",
+    key: &[text("trip")],
+    columns: &[text("state"), text("itinerary"), text("settled")],
+    claimed: false,
+};
+
+const LEG: &Table = &Table {
+    name: "leg",
+    key: &[text("trip"), int("position")],
+    columns: &[text("state")],
+    claimed: false,
+};
+
+#[derive(Deserialize)]
+struct Trip {
+    trip: TripId,
+    state: State,
+    itinerary: String,
+    settled: String,
+}
+
+#[derive(Deserialize)]
+struct Record {
+    trip: TripId,
+    position: i64,
+    state: LegState,
+}
+
+/// What is not as it has to be, in words.
+#[derive(Default)]
+pub(super) struct Violations {
+    /// Seen in one database, at one moment.
+    pub(super) within: Vec<String>,
+    /// Seen by comparing databases.
+    pub(super) across: Vec<String>,
+    pub(super) more: usize,
+}
+
+impl Violations {
+    pub(super) fn within(&mut self, violation: String) {
+        if self.within.len() < NAMED_MAX {
+            self.within.push(violation);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn across(&mut self, violation: String) {
+        if self.across.len() < NAMED_MAX {
+            self.across.push(violation);
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+/// What came of comparing.
+#[derive(Default)]
+pub(super) struct Judgement {
+    pub(super) violations: Violations,
+    pub(super) unreached: Vec<String>,
+}
+
+/// Trips with a leg whose database is not here: one of them, and how many.
+type Unjudged = BTreeMap<LegName, (TripId, u64)>;
+
+/// Records of one trip, each with the leg service (its place among the opened) whose database it lies in.
+type Records = HashMap<TripId, Vec<(usize, Record)>>;
+
+impl Opened {
+    /// Compares everything with everything that has to agree.
+    pub(super) async fn compare(&self) -> Judgement {
+        let mut judgement = Judgement::default();
+        for leg in &self.legs {
+            if let Err(error) = stock::judge(leg, &mut judgement.violations).await {
+                judgement.unreached.push(format!("{}: {error}", leg.name));
+            }
+        }
+        let Some(booking) = &self.booking else {
+            return judgement;
+        };
+        let mut unjudged = Unjudged::new();
+        if let Err(error) = self
+            .compare_trips(booking, &mut judgement.violations, &mut unjudged)
+            .await
+        {
+            judgement.unreached.push(error);
+        }
+        for (leg, (trip, count)) in unjudged {
+            judgement.unreached.push(format!(
+                "{leg}: its database was not given, and {count} trips have such a leg, trip {trip} for one"
+            ));
+        }
+        judgement
+    }
+
+    async fn compare_trips(
+        &self,
+        booking: &Database,
+        violations: &mut Violations,
+        unjudged: &mut Unjudged,
+    ) -> Result<(), String> {
+        let mut after = String::new();
+        loop {
+            let tail = format!("where t.trip > $1 order by t.trip limit {PAGE}");
+            let trips: Vec<Trip> = booking
+                .select(TRIP, &tail, vec![after.as_str().into()])
+                .await
+                .map_err(|error| format!("{}: {error}", booking::NAME))?;
+            let upto = (trips.len() == PAGE)
+                .then(|| trips.last().map(|last| last.trip.to_string()))
+                .flatten();
+            let mut records = self.records(&after, upto.as_deref()).await?;
+            for trip in &trips {
+                let own = records.remove(&trip.trip).unwrap_or_default();
+                self.judge_trip(trip, &own, violations, unjudged);
+            }
+            self.judge_orphans(&records, violations);
+            match upto {
+                Some(upto) => after = upto,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Records of the trips behind `after`, up to and with `upto`.
+    async fn records(&self, after: &str, upto: Option<&str>) -> Result<Records, String> {
+        let mut records = Records::new();
+        for (place, leg) in self.legs.iter().enumerate() {
+            for record in rows(leg, after, upto)
+                .await
+                .map_err(|error| format!("{}: {error}", leg.name))?
+            {
+                records
+                    .entry(record.trip)
+                    .or_default()
+                    .push((place, record));
+            }
+        }
+        Ok(records)
+    }
+
+    fn judge_trip(
+        &self,
+        trip: &Trip,
+        records: &[(usize, Record)],
+        violations: &mut Violations,
+        unjudged: &mut Unjudged,
+    ) {
+        let id = trip.trip;
+        match trip.state {
+            State::None => violations.within(format!(
+                "trip {id} is an empty row: a claim was left behind"
+            )),
+            State::Pending | State::Undoing => {
+                violations.across(format!(
+                    "trip {id} is not final: it is {}",
+                    trip.state.as_str()
+                ));
+            }
+            State::Confirmed | State::Closed => {}
+        }
+        let Ok(itinerary) = Itinerary::parse(&trip.itinerary) else {
+            violations.within(format!("trip {id} has no itinerary that can be read"));
+            return;
+        };
+        self.judge_strays(id, &itinerary, records, violations);
+        let settled: Vec<Option<Settled>> = serde_json::from_str(&trip.settled).unwrap_or_default();
+        for (position, name) in (0_u16..).zip(itinerary.legs()) {
+            let Some(place) = self.legs.iter().position(|leg| leg.name == name.as_str()) else {
+                let by_hand = settled.get(usize::from(position)) == Some(&Some(Settled::ByHand));
+                if !by_hand && !self.without.contains(name.as_str()) {
+                    unjudged.entry(name.clone()).or_insert((id, 0)).1 += 1;
+                }
+                continue;
+            };
+            let state = records
+                .iter()
+                .find(|(at, record)| *at == place && record.position == i64::from(position))
+                .map_or(LegState::None, |(_, record)| record.state);
+            let wrong = match trip.state {
+                State::Confirmed => state != LegState::Confirmed,
+                State::Closed => matches!(state, LegState::Held | LegState::Confirmed),
+                State::Pending => state == LegState::Confirmed,
+                State::Undoing | State::None => false,
+            };
+            if wrong {
+                let found = if state == LegState::None {
+                    "not there"
+                } else {
+                    state.as_str()
+                };
+                violations.across(format!(
+                    "trip {id} is {}, and its leg {position} ({name}) is {found}",
+                    trip.state.as_str()
+                ));
+            }
+        }
+    }
+
+    /// Records of a trip that are at no position of that leg's, or that nothing was ever written to.
+    fn judge_strays(
+        &self,
+        trip: TripId,
+        itinerary: &Itinerary,
+        records: &[(usize, Record)],
+        violations: &mut Violations,
+    ) {
+        for (place, record) in records {
+            let Some(leg) = self.legs.get(*place) else {
+                continue;
+            };
+            let Record {
+                position, state, ..
+            } = record;
+            let owner = u16::try_from(*position)
+                .ok()
+                .and_then(|position| itinerary.name_at(position));
+            if owner.is_none_or(|owner| owner.as_str() != leg.name) {
+                violations.across(format!(
+                    "{} has a {} record of trip {trip} at position {position}, which is not one of its own",
+                    leg.name,
+                    state.as_str()
+                ));
+            }
+            if *state == LegState::None {
+                violations.within(empty(leg, record));
+            }
+        }
+    }
+
+    /// Records of trips that booking does not know. A tombstone may outlive its trip; nothing else may.
+    fn judge_orphans(&self, records: &Records, violations: &mut Violations) {
+        let mut orphans: Vec<&(usize, Record)> = records.values().flatten().collect();
+        orphans.sort_by_key(|(place, record)| (record.trip, record.position, *place));
+        for (place, record) in orphans {
+            let Some(leg) = self.legs.get(*place) else {
+                continue;
+            };
+            match record.state {
+                LegState::Held | LegState::Confirmed => violations.across(format!(
+                    "{} has a {} leg {} of trip {}, which booking does not know",
+                    leg.name,
+                    record.state.as_str(),
+                    record.position,
+                    record.trip
+                )),
+                LegState::None => violations.within(empty(leg, record)),
+                LegState::Released | LegState::Rejected => {}
+            }
+        }
+    }
+}
+
+fn empty(leg: &Leg, record: &Record) -> String {
+    format!(
+        "{} has an empty record of trip {} at position {}: a claim was left behind",
+        leg.name, record.trip, record.position
+    )
+}
+
+async fn rows(leg: &Leg, after: &str, upto: Option<&str>) -> Result<Vec<Record>, Failure> {
+    let mut params: Vec<Param> = vec![after.into()];
+    let mut tail = String::from("where t.trip > $1");
+    if let Some(upto) = upto {
+        tail.push_str(" and t.trip <= $2");
+        params.push(upto.into());
+    }
+    tail.push_str(" order by t.trip, t.position");
+    leg.database.select(LEG, &tail, params).await
+}

@@ -1,0 +1,221 @@
+//! The databases of a house: opening them read-only, and finding out whose each is and where its stock lies.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use choreography::Itinerary;
+use runtime::Database;
+use runtime::database::Engine;
+use serde::Deserialize;
+
+use super::broker::{self, Nats};
+use super::{Parts, stock::StockTable};
+
+/// How long a database may take to answer that it is there.
+const OPEN_WITHIN: Duration = Duration::from_secs(10);
+
+/// One database of a house. Reads `flight=postgres://…` as well as a bare URL.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Whose it is: `booking` or a leg. Left out, its records say it, or else the name of the file or database.
+    pub name: Option<String>,
+    /// `sqlite://…` or `postgres://…`
+    pub url: String,
+}
+
+impl FromStr for Part {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (name, url) = match text.split_once('=') {
+            Some((name, url)) if is_name(name) => (Some(name.to_owned()), url),
+            _ => (None, text),
+        };
+        if !["sqlite:", "postgres://", "postgresql://"]
+            .iter()
+            .any(|scheme| url.starts_with(scheme))
+        {
+            bail!(
+                "not a database: it begins with sqlite:// or postgres://, after NAME= if it has one"
+            );
+        }
+        Ok(Self {
+            name,
+            url: url.to_owned(),
+        })
+    }
+}
+
+/// Without what is secret in the URL.
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name.as_deref().unwrap_or_else(|| last_part(&self.url)))
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    text == booking::NAME || text.parse::<choreography::LegName>().is_ok()
+}
+
+/// The file's name without its ending, or the database's name.
+fn last_part(url: &str) -> &str {
+    let path = url.split('?').next().unwrap_or_default();
+    let file = path.rsplit('/').next().unwrap_or_default();
+    file.split('.').next().unwrap_or_default()
+}
+
+/// A leg's database.
+pub(super) struct Leg {
+    pub(super) name: String,
+    pub(super) database: Arc<Database>,
+    pub(super) stock: Vec<StockTable>,
+}
+
+/// The parts that could be opened.
+#[derive(Default)]
+pub(super) struct Opened {
+    pub(super) booking: Option<Arc<Database>>,
+    pub(super) legs: Vec<Leg>,
+    pub(super) nats: Option<Nats>,
+    pub(super) context: Option<async_nats::jetstream::Context>,
+    pub(super) without: BTreeSet<String>,
+    /// Databases that could not be opened, and why.
+    pub(super) unreached: Vec<String>,
+}
+
+impl Opened {
+    pub(super) async fn open(parts: &Parts) -> Self {
+        let mut opened = Self {
+            nats: parts.nats.clone(),
+            without: parts.without.clone(),
+            ..Self::default()
+        };
+        for part in &parts.databases {
+            let added = match tokio::time::timeout(OPEN_WITHIN, opened.add(part)).await {
+                Ok(added) => added,
+                Err(_) => Err(anyhow::anyhow!("no answer within {OPEN_WITHIN:?}")),
+            };
+            if let Err(error) = added {
+                opened.unreached.push(format!("{part:?}: {error:#}"));
+            }
+        }
+        if opened.booking.is_none() && opened.unreached.is_empty() {
+            opened
+                .unreached
+                .push(String::from("booking: its database was not given"));
+        }
+        if let Some(nats) = &opened.nats {
+            // A broker that does not answer is named when it is looked at.
+            opened.context = broker::connect(nats).await.ok();
+        }
+        opened
+    }
+
+    async fn add(&mut self, part: &Part) -> Result<()> {
+        let database = Database::open_read_only(&part.url).await?;
+        let tables = tables(&database).await?;
+        let has = |name: &str| tables.iter().any(|table| table == name);
+        if has("trip") {
+            if self.booking.is_some() {
+                bail!("a second database with trips was given");
+            }
+            self.booking = Some(database);
+        } else if has("leg") {
+            let name = name(part, &database).await?;
+            if self.legs.iter().any(|leg| leg.name == name) {
+                bail!("a second database of {name} was given; call them by name: NAME=URL");
+            }
+            let stock = StockTable::find(&database).await?;
+            self.legs.push(Leg {
+                name,
+                database,
+                stock,
+            });
+        } else {
+            bail!("it has neither trips nor legs in it");
+        }
+        Ok(())
+    }
+
+    /// The services whose databases are open.
+    pub(super) fn services(&self) -> impl Iterator<Item = (&str, &Arc<Database>)> {
+        let booking = self
+            .booking
+            .iter()
+            .map(|database| (booking::NAME, database));
+        booking.chain(
+            self.legs
+                .iter()
+                .map(|leg| (leg.name.as_str(), &leg.database)),
+        )
+    }
+}
+
+async fn tables(database: &Database) -> Result<Vec<String>> {
+    let sql = match database.engine() {
+        Engine::Sqlite => "select name from sqlite_master where type = 'table'",
+        Engine::Postgres => {
+            "select tablename::text from pg_catalog.pg_tables where schemaname = current_schema()"
+        }
+    };
+    Ok(database.texts(sql, vec![]).await?)
+}
+
+/// The name it was given; else any of its records says whose position it is; else the database is called like its leg.
+async fn name(part: &Part, database: &Database) -> Result<String> {
+    #[derive(Deserialize)]
+    struct Place {
+        position: u16,
+        itinerary: String,
+    }
+    if let Some(name) = &part.name {
+        return Ok(name.clone());
+    }
+    let object = match database.engine() {
+        Engine::Sqlite => "json_object('position', position, 'itinerary', itinerary)",
+        Engine::Postgres => "json_build_object('position', position, 'itinerary', itinerary)::text",
+    };
+    let sql = format!("select {object} from leg where itinerary <> '' limit 1");
+    for row in database.texts(&sql, vec![]).await? {
+        let place: Place = serde_json::from_str(&row).context("its records can't be read")?;
+        if let Some(name) = Itinerary::parse(&place.itinerary)
+            .ok()
+            .and_then(|itinerary| itinerary.name_at(place.position).cloned())
+        {
+            return Ok(name.to_string());
+        }
+    }
+    Ok(last_part(&part.url).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_database_may_be_called_by_name_and_shows_no_password() {
+        let part: Part = "flight=postgres://me:secret@host:5432/trips_7?x=y"
+            .parse()
+            .unwrap();
+        assert_eq!(part.name.as_deref(), Some("flight"));
+        assert_eq!(part.url, "postgres://me:secret@host:5432/trips_7?x=y");
+        let part: Part = "postgres://me:sec=ret@host:5432/trips_7?x=y"
+            .parse()
+            .unwrap();
+        assert_eq!(
+            (part.name.as_deref(), format!("{part:?}").as_str()),
+            (None, "trips_7")
+        );
+        let part: Part = "sqlite:///tmp/a=b/hotel.db".parse().unwrap();
+        assert_eq!(
+            (part.name.as_deref(), format!("{part:?}").as_str()),
+            (None, "hotel")
+        );
+        assert!("hotel.db".parse::<Part>().is_err());
+    }
+}
