@@ -4,3 +4,14 @@
 pub mod audit;
 pub mod command;
 pub mod local;
+pub mod stack;
+
+/// How this program is called by whoever runs it, for hints on what to type next.
+#[must_use]
+pub fn invocation() -> &'static str {
+    match std::env::var("CARGO_PKG_NAME") {
+        Ok(name) if name == env!("CARGO_PKG_NAME") && cfg!(debug_assertions) => "cargo run --",
+        Ok(name) if name == env!("CARGO_PKG_NAME") => "cargo run --release --",
+        _ => env!("CARGO_PKG_NAME"),
+    }
+}

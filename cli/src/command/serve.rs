@@ -1,5 +1,7 @@
 //! `roundtrip serve NAME`: one service in this process, the same library as in the services' own programs.
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use runtime::Settings;
@@ -24,20 +26,13 @@ enum Service {
 }
 
 impl Serve {
-    pub(super) fn run(self) -> Result<()> {
-        let runtime = tokio::runtime::Runtime::new()?;
-        runtime.block_on(async {
-            match self.service {
-                Service::Booking => {
-                    runtime::boot::run(booking::NAME, self.settings, booking::start).await
-                }
-                Service::Flight => {
-                    runtime::boot::run(flight::NAME, self.settings, flight::start).await
-                }
-                Service::Hotel => {
-                    runtime::boot::run(hotel::NAME, self.settings, hotel::start).await
-                }
-            }
-        })
+    pub(super) async fn run(self) -> Result<ExitCode> {
+        let settings = self.settings;
+        match self.service {
+            Service::Booking => runtime::boot::run(booking::NAME, settings, booking::start).await,
+            Service::Flight => runtime::boot::run(flight::NAME, settings, flight::start).await,
+            Service::Hotel => runtime::boot::run(hotel::NAME, settings, hotel::start).await,
+        }?;
+        Ok(ExitCode::SUCCESS)
     }
 }
