@@ -27,7 +27,10 @@ pub fn json(value: &impl Serialize) -> Result<()> {
 
 /// Rows under a header, in columns without lines, as `ps` prints them.
 #[must_use]
-pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+pub fn table<const N: usize>(
+    header: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(header);
