@@ -283,14 +283,27 @@ where
 {
     use clap::{Args as _, FromArgMatches as _};
     let command =
-        Settings::augment_args(clap::Command::new(service).version(env!("CARGO_PKG_VERSION")));
-    let settings = match Settings::from_arg_matches(&command.get_matches()) {
-        Ok(settings) => settings,
-        Err(error) => error.exit(),
+        Settings::augment_args(clap::Command::new(service).version(env!("CARGO_PKG_VERSION")))
+            .subcommand_negates_reqs(true)
+            .subcommand(clap::Command::new("health").about(
+                "Ask the one that runs at LISTEN whether it is ready; ends with 0 if it is",
+            ));
+    let matches = command.get_matches();
+    let done = if matches.subcommand_name() == Some("health") {
+        let listen = matches.get_one("listen").copied();
+        listen.map_or_else(
+            || Err(anyhow::anyhow!("LISTEN is not set")),
+            crate::health::ask,
+        )
+    } else {
+        let settings = match Settings::from_arg_matches(&matches) {
+            Ok(settings) => settings,
+            Err(error) => error.exit(),
+        };
+        tokio::runtime::Runtime::new()
+            .map_err(anyhow::Error::from)
+            .and_then(|runtime| runtime.block_on(run(service, settings, start)))
     };
-    let done = tokio::runtime::Runtime::new()
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(run(service, settings, start)));
     match done {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {

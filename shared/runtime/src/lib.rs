@@ -15,7 +15,7 @@
 //! - [`batch`]: the transaction; `worker`: the loop around it; `feeds`: what fills it; `publisher`: what empties it.
 //! - [`chores`]: what the database is asked for between batches.
 //! - [`database`]: the one place that knows how the two databases differ; [`broker`]: JetStream.
-//! - [`http`], [`problem`], [`letters`], [`telemetry`], [`settings`], [`handle`], [`boot`]: the shell.
+//! - [`http`], [`health`], [`problem`], [`letters`], [`telemetry`], [`settings`], [`handle`], [`boot`]: the shell.
 
 pub mod batch;
 pub mod boot;
@@ -25,6 +25,7 @@ pub mod database;
 pub mod event;
 mod feeds;
 pub mod handle;
+pub mod health;
 pub mod http;
 pub mod letters;
 pub mod problem;
