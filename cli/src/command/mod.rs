@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and who does it.
 
+mod bench;
 mod down;
 mod folder;
 pub mod out;
@@ -35,6 +36,8 @@ enum Command {
     Status(status::Status),
     /// Delete a stopped stack's data.
     Reset(reset::Reset),
+    /// Measure a stack of its own under load.
+    Bench(bench::Bench),
     /// Run one service in this process.
     Serve(Box<serve::Serve>),
 }
@@ -65,6 +68,7 @@ async fn run(command: Option<Command>) -> Result<ExitCode> {
         Some(Command::Down(down)) => down.run().await,
         Some(Command::Status(status)) => status.run().await,
         Some(Command::Reset(reset)) => reset.run(),
+        Some(Command::Bench(bench)) => bench.run().await,
         Some(Command::Serve(serve)) => serve.run().await,
         None => Ok(ExitCode::SUCCESS),
     }
