@@ -70,8 +70,11 @@ fn postgres(url: &str) -> Result<PgConnectOptions, anyhow::Error> {
             ("idle_in_transaction_session_timeout", "10000"),
             ("lock_timeout", "5000"),
             ("synchronous_commit", "on"),
-            // Statements are planned while the tables are still empty, and a scan chosen then would be kept for ever.
+            // Statements are planned while the tables are still empty, and a scan chosen then would be kept for ever: look
+            // rows up by their key, one by one, as a batch always wants them.
             ("enable_seqscan", "off"),
+            ("enable_hashjoin", "off"),
+            ("enable_mergejoin", "off"),
         ])
         .application_name("roundtrip")
         .disable_statement_logging())
