@@ -196,7 +196,7 @@ fn keep(reaction: Reaction, rows: &mut Work, turn: &mut Turn) -> Trip {
             fact.subject(),
             fact.to_json(),
         );
-        tracing::debug!(trip = %trip.trip, fact = %id, cause = ?turn.cause, state = trip.state.as_str(), says = fact.said.name(), "decided");
+        tracing::debug!(trip = %trip.trip, fact = %id, cause = ?turn.cause, state = trip.state.as_str(), "{}: {}", trip.trip, fact.said.name());
         trip.said_id = Some(id.to_string());
     }
     rows.trips.put(trip.clone());
@@ -336,7 +336,7 @@ impl runtime::Service for Booking {
     fn committed(&self, rows: &Work) {
         for trip in rows.trips.changed() {
             if trip.is_final() {
-                tracing::info!(trip = %trip.trip, outcome = trip.outcome.map(core::Outcome::as_str), reason = trip.reason_code, "the trip is {}", trip.state.as_str());
+                tracing::info!(trip = %trip.trip, fact = trip.said_id, outcome = trip.outcome.map(core::Outcome::as_str), reason = trip.reason_code, "{} is {}", trip.trip, trip.state.as_str());
                 self.waiters.wake(trip);
             }
         }

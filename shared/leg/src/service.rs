@@ -3,7 +3,7 @@
 //! What a leg service brings is a [`Leg`]: its name, its stock table, and its [`Trade`]. Everything else is here, the same
 //! for every leg, so that a new one joins by existing.
 
-use choreography::{Fact, Joined, LegName, Moment, Pace, Speaker, TripId, Unread as Illegible};
+use choreography::{Fact, Joined, LegName, Moment, Pace, TripId, Unread as Illegible};
 use runtime::{Input, Message, ServiceInput, Settings, Table, TraceContext, Turn, Unread, Working};
 use sqlx::migrate::Migrator;
 
@@ -112,24 +112,19 @@ impl<L: Leg> LegService<L> {
             record.traceparent.clone_from(&turn.trace.traceparent);
             record.tracestate.clone_from(&turn.trace.tracestate);
         }
-        if let Some(plan) = record.plan() {
-            for said in said {
-                let fact = Fact {
-                    speaker: Speaker::Leg(self.name.clone()),
-                    trip,
-                    plan: plan.clone(),
-                    said,
-                };
-                tracing::debug!(%trip, position, cause = ?turn.cause, from = before.as_str(), to = record.state.as_str(), says = fact.said.name(), "reacted");
-                let id = turn.say(
-                    "trip",
-                    trip.to_string(),
-                    fact.kind(),
-                    fact.subject(),
-                    fact.to_json(),
-                );
-                record.said_id = Some(id.to_string());
-            }
+        for said in said {
+            let Some(fact) = record.fact(&self.name, said) else {
+                continue;
+            };
+            let id = turn.say(
+                "trip",
+                trip.to_string(),
+                fact.kind(),
+                fact.subject(),
+                fact.to_json(),
+            );
+            tracing::debug!(%trip, fact = %id, position, cause = ?turn.cause, from = before.as_str(), to = record.state.as_str(), "{trip}: {} at {position}", fact.said.name());
+            record.said_id = Some(id.to_string());
         }
         if record.state != core::State::None {
             rows.legs.put(record);
