@@ -2,9 +2,12 @@
 //! Not a service: what books, holds and confirms lives in the services' own crates.
 
 pub mod audit;
+pub mod client;
 pub mod command;
 pub mod local;
+pub mod paint;
 pub mod stack;
+pub mod story;
 
 /// How this program is called by whoever runs it, for hints on what to type next.
 #[must_use]

@@ -31,6 +31,34 @@ impl Nats {
             password: None,
         }
     }
+
+    /// Connects, once, and gives up soon.
+    ///
+    /// # Errors
+    /// When the broker does not answer, or the address is none.
+    pub async fn connect(&self) -> Result<Context> {
+        let servers: Vec<ServerAddr> = self
+            .url
+            .split(',')
+            .map(|url| {
+                let wrong = || format!("{url:?} is not an address such as nats://127.0.0.1:4222");
+                url.trim().parse().with_context(wrong)
+            })
+            .collect::<Result<_>>()?;
+        let mut options = ConnectOptions::new()
+            .name("roundtrip")
+            .connection_timeout(ANSWER_WITHIN);
+        if let (Some(user), Some(password)) = (&self.user, &self.password) {
+            options = options.user_and_password(user.clone(), password.clone());
+        }
+        let client = tokio::time::timeout(ANSWER_WITHIN, options.connect(servers))
+            .await
+            .map_err(|_| anyhow::anyhow!("the broker does not answer at {}", self.url))?
+            .with_context(|| format!("the broker cannot be reached at {}", self.url))?;
+        Ok(jetstream::ContextBuilder::new()
+            .timeout(ANSWER_WITHIN)
+            .build(client))
+    }
 }
 
 /// Without the password.
@@ -38,32 +66,6 @@ impl fmt::Debug for Nats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.url)
     }
-}
-
-/// Connects, once, and gives up soon.
-pub(crate) async fn connect(nats: &Nats) -> Result<Context> {
-    let servers: Vec<ServerAddr> = nats
-        .url
-        .split(',')
-        .map(|url| {
-            url.trim()
-                .parse()
-                .with_context(|| format!("{url:?} is not an address such as nats://127.0.0.1:4222"))
-        })
-        .collect::<Result<_>>()?;
-    let mut options = ConnectOptions::new()
-        .name("roundtrip")
-        .connection_timeout(ANSWER_WITHIN);
-    if let (Some(user), Some(password)) = (&nats.user, &nats.password) {
-        options = options.user_and_password(user.clone(), password.clone());
-    }
-    let client = tokio::time::timeout(ANSWER_WITHIN, options.connect(servers))
-        .await
-        .context("no answer")?
-        .context("the broker cannot be reached")?;
-    Ok(jetstream::ContextBuilder::new()
-        .timeout(ANSWER_WITHIN)
-        .build(client))
 }
 
 /// What a service's consumer has before it.

@@ -12,7 +12,7 @@ use runtime::Database;
 use runtime::database::Engine;
 use serde::Deserialize;
 
-use super::broker::{self, Nats};
+use super::broker::Nats;
 use super::{Parts, stock::StockTable};
 
 /// How long a database may take to answer that it is there.
@@ -110,7 +110,7 @@ impl Opened {
         }
         if let Some(nats) = &opened.nats {
             // A broker that does not answer is named when it is looked at.
-            opened.context = broker::connect(nats).await.ok();
+            opened.context = nats.connect().await.ok();
         }
         opened
     }
