@@ -1,13 +1,26 @@
 //! The command line: what can be typed, and who does it.
 
+mod audit;
 mod bench;
+mod book;
+mod cancel;
+mod demo;
 mod down;
 mod folder;
+mod import;
+mod letters;
+mod list;
 pub mod out;
+mod place;
 mod reset;
 mod serve;
+mod settle;
+mod show;
 mod status;
+mod stuck;
+mod tell;
 mod up;
+mod words;
 
 use std::process::ExitCode;
 
@@ -19,7 +32,7 @@ use clap::{Parser, Subcommand};
 #[command(
     name = "roundtrip",
     version,
-    after_help = "Without a command it does what `roundtrip up` does.\n\nA first round:\n  roundtrip up                    the local stack; Ctrl-C ends it\n  roundtrip status                in another terminal: what runs, and where\n  roundtrip help COMMAND          examples of each command"
+    after_help = "Without a command it does what `roundtrip up` does.\n\nA first round:\n  roundtrip demo                  five trips and what becomes of them, then an audit\n  roundtrip up                    the local stack; Ctrl-C ends it\n\nThen, in another terminal:\n  roundtrip status                what runs, and where\n  roundtrip book --flight RT100 --hotel LIS-PALACE --nights 2 --back RT101\n  roundtrip list                  the trips; `show TRIP` tells one's story\n  roundtrip audit                 is everything as it has to be?\n  roundtrip help COMMAND          examples of each command"
 )]
 struct Roundtrip {
     #[command(subcommand)]
@@ -38,6 +51,26 @@ enum Command {
     Reset(reset::Reset),
     /// Measure a stack of its own under load.
     Bench(bench::Bench),
+    /// Show what happens to a handful of trips, on a stack of its own.
+    Demo(demo::Demo),
+    /// Book a trip, and wait for its outcome.
+    Book(Box<book::Book>),
+    /// Cancel a trip, pending or confirmed.
+    Cancel(cancel::Cancel),
+    /// Show how a trip stands, and its facts in order.
+    Show(show::Show),
+    /// List trips, the newest first.
+    List(list::List),
+    /// List trips that are not final, and what each waits for.
+    Stuck(stuck::Stuck),
+    /// Settle a position by hand, for a leg that is gone.
+    Settle(settle::Settle),
+    /// List what could not be read or applied.
+    Letters(letters::Letters),
+    /// Import inventory from a CSV file.
+    Import(import::Import),
+    /// Judge every trip by the databases themselves.
+    Audit(audit::Audit),
     /// Run one service in this process.
     Serve(Box<serve::Serve>),
 }
@@ -69,7 +102,28 @@ async fn run(command: Option<Command>) -> Result<ExitCode> {
         Some(Command::Status(status)) => status.run().await,
         Some(Command::Reset(reset)) => reset.run(),
         Some(Command::Bench(bench)) => bench.run().await,
+        Some(Command::Demo(demo)) => demo.run().await,
+        Some(Command::Book(book)) => book.run().await,
+        Some(Command::Cancel(cancel)) => cancel.run().await,
+        Some(Command::Show(show)) => show.run().await,
+        Some(Command::List(list)) => list.run().await,
+        Some(Command::Stuck(stuck)) => stuck.run().await,
+        Some(Command::Settle(settle)) => settle.run().await,
+        Some(Command::Letters(letters)) => letters.run().await,
+        Some(Command::Import(import)) => import.run().await,
+        Some(Command::Audit(audit)) => audit.run().await,
         Some(Command::Serve(serve)) => serve.run().await,
         None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    /// clap finds a flag that is there twice only when its command is called.
+    #[test]
+    fn every_command_is_put_together_well() {
+        super::Roundtrip::command().debug_assert();
     }
 }
