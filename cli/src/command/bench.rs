@@ -6,6 +6,7 @@
 mod cpu;
 mod load;
 mod report;
+mod wire;
 
 use std::process::ExitCode;
 use std::sync::Arc;
