@@ -65,7 +65,7 @@ async fn count_pending(
 ) {
     while let Some(pending) = pending.upgrade() {
         let sql =
-            "select count(*) from (select 1 from trip where state = 'pending' limit $1) as some";
+            "select count(*) from (select 1 from trip where state = 'pending' limit $1) as counted";
         let most = pending_max(&handle).saturating_add(1);
         if let Ok(count) = handle.database().number(sql, vec![most.into()]).await {
             pending.store(count, Ordering::Relaxed);

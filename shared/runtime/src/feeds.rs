@@ -279,7 +279,7 @@ impl<S: Service> Feeds<S> {
         let mut lost_before = 0;
         while !self.stop.is_cancelled() {
             let most = self.settings.pending_max.saturating_add(1);
-            let sql = "select count(*) from (select 1 from outbox limit $1) as some";
+            let sql = "select count(*) from (select 1 from outbox limit $1) as counted";
             if let Ok(depth) = self
                 .database
                 .number(sql, vec![i64::try_from(most).unwrap_or(i64::MAX).into()])
