@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 
-use axum::body::HttpBody as _;
+use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
 use axum::http::StatusCode;
@@ -36,9 +36,18 @@ impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
-        if request.body().is_end_stream() {
+        // Only reading it says whether there is one: a body wrapped by a layer, such as the timeout's, does not know its end.
+        let (parts, body) = request.into_parts();
+        let body = Request::from_parts(parts.clone(), body);
+        let body = Bytes::from_request(body, state)
+            .await
+            .map_err(|rejection| {
+                super::problems::by_status(rejection.status(), Some(&rejection.body_text()))
+            })?;
+        if body.is_empty() {
             return Ok(None);
         }
+        let request = Request::from_parts(parts, body.into());
         <Self as FromRequest<S>>::from_request(request, state)
             .await
             .map(Some)
