@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use booking::core::{Settled, State};
-use choreography::{Itinerary, LegName, TripId};
+use choreography::{Itinerary, LegName, Money, TripId};
 use leg::core::State as LegState;
 use runtime::database::Failure;
 use runtime::table::{int, text};
@@ -21,14 +21,21 @@ const NAMED_MAX: usize = 10_000;
 const TRIP: &Table = &Table {
     name: "trip",
     key: &[text("trip")],
-    columns: &[text("state"), text("itinerary"), text("settled")],
+    columns: &[
+        text("state"),
+        text("itinerary"),
+        text("settled"),
+        text("total"),
+        int("budget_minor"),
+        text("budget_currency"),
+    ],
     claimed: false,
 };
 
 const LEG: &Table = &Table {
     name: "leg",
     key: &[text("trip"), int("position")],
-    columns: &[text("state")],
+    columns: &[text("state"), int("price_minor"), text("currency")],
     claimed: false,
 };
 
@@ -38,6 +45,9 @@ struct Trip {
     state: State,
     itinerary: String,
     settled: String,
+    total: Option<String>,
+    budget_minor: Option<i64>,
+    budget_currency: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -45,6 +55,8 @@ struct Record {
     trip: TripId,
     position: i64,
     state: LegState,
+    price_minor: Option<i64>,
+    currency: Option<String>,
 }
 
 /// What is not as it has to be, in words.
@@ -186,6 +198,7 @@ impl Opened {
             return;
         };
         self.judge_strays(id, &itinerary, records, violations);
+        let mut whole = true;
         let settled: Vec<Option<Settled>> = serde_json::from_str(&trip.settled).unwrap_or_default();
         for (position, name) in (0_u16..).zip(itinerary.legs()) {
             let Some(place) = self.legs.iter().position(|leg| leg.name == name.as_str()) else {
@@ -193,19 +206,15 @@ impl Opened {
                 if !by_hand && !self.without.contains(name.as_str()) {
                     unjudged.entry(name.clone()).or_insert((id, 0)).1 += 1;
                 }
+                whole = false;
                 continue;
             };
             let state = records
                 .iter()
                 .find(|(at, record)| *at == place && record.position == i64::from(position))
                 .map_or(LegState::None, |(_, record)| record.state);
-            let wrong = match trip.state {
-                State::Confirmed => state != LegState::Confirmed,
-                State::Closed => matches!(state, LegState::Held | LegState::Confirmed),
-                State::Pending => state == LegState::Confirmed,
-                State::Undoing | State::None => false,
-            };
-            if wrong {
+            if !agrees(trip.state, state) {
+                whole = false;
                 let found = if state == LegState::None {
                     "not there"
                 } else {
@@ -216,6 +225,9 @@ impl Opened {
                     trip.state.as_str()
                 ));
             }
+        }
+        if whole && trip.state == State::Confirmed {
+            judge_money(trip, records, violations);
         }
     }
 
@@ -270,6 +282,51 @@ impl Opened {
                 LegState::Released | LegState::Rejected => {}
             }
         }
+    }
+}
+
+/// Whether a leg may stand so when its trip does.
+fn agrees(trip: State, leg: LegState) -> bool {
+    match trip {
+        State::Confirmed => leg == LegState::Confirmed,
+        State::Closed => !matches!(leg, LegState::Held | LegState::Confirmed),
+        State::Pending => leg != LegState::Confirmed,
+        State::Undoing | State::None => true,
+    }
+}
+
+/// A confirmed trip costs what its legs cost, and not more than its budget.
+fn judge_money(trip: &Trip, records: &[(usize, Record)], violations: &mut Violations) {
+    let total: Vec<Money> = trip
+        .total
+        .as_deref()
+        .and_then(|total| serde_json::from_str(total).ok())
+        .unwrap_or_default();
+    let costs: BTreeMap<&str, i64> = total
+        .iter()
+        .map(|sum| (sum.currency.code(), sum.amount_minor))
+        .collect();
+    let mut legs: BTreeMap<&str, i64> = BTreeMap::new();
+    for (_, record) in records {
+        if let (Some(price), Some(currency)) = (record.price_minor, &record.currency) {
+            let sum = legs.entry(currency).or_default();
+            *sum = sum.saturating_add(price);
+        }
+    }
+    let id = trip.trip;
+    if costs != legs {
+        violations.across(format!(
+            "trip {id} costs {costs:?} in minor units, and its legs come to {legs:?}"
+        ));
+    }
+    if let (Some(budget), Some(currency)) = (trip.budget_minor, &trip.budget_currency)
+        && costs
+            .iter()
+            .any(|(code, cost)| code != currency || *cost > budget)
+    {
+        violations.across(format!(
+            "trip {id} costs {costs:?} in minor units, and its budget is {budget} {currency}"
+        ));
     }
 }
 

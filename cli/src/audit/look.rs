@@ -194,14 +194,13 @@ impl Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sum: i64 = self.trips.values().sum();
-        writeln!(f, "trips      {sum:>9}  {}", list(&self.trips))?;
+        let sum = |counts: &ByState| counts.values().sum::<i64>();
+        let mut lines = vec![("trips", sum(&self.trips), list(&self.trips))];
         if !self.outcomes.is_empty() {
-            writeln!(f, "outcomes   {:>9}  {}", "", list(&self.outcomes))?;
+            lines.push(("outcomes", sum(&self.outcomes), list(&self.outcomes)));
         }
         for (name, states) in &self.legs {
-            let sum: i64 = states.values().sum();
-            writeln!(f, "{name:<10} {sum:>9}  {}", list(states))?;
+            lines.push((name, sum(states), list(states)));
         }
         for (name, stock) in &self.stock {
             let Stock {
@@ -211,23 +210,22 @@ impl fmt::Display for Counts {
                 confirmed,
                 free,
             } = stock;
-            writeln!(
-                f,
-                "{name:<10} {rows:>9}  rows: {held} held + {confirmed} confirmed + {free} free of {total}"
-            )?;
+            let sums =
+                format!("rows: {held} held + {confirmed} confirmed + {free} free of {total}");
+            lines.push((name, *rows, sums));
         }
-        let sum: i64 = self.outbox.values().sum();
-        writeln!(f, "outbox     {sum:>9}")?;
-        let sum: i64 = self.dead_letters.values().sum();
-        writeln!(f, "letters    {sum:>9}")?;
+        lines.push(("outbox", sum(&self.outbox), String::new()));
+        lines.push(("letters", sum(&self.dead_letters), String::new()));
         if !self.consumers.is_empty() {
             let pending: u64 = self.consumers.values().map(|c| c.pending).sum();
             let unacked: u64 = self.consumers.values().map(|c| c.unacked).sum();
-            writeln!(
-                f,
-                "consumers  {:>9}  {pending} to deliver, {unacked} not acknowledged",
-                self.consumers.len()
-            )?;
+            let left = format!("{pending} to deliver, {unacked} not acknowledged");
+            lines.push(("consumers", self.consumers.len() as i64, left));
+        }
+        let width = lines.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
+        for (name, count, what) in lines {
+            let line = format!("{name:<width$}  {count:>8}  {what}");
+            writeln!(f, "{}", line.trim_end())?;
         }
         Ok(())
     }

@@ -4,8 +4,8 @@
 //! moves can't be judged. It mends nothing, and knows no leg by name: a leg's database says whose it is, and its stock is whatever
 //! table has the columns `total`, `held`, `confirmed` and `free`.
 //!
-//! - [`look`]: counts, and what still moves; [`judge`]: trips against their legs; [`stock`]: stock against what trips hold;
-//!   [`part`]: the databases; [`broker`]: the consumers; [`report`]: what came of it.
+//! - `look`: counts, and what still moves; `judge`: trips against their legs; `stock`: stock against what trips hold;
+//!   `part`: the databases; `broker`: the consumers; `report`: what came of it.
 
 mod broker;
 mod judge;

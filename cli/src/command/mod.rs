@@ -39,39 +39,24 @@ struct Roundtrip {
     command: Option<Command>,
 }
 
+// What each does is said at its own struct, where `--help` finds all of it.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start the local stack: broker, databases, services, sample inventory.
     Up(up::Up),
-    /// Stop the stack that `up` started elsewhere.
     Down(down::Down),
-    /// Say what runs, where, and whether it is ready.
     Status(status::Status),
-    /// Delete a stopped stack's data.
     Reset(reset::Reset),
-    /// Measure a stack of its own under load.
     Bench(bench::Bench),
-    /// Show what happens to a handful of trips, on a stack of its own.
     Demo(demo::Demo),
-    /// Book a trip, and wait for its outcome.
     Book(Box<book::Book>),
-    /// Cancel a trip, pending or confirmed.
     Cancel(cancel::Cancel),
-    /// Show how a trip stands, and its facts in order.
     Show(show::Show),
-    /// List trips, the newest first.
     List(list::List),
-    /// List trips that are not final, and what each waits for.
     Stuck(stuck::Stuck),
-    /// Settle a position by hand, for a leg that is gone.
     Settle(settle::Settle),
-    /// List what could not be read or applied.
     Letters(letters::Letters),
-    /// Import inventory from a CSV file.
     Import(import::Import),
-    /// Judge every trip by the databases themselves.
     Audit(audit::Audit),
-    /// Run one service in this process.
     Serve(Box<serve::Serve>),
 }
 

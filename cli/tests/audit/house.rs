@@ -199,6 +199,23 @@ impl House {
         self.leg(HOTEL, 19, 1, "confirmed", &rooms(1)).await;
         self.trip(20, "none", "null", FLIGHT_HOTEL, "[]").await;
         self.trip(21, "closed", "'cancelled'", "gone", "[]").await;
+        for (n, budget) in [(30, 200), (31, 299), (32, 300)] {
+            self.trip(n, "confirmed", "'confirmed'", FLIGHT_FLIGHT, "[null,null]")
+                .await;
+            self.leg(FLIGHT, n, 0, "confirmed", "[]").await;
+            self.leg(FLIGHT, n, 1, "confirmed", "[]").await;
+            let (trip, total) = (id(n), r#"[{"amount_minor":300,"currency":"EUR"}]"#);
+            self.run(BOOKING, &format!("update trip set total = '{total}', budget_minor = {budget}, budget_currency = 'EUR' where trip = '{trip}'")).await;
+            self.run(FLIGHT, &format!("update leg set price_minor = 100 * (1 + position), currency = 'EUR' where trip = '{trip}'")).await;
+        }
+        self.run(
+            FLIGHT,
+            &format!(
+                "update leg set price_minor = 400 where position = 0 and trip = '{}'",
+                id(30)
+            ),
+        )
+        .await;
         self.seats("RT10", [100, 1, 5, 94]).await; // as its legs have it
         self.seats("RT11", [100, 0, 0, 99]).await;
         self.seats("RT12", [100, 0, 0, 101]).await;

@@ -50,6 +50,22 @@ fn everything_broken() -> Vec<String> {
             "flight has a confirmed leg 0 of TRIP, which booking does not know",
         ),
     ];
+    for (n, text) in [
+        (
+            30,
+            r#"TRIP costs {"EUR": 300} in minor units, and its legs come to {"EUR": 600}"#,
+        ),
+        (
+            30,
+            r#"TRIP costs {"EUR": 300} in minor units, and its budget is 200 EUR"#,
+        ),
+        (
+            31,
+            r#"TRIP costs {"EUR": 300} in minor units, and its budget is 299 EUR"#,
+        ),
+    ] {
+        broken.push(on(n, text));
+    }
     let stock = [
         "flight RT11 2026-12-01: 0 held + 0 confirmed + 99 free is not the total of 100",
         "flight RT12 2026-12-01: 0 held + 0 confirmed + 101 free is not the total of 100",
