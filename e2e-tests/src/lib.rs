@@ -1,1 +1,95 @@
-//! Empty.
+//! A world to play scenarios in: a real nats-server, real databases, real service processes, and travellers who use their HTTP.
+//!
+//! - [`Setup`] says what a world is made of, and [`World`] is one: its processes, what can be done to them, and its end.
+//! - [`Desk`] is how travellers and operators reach it; [`trip`] is what they ask for.
+//! - [`Story`] is what was said on the wire, so that a test that fails can tell one trip's story in order.
+//!
+//! Every world ends with the audit ([`World::finish`]): what must always hold is checked there and not in each test. A scenario
+//! is written once and plays on both databases ([`on_both_databases!`]). Nothing is mocked and nothing sleeps for a fixed time:
+//! every wait is for a condition, and bounded.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops where it fails"
+)]
+
+mod desk;
+mod ground;
+mod setup;
+mod story;
+pub mod trip;
+mod world;
+
+pub use desk::{Answer, Desk, Stock, Trouble};
+pub use ground::Engine;
+pub use setup::Setup;
+pub use story::{Story, Word};
+pub use world::World;
+
+use std::time::{Duration, Instant};
+
+/// How long anything may take that should happen soon. Only a test that fails waits that long.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one scenario may take in all.
+const SCENARIO_MAX: Duration = Duration::from_secs(300);
+
+/// Plays a scenario in a world of its own, and ends it with the audit. What cannot be obtained skips it, visibly.
+pub async fn play(test: &str, setup: Setup, scenario: impl AsyncFnOnce(&mut World)) {
+    let Some(mut world) = setup.start(test).await else {
+        return;
+    };
+    let played = tokio::time::timeout(SCENARIO_MAX, scenario(&mut world)).await;
+    assert!(
+        played.is_ok(),
+        "{test} was not over after {} s",
+        SCENARIO_MAX.as_secs()
+    );
+    world.finish().await;
+}
+
+/// Looks again and again until there is something, and fails when that takes too long.
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(
+            Instant::now() < until,
+            "waited {} s in vain: {what}",
+            PATIENCE.as_secs()
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Makes two tests of each scenario, one on SQLite and one on PostgreSQL. A scenario is an `async fn(&mut World)`; one that
+/// needs another world than the usual one says so: `name with |setup| setup.replicas(3)`.
+#[macro_export]
+macro_rules! on_both_databases {
+    ($($name:ident $(with $change:expr)?),+ $(,)?) => {
+        mod sqlite {
+            $($crate::on_one_database!($name, $crate::Engine::Sqlite $(, $change)?);)+
+        }
+        mod postgres {
+            $($crate::on_one_database!($name, $crate::Engine::Postgres $(, $change)?);)+
+        }
+    };
+}
+
+/// One test of [`on_both_databases!`].
+#[macro_export]
+macro_rules! on_one_database {
+    ($name:ident, $engine:expr $(, $change:expr)?) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            let setup = $crate::Setup::on($engine);
+            $(
+                let change: fn($crate::Setup) -> $crate::Setup = $change;
+                let setup = change(setup);
+            )?
+            let test = concat!(module_path!(), "::", stringify!($name));
+            $crate::play(test, setup, super::$name).await;
+        }
+    };
+}

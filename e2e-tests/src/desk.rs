@@ -1,0 +1,374 @@
+//! How travellers and operators reach a world: its services' HTTP, in the words of the domain. Cheap to clone, so that many can ask
+//! at once. What is asked here goes well or fails the test; for requests that should fail there is [`Desk::request`].
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use booking::core::State;
+use booking::view::Booking;
+use choreography::TripId;
+use reqwest::header::HeaderMap;
+use reqwest::{Method, RequestBuilder};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::trip::{Asked, DAY, NIGHTS, ROOM_PRICE, SEAT_PRICE};
+use crate::{PATIENCE, eventually};
+
+/// Longer than any outcome should take to come.
+const WAIT: &str = "wait=45";
+
+/// See above.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    http: reqwest::Client,
+    /// Where the replicas of each service are.
+    urls: BTreeMap<String, Vec<String>>,
+    /// The trip that was asked about last, for the story of a test that fails.
+    focus: Arc<Mutex<Option<TripId>>>,
+}
+
+/// What a service answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub text: String,
+}
+
+/// An error answer: RFC 9457 problem details.
+#[derive(Debug, Deserialize)]
+pub struct Trouble {
+    /// The kind of problem.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What is wrong.
+    pub title: String,
+    /// The status code, once more.
+    pub status: u16,
+    /// What to do about it.
+    pub detail: String,
+}
+
+/// How much there is of something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Stock {
+    /// held + confirmed + free.
+    pub total: i64,
+    /// For trips that are not decided.
+    pub held: i64,
+    /// Firm.
+    pub confirmed: i64,
+    /// Left.
+    pub free: i64,
+}
+
+impl Stock {
+    /// All of it is free.
+    #[must_use]
+    pub fn all_free(total: i64) -> Self {
+        Self::of(0, 0, total)
+    }
+
+    /// So much of each.
+    #[must_use]
+    pub fn of(held: i64, confirmed: i64, free: i64) -> Self {
+        let total = held + confirmed + free;
+        Self {
+            total,
+            held,
+            confirmed,
+            free,
+        }
+    }
+}
+
+impl Answer {
+    /// The body, read.
+    #[must_use]
+    pub fn json<T: DeserializeOwned>(&self) -> T {
+        serde_json::from_str(&self.text)
+            .unwrap_or_else(|error| panic!("{error} in {} {}", self.status, self.text))
+    }
+
+    /// A header, empty where there is none.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+
+    /// The problem that this answer is: with that status, of the right media type, and with words in it.
+    pub fn problem(&self, status: u16) -> Trouble {
+        assert_eq!(self.status, status, "{}", self.text);
+        assert_eq!(
+            self.header("content-type"),
+            "application/problem+json",
+            "{}",
+            self.text
+        );
+        let problem: Trouble = self.json();
+        assert_eq!(problem.status, status);
+        assert!(!problem.title.is_empty() && !problem.kind.is_empty());
+        assert!(
+            problem.detail.len() > 15,
+            "it says what to do: {}",
+            self.text
+        );
+        problem
+    }
+}
+
+impl Desk {
+    pub(crate) fn new() -> Self {
+        Self {
+            http: reqwest::Client::new(),
+            urls: BTreeMap::new(),
+            focus: Arc::default(),
+        }
+    }
+
+    pub(crate) fn opens(&mut self, service: &str, url: String) {
+        self.urls.entry(service.to_owned()).or_default().push(url);
+    }
+
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    pub(crate) fn focus(&self) -> Option<TripId> {
+        *self.focus.lock().unwrap()
+    }
+
+    /// A request to the first replica of a service.
+    pub fn request(&self, method: Method, service: &str, path: &str) -> RequestBuilder {
+        self.request_at(0, method, service, path)
+    }
+
+    /// A request to one replica of a service, the first being 0.
+    pub fn request_at(
+        &self,
+        replica: usize,
+        method: Method,
+        service: &str,
+        path: &str,
+    ) -> RequestBuilder {
+        let url = format!("{}{path}", self.urls[service][replica]);
+        self.http.request(method, url)
+    }
+
+    /// What comes back, whatever it is.
+    pub async fn send(&self, request: RequestBuilder) -> Answer {
+        self.try_send(request).await.expect("no answer")
+    }
+
+    /// What comes back, if anything does.
+    pub async fn try_send(&self, request: RequestBuilder) -> Option<Answer> {
+        let answer = request.send().await.ok()?;
+        Some(Answer {
+            status: answer.status().as_u16(),
+            headers: answer.headers().clone(),
+            text: answer.text().await.ok()?,
+        })
+    }
+
+    /// What is there.
+    pub async fn get<T: DeserializeOwned>(&self, service: &str, path: &str) -> T {
+        let answer = self.send(self.request(Method::GET, service, path)).await;
+        assert_eq!(answer.status, 200, "GET {path}: {}", answer.text);
+        answer.json()
+    }
+
+    /// Puts something there, and has it taken.
+    pub async fn put(&self, service: &str, path: &str, body: Value) -> Answer {
+        let request = self.request(Method::PUT, service, path).json(&body);
+        let answer = self.send(request).await;
+        assert_eq!(answer.status, 200, "PUT {path}: {}", answer.text);
+        answer
+    }
+
+    /// A flight has so many seats.
+    pub async fn seats(&self, flight: &str, seats: i64) {
+        let body = json!({"seats": seats, "price_minor": SEAT_PRICE, "currency": "EUR"});
+        self.put("flight", &format!("/flights/{flight}/{DAY}"), body)
+            .await;
+    }
+
+    /// A hotel has so many rooms on each of its nights.
+    pub async fn rooms(&self, hotel: &str, rooms: i64) {
+        for night in NIGHTS {
+            let body = json!({"rooms": rooms, "price_minor": ROOM_PRICE, "currency": "EUR"});
+            self.put("hotel", &format!("/hotels/{hotel}/double/{night}"), body)
+                .await;
+        }
+    }
+
+    /// How a flight is sold.
+    pub async fn flight(&self, flight: &str) -> Stock {
+        self.get("flight", &format!("/flights/{flight}/{DAY}"))
+            .await
+    }
+
+    /// How a hotel's nights are sold.
+    pub async fn nights(&self, hotel: &str) -> [Stock; 3] {
+        let [one, two, three] = NIGHTS.map(|night| format!("/hotels/{hotel}/double/{night}"));
+        [
+            self.get("hotel", &one).await,
+            self.get("hotel", &two).await,
+            self.get("hotel", &three).await,
+        ]
+    }
+
+    /// Waits until a flight is sold like that.
+    pub async fn until_flight(&self, flight: &str, stock: Stock) {
+        eventually(&format!("{flight} is sold like {stock:?}"), async || {
+            (self.flight(flight).await == stock).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until each of a hotel's first nights is sold like that.
+    pub async fn until_nights(&self, hotel: &str, nights: usize, stock: Stock) {
+        eventually(&format!("{hotel} is sold like {stock:?}"), async || {
+            let now = self.nights(hotel).await;
+            now.iter()
+                .take(nights)
+                .all(|night| *night == stock)
+                .then_some(())
+        })
+        .await;
+    }
+
+    /// Books, and waits until it is final.
+    pub async fn book(&self, asked: &Asked) -> Booking {
+        let request = self.asking(asked).header("Prefer", WAIT);
+        let answer = self.send(request).await;
+        let view = self.seen(&answer);
+        assert_eq!(answer.status, 200, "not final: {}", answer.text);
+        view
+    }
+
+    /// Asks for a trip, and waits for nothing.
+    pub async fn ask(&self, asked: &Asked) -> Booking {
+        let answer = self.send(self.asking(asked)).await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+        self.seen(&answer)
+    }
+
+    /// The request for a trip, to the first replica.
+    pub fn asking(&self, asked: &Asked) -> RequestBuilder {
+        self.request(Method::POST, "booking", "/bookings")
+            .json(&asked.body)
+    }
+
+    /// Books through whatever goes down: under one key, again and again and at any replica, until the outcome is known.
+    pub async fn book_stubbornly(&self, asked: &Asked, key: &str) -> Booking {
+        let until = Instant::now() + 2 * PATIENCE;
+        for replica in (0..self.urls["booking"].len()).cycle() {
+            let request = self
+                .request_at(replica, Method::POST, "booking", "/bookings")
+                .json(&asked.body)
+                .header("Idempotency-Key", format!("\"{key}\""))
+                .header("Prefer", "wait=10");
+            match self.try_send(request).await {
+                Some(answer) if answer.status == 200 => return answer.json(),
+                Some(answer) if ![202, 503].contains(&answer.status) => {
+                    panic!("{} {}", answer.status, answer.text)
+                }
+                Some(_) | None => {}
+            }
+            assert!(Instant::now() < until, "{key} is not decided");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        unreachable!("there is a replica")
+    }
+
+    /// Cancels, and waits until everything is back.
+    pub async fn cancel(&self, trip: TripId) -> Booking {
+        let path = format!("/bookings/{trip}/cancel");
+        let request = self.request(Method::POST, "booking", &path);
+        let answer = self.send(request.header("Prefer", WAIT)).await;
+        assert_eq!(answer.status, 200, "not closed: {}", answer.text);
+        self.seen(&answer)
+    }
+
+    /// Cancels, and waits for nothing.
+    pub async fn cancel_soon(&self, trip: TripId) -> Booking {
+        let path = format!("/bookings/{trip}/cancel");
+        let request = self.request(Method::POST, "booking", &path);
+        let answer = self.send(request).await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+        self.seen(&answer)
+    }
+
+    /// A trip as it is now.
+    pub async fn show(&self, trip: TripId) -> Booking {
+        *self.focus.lock().unwrap() = Some(trip);
+        self.get("booking", &format!("/bookings/{trip}")).await
+    }
+
+    /// Waits until a trip looks like that.
+    pub async fn until(
+        &self,
+        trip: TripId,
+        what: &str,
+        looks: impl Fn(&Booking) -> bool,
+    ) -> Booking {
+        eventually(what, async || {
+            Some(self.show(trip).await).filter(|view| looks(view))
+        })
+        .await
+    }
+
+    /// Waits until a trip is in that state.
+    pub async fn until_state(&self, trip: TripId, state: State) -> Booking {
+        self.until(trip, &format!("trip {trip} is {state:?}"), |view| {
+            view.state == state
+        })
+        .await
+    }
+
+    /// The trips of a list, such as `/bookings/stuck`.
+    pub async fn trips(&self, path: &str) -> Vec<Booking> {
+        #[derive(Deserialize)]
+        struct List {
+            items: Vec<Booking>,
+        }
+        let List { items } = self.get("booking", path).await;
+        items
+    }
+
+    /// The dead letters of a service.
+    pub async fn letters(&self, service: &str) -> Vec<Value> {
+        let list: Value = self.get(service, "/letters?limit=1000").await;
+        list["items"].as_array().unwrap().clone()
+    }
+
+    /// A counter or gauge of one replica, summed over its labels; those of which `label` names a part.
+    pub async fn metric(&self, service: &str, replica: usize, name: &str, label: &str) -> f64 {
+        let answer = self
+            .send(self.request_at(replica, Method::GET, service, "/metrics"))
+            .await;
+        let values = answer.text.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            let (labels, value) = rest.rsplit_once(' ')?;
+            let whole = labels.is_empty() || labels.starts_with('{');
+            (whole && labels.contains(label)).then(|| value.parse::<f64>().unwrap())
+        });
+        values.sum()
+    }
+
+    fn seen(&self, answer: &Answer) -> Booking {
+        assert!(answer.status < 300, "{} {}", answer.status, answer.text);
+        let view: Booking = answer.json();
+        *self.focus.lock().unwrap() = Some(view.trip);
+        view
+    }
+}

@@ -1,0 +1,89 @@
+//! What worlds stand on: the nats-server program, one PostgreSQL for each test process, and the program that is tested. Obtained
+//! once, and skipped visibly where that cannot be.
+
+use std::path::{Path, PathBuf};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use roundtrip::local::broker;
+use roundtrip::local::postgres::{Cluster, Programs};
+use roundtrip::local::skip::{self, Need};
+use tokio::sync::OnceCell;
+
+/// Which databases a world's services have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// A file for each service.
+    Sqlite,
+    /// A database for each service, on one server.
+    Postgres,
+}
+
+type Obtained<T> = OnceCell<Result<T, String>>;
+
+/// The nats-server program.
+pub(crate) async fn nats(test: &str) -> Option<PathBuf> {
+    static FOUND: Obtained<PathBuf> = OnceCell::const_new();
+    let found = FOUND
+        .get_or_init(|| async { blocking(|| broker::find(&say)).await })
+        .await;
+    skip::unless(Need::Nats, test, found.as_ref()).cloned()
+}
+
+/// The PostgreSQL server. It ends with this process, and its folder with it.
+pub(crate) async fn postgres(test: &str) -> Option<&'static Cluster> {
+    static FOUND: Obtained<Programs> = OnceCell::const_new();
+    static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+    let programs = FOUND
+        .get_or_init(|| async { blocking(|| Programs::find(&say)).await })
+        .await;
+    let programs = skip::unless(Need::Postgres, test, programs.as_ref())?;
+    let start = || async {
+        let folder = std::env::temp_dir().join(format!("roundtrip-e2e-{}", uuid::Uuid::now_v7()));
+        let cluster = Cluster::start(programs, &folder, true)
+            .await
+            .expect("PostgreSQL does not start");
+        ask_for_plain_passwords(&folder, &cluster);
+        cluster
+    };
+    Some(CLUSTER.get_or_init(start).await)
+}
+
+/// SCRAM's thousands of rounds, not optimised, cost a debug build a tenth of a second for each connection, and worlds make many. On
+/// 127.0.0.1 the password may go as it is.
+fn ask_for_plain_passwords(folder: &Path, cluster: &Cluster) {
+    let rule = "host all all 127.0.0.1/32 password\n";
+    std::fs::write(folder.join("data/pg_hba.conf"), rule).unwrap();
+    let pid = i32::try_from(cluster.pid().unwrap()).unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGHUP).unwrap();
+}
+
+/// The program whose services are tested: `ROUNDTRIP_BIN`, or the one that cargo built for these tests.
+pub(crate) fn program() -> PathBuf {
+    if let Some(named) = std::env::var_os("ROUNDTRIP_BIN").filter(|named| !named.is_empty()) {
+        return named.into();
+    }
+    let this = std::env::current_exe().unwrap();
+    let built = this
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .join("roundtrip-under-test");
+    assert!(
+        built.is_file(),
+        "there is no {}: run the tests with cargo, or name a program in ROUNDTRIP_BIN",
+        built.display()
+    );
+    built
+}
+
+async fn blocking<T: Send + 'static>(
+    find: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> Result<T, String> {
+    let found = tokio::task::spawn_blocking(find).await.unwrap();
+    found.map_err(|error| format!("{error:#}"))
+}
+
+fn say(line: &str) {
+    eprintln!("{line}");
+}

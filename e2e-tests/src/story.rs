@@ -1,0 +1,164 @@
+//! What was said on the wire, in the order in which anybody could hear it: a plain subscriber on `trips.>`, without JetStream.
+//! For the reader of a test that failed, and for tests about what is said. Not proof that something was *not* said: a plain
+//! subscriber misses what is said while it is not connected.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_nats::HeaderMap;
+use choreography::TripId;
+use futures::StreamExt as _;
+use serde_json::Value;
+
+use crate::eventually;
+
+/// One message, as it passed.
+#[derive(Debug, Clone)]
+pub struct Word {
+    /// When it was heard, since the story began.
+    pub at: Duration,
+    /// The subject it was said on.
+    pub subject: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its data.
+    pub payload: Vec<u8>,
+}
+
+/// All that was heard since the world began.
+#[derive(Debug, Clone)]
+pub struct Story {
+    words: Arc<Mutex<Vec<Word>>>,
+    client: async_nats::Client,
+}
+
+impl Story {
+    /// Listens from now on, also over the broker's restarts.
+    pub(crate) async fn listen(url: &str) -> Self {
+        let client = async_nats::ConnectOptions::new()
+            .name("story")
+            .ping_interval(Duration::from_secs(5))
+            .reconnect_delay_callback(|_| Duration::from_millis(50))
+            .connect(url)
+            .await
+            .expect("the broker cannot be reached");
+        let mut heard = client.subscribe("trips.>").await.unwrap();
+        client.flush().await.unwrap();
+        let words: Arc<Mutex<Vec<Word>>> = Arc::default();
+        let (begun, book) = (Instant::now(), Arc::downgrade(&words));
+        tokio::spawn(async move {
+            while let (Some(message), Some(book)) = (heard.next().await, book.upgrade()) {
+                book.lock().unwrap().push(Word {
+                    at: begun.elapsed(),
+                    subject: message.subject.to_string(),
+                    headers: message.headers.unwrap_or_default(),
+                    payload: message.payload.to_vec(),
+                });
+            }
+        });
+        Self { words, client }
+    }
+
+    /// The connection that it listens on.
+    #[must_use]
+    pub fn client(&self) -> &async_nats::Client {
+        &self.client
+    }
+
+    /// Everything that was said, whatever it is about.
+    #[must_use]
+    pub fn all(&self) -> Vec<Word> {
+        self.words.lock().unwrap().clone()
+    }
+
+    /// What was said about a trip.
+    #[must_use]
+    pub fn of(&self, trip: TripId) -> Vec<Word> {
+        let trip = trip.to_string();
+        let mut words = self.all();
+        words.retain(|word| word.header("ce-subject") == trip);
+        words
+    }
+
+    /// The kinds of facts about a trip, each as `flight.reserved` and only where it was first said: what is said again, because an
+    /// answer was slow, changes nothing.
+    #[must_use]
+    pub fn facts(&self, trip: TripId) -> Vec<String> {
+        let mut seen = BTreeSet::new();
+        let mut facts: Vec<String> = self.of(trip).iter().map(Word::fact).collect();
+        facts.retain(|fact| seen.insert(fact.clone()));
+        facts
+    }
+
+    /// Waits until as many kinds of facts about a trip were said, and holds them against these. What is said is heard a moment after
+    /// whoever said it has answered.
+    pub async fn expect<const N: usize>(&self, trip: TripId, facts: [&str; N]) {
+        eventually(&format!("{facts:?} of trip {trip}"), async || {
+            (self.facts(trip).len() >= N).then_some(())
+        })
+        .await;
+        assert_eq!(self.facts(trip), facts);
+    }
+
+    /// A trip's story in order, one line for each fact.
+    #[must_use]
+    pub fn tell(&self, trip: TripId) -> String {
+        let mut story = format!("the story of trip {trip}:\n");
+        for word in self.of(trip) {
+            let _ = writeln!(story, "  {}", word.line());
+        }
+        story
+    }
+}
+
+impl Word {
+    /// A header, empty where there is none.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", async_nats::HeaderValue::as_str)
+    }
+
+    /// Such as `flight.reserved`.
+    #[must_use]
+    pub fn fact(&self) -> String {
+        let kind = self.header("ce-type");
+        kind.rsplit_once('.')
+            .map_or(kind, |(fact, _)| fact)
+            .to_owned()
+    }
+
+    /// Its data as JSON, null where it is none.
+    #[must_use]
+    pub fn data(&self) -> Value {
+        serde_json::from_slice(&self.payload).unwrap_or_default()
+    }
+
+    fn line(&self) -> String {
+        let data = self.data();
+        let mut line = format!("{:>8.3} s  {:<22}", self.at.as_secs_f64(), self.fact());
+        if let Some(position) = data["position"].as_u64() {
+            let _ = write!(line, " #{position}");
+        }
+        if let Some(next) = self.subject.split('.').nth(3) {
+            let _ = write!(line, " -> {next}");
+        }
+        if let Some(code) = data["reason"]["code"].as_str() {
+            let _ = write!(line, " ({code})");
+        }
+        let short = |id: &str| {
+            id.get(id.len().saturating_sub(6)..)
+                .unwrap_or("")
+                .to_owned()
+        };
+        let _ = write!(line, "  {}", short(self.header("ce-id")));
+        let cause = self.header("ce-causationid");
+        if !cause.is_empty() {
+            let _ = write!(line, " because of {}", short(cause));
+        }
+        line
+    }
+}

@@ -1,0 +1,105 @@
+//! Many travellers at once: nothing is oversold, and replicas share the work.
+
+use booking::core::{Outcome, State};
+use booking::view::Booking;
+use e2e_tests::trip::{flight, stay, trip};
+use e2e_tests::{Stock, World, eventually, on_both_databases};
+use futures::future::join_all;
+use reqwest::Method;
+
+on_both_databases![
+    of_fifty_at_once_for_ten_seats_ten_win,
+    of_fifty_at_once_at_two_replicas_ten_win with |setup| setup.replicas(2),
+    three_replicas_share_the_work_and_each_tells_the_outcome with |setup| setup.replicas(3),
+    new_trips_are_refused_while_too_many_are_pending with |setup| setup.setting("PENDING_MAX", "5"),
+];
+
+async fn fifty_for_ten(world: &World) {
+    world.seats("RT100", 10).await;
+    world.rooms("LIS", 50).await;
+    let asked = trip([flight("RT100", 1), stay("LIS", 1, 1)]);
+    let replicas = world.replicas("booking");
+    let booked = join_all((0..50).map(|i| book_at(world, i % replicas, &asked))).await;
+    let won = booked
+        .iter()
+        .filter(|view| view.state == State::Confirmed)
+        .count();
+    assert_eq!(won, 10);
+    for lost in booked.iter().filter(|view| view.state != State::Confirmed) {
+        assert_eq!(lost.outcome, Some(Outcome::Rejected));
+        assert_eq!(lost.reason.as_ref().unwrap().code, "sold-out");
+    }
+    world.until_flight("RT100", Stock::of(0, 10, 0)).await;
+    world.until_nights("LIS", 1, Stock::of(0, 10, 40)).await;
+}
+
+async fn of_fifty_at_once_for_ten_seats_ten_win(world: &mut World) {
+    fifty_for_ten(world).await;
+}
+
+async fn of_fifty_at_once_at_two_replicas_ten_win(world: &mut World) {
+    fifty_for_ten(world).await;
+}
+
+async fn book_at(world: &World, replica: usize, asked: &e2e_tests::trip::Asked) -> Booking {
+    let request = world
+        .request_at(replica, Method::POST, "booking", "/bookings")
+        .json(&asked.body)
+        .header("Prefer", "wait=45");
+    let answer = world.send(request).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.header("preference-applied"), "wait=45");
+    answer.json()
+}
+
+/// Whoever is asked answers with the outcome, although another replica may have decided it.
+async fn three_replicas_share_the_work_and_each_tells_the_outcome(world: &mut World) {
+    world.seats("RT100", 500).await;
+    world.rooms("LIS", 500).await;
+    let asked = trip([flight("RT100", 1), stay("LIS", 1, 1)]);
+    let mut booked = 0;
+    eventually("each replica has worked", async || {
+        let views = join_all((0..30).map(|i| book_at(world, i % 3, &asked))).await;
+        assert!(views.iter().all(|view| view.state == State::Confirmed));
+        booked += 30;
+        for service in ["booking", "flight", "hotel"] {
+            for replica in 0..3 {
+                let heard = world
+                    .metric(service, replica, "roundtrip_facts_in_total", "")
+                    .await;
+                if heard < 1.0 {
+                    return None;
+                }
+            }
+        }
+        Some(())
+    })
+    .await;
+    world
+        .until_flight("RT100", Stock::of(0, booked, 500 - booked))
+        .await;
+}
+
+/// Overload is met where trips begin: a clear word and when to ask again, and no trip.
+async fn new_trips_are_refused_while_too_many_are_pending(world: &mut World) {
+    world.seats("RT100", 100).await;
+    world.rooms("LIS", 100).await;
+    world.pause("hotel", 0);
+    let asked = trip([flight("RT100", 1), stay("LIS", 1, 1)]);
+    let mut taken = 0;
+    let refused = eventually("a trip is refused", async || {
+        let answer = world.send(world.asking(&asked)).await;
+        taken += usize::from(answer.status == 202);
+        (answer.status != 202).then_some(answer)
+    })
+    .await;
+    assert!(refused.problem(503).kind.contains("too-many-pending"));
+    assert!(refused.header("retry-after").parse::<u32>().unwrap() > 0);
+    assert!(taken > 5, "{taken}");
+    world.resume("hotel", 0);
+    eventually("trips are taken again", async || {
+        let answer = world.send(world.asking(&asked)).await;
+        (answer.status == 202).then_some(())
+    })
+    .await;
+}
