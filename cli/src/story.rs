@@ -9,17 +9,19 @@ use anyhow::{Result, anyhow};
 use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
-use choreography::{
-    Fact, Heard, Itinerary, Money, Position, Reason, Role, Said, Speaker, TABLE, TripId,
-};
+use booking::view::Booking;
+use choreography::{Fact, Heard, Itinerary, Money, Position, Reason, Role, Said, Speaker, TABLE};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::client::is_final;
 use crate::paint::{Paint, Tone};
 
 /// How far the clocks of a service and the broker may lie apart.
 const CLOCKS_APART: Duration = Duration::from_secs(2);
+/// For so long, what is said of a trip that is final may still be an answer to what was said before.
+const EPILOGUE: Duration = Duration::from_secs(60);
 /// The most of the stream that is read for one trip, and for how long.
 const READ_MAX: usize = 1_000_000;
 const READ_WITHIN: Duration = Duration::from_secs(15);
@@ -61,11 +63,11 @@ pub struct Story {
 }
 
 impl Story {
-    /// Reads a trip's facts out of the stream, from the moment on that it was asked for.
+    /// Reads a trip's facts out of the stream, from the moment on that it was asked for until it was final, or until now.
     ///
     /// # Errors
     /// When the broker has no such stream or does not answer.
-    pub async fn read(context: &Context, trip: TripId, created: Timestamp) -> Result<Self> {
+    pub async fn read(context: &Context, trip: &Booking) -> Result<Self> {
         let mut story = Self::default();
         let stream = context
             .get_stream(choreography::STREAM)
@@ -76,7 +78,7 @@ impl Story {
         let last = stream.cached_info().state.last_sequence;
         let config = pull::OrderedConfig {
             deliver_policy: DeliverPolicy::ByStartTime {
-                start_time: (SystemTime::from(created) - CLOCKS_APART).into(),
+                start_time: (SystemTime::from(trip.created) - CLOCKS_APART).into(),
             },
             ..pull::OrderedConfig::default()
         };
@@ -89,7 +91,8 @@ impl Story {
             return Ok(story);
         }
         let mut messages = consumer.messages().await.map_err(|e| anyhow!("{e}"))?;
-        let id = trip.to_string();
+        let id = trip.trip.to_string();
+        let end = is_final(trip).then(|| SystemTime::from(trip.changed) + EPILOGUE);
         let reading = async {
             for _ in 0..READ_MAX {
                 let Some(Ok(message)) = messages.next().await else {
@@ -99,7 +102,8 @@ impl Story {
                     story.hear(&message.headers, &message.payload);
                 }
                 let Ok(info) = message.info() else { return };
-                if info.pending == 0 || info.stream_sequence >= last {
+                let over = end.is_some_and(|end| SystemTime::from(info.published) > end);
+                if over || info.pending == 0 || info.stream_sequence >= last {
                     story.complete = true;
                     return;
                 }

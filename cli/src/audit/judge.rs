@@ -91,7 +91,10 @@ impl Violations {
 #[derive(Default)]
 pub(super) struct Judgement {
     pub(super) violations: Violations,
+    /// What did not answer.
     pub(super) unreached: Vec<String>,
+    /// Databases that would be needed, and were not given.
+    pub(super) missing: Vec<String>,
 }
 
 /// Trips with a leg whose database is not here: one of them, and how many.
@@ -120,7 +123,7 @@ impl Opened {
             judgement.unreached.push(error);
         }
         for (leg, (trip, count)) in unjudged {
-            judgement.unreached.push(format!(
+            judgement.missing.push(format!(
                 "{leg}: its database was not given, and {count} trips have such a leg, trip {trip} for one"
             ));
         }
@@ -186,7 +189,7 @@ impl Opened {
                 "trip {id} is an empty row: a claim was left behind"
             )),
             State::Pending | State::Undoing => {
-                violations.across(format!(
+                violations.within(format!(
                     "trip {id} is not final: it is {}",
                     trip.state.as_str()
                 ));

@@ -54,7 +54,7 @@ pub async fn wait_until_clean(parts: &Parts, within: Duration) -> Report {
         let over = Instant::now() >= until || !opened.unreached.is_empty();
         if over || opened.is_quiet().await {
             let report = opened.judge().await;
-            if over || (report.moving.is_empty() && report.unreached.is_empty()) {
+            if over || report.is_settled() {
                 return report;
             }
         }
@@ -76,8 +76,10 @@ impl Opened {
         let Judgement {
             violations,
             unreached,
+            missing,
         } = self.compare().await;
-        report.reach(unreached);
+        report.missing = !missing.is_empty();
+        report.reach(unreached.into_iter().chain(missing));
 
         tokio::time::sleep(BETWEEN_LOOKS.saturating_sub(started.elapsed())).await;
         let (second, unreached) = self.look().await;

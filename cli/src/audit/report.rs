@@ -48,6 +48,9 @@ pub struct Report {
     pub unreached: Vec<String>,
     /// What the reader should know besides.
     pub notes: Vec<String>,
+    /// A database that is needed was not given: no waiting brings it.
+    #[serde(skip)]
+    pub(super) missing: bool,
 }
 
 impl Report {
@@ -60,6 +63,7 @@ impl Report {
             moving,
             unreached: Vec::new(),
             notes: Vec::new(),
+            missing: false,
         }
     }
 
@@ -98,6 +102,11 @@ impl Report {
         } else {
             Verdict::Clean
         };
+    }
+
+    /// Whether looking again later could bring nothing else.
+    pub(super) fn is_settled(&self) -> bool {
+        self.moving.is_empty() && (self.unreached.is_empty() || self.missing)
     }
 
     /// Clean, and nothing less.

@@ -22,6 +22,8 @@ use crate::paint::Paint;
 const OFF: u8 = 3;
 /// It is not known yet.
 const UNDECIDED: u8 = 4;
+/// How long nobody wonders what happens.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// What undoing a trip may take beyond its deadline before we stop waiting.
 const UNDO_WITHIN: Duration = Duration::from_secs(60);
 
@@ -98,7 +100,15 @@ impl Book {
         } else {
             Duration::from_secs(deadline_s.unsigned_abs()) + UNDO_WITHIN
         };
-        let booking = client.book(&ask, self.key.as_deref(), within).await?;
+        let at_first = within.min(PATIENCE);
+        let booking = client.book(&ask, self.key.as_deref(), at_first).await?;
+        if !self.no_wait && !is_final(&booking) {
+            out::aside(&format!(
+                "trip {} is {}; waiting for its outcome (Ctrl-C ends the waiting, not the trip)",
+                booking.trip,
+                booking.state.as_str()
+            ));
+        }
         let booking = client.settled(booking, within).await?;
         if self.json {
             out::json(&booking)?;

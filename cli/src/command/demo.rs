@@ -239,7 +239,7 @@ impl Theatre {
                 .cancel(trip.trip, Some("the meeting moved"), WITHIN)
                 .await?;
         }
-        let story = Story::read(&self.broker, trip.trip, trip.created).await?;
+        let story = Story::read(&self.broker, &trip).await?;
         out::line(story.timeline(self.paint).trim_end());
         let mut end = tell::verdict(&trip, self.paint);
         if !trip.total.is_empty() && scene.outcome == Outcome::Confirmed {

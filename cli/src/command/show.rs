@@ -78,5 +78,5 @@ impl Show {
 
 async fn read(nats: &Nats, booking: &Booking) -> Result<Story> {
     let context = nats.connect().await?;
-    Story::read(&context, booking.trip, booking.created).await
+    Story::read(&context, booking).await
 }
