@@ -410,6 +410,17 @@ async fn a_command_done_again_makes_no_second_trip(place: Place) {
     }
     assert_eq!(booking.number("select count(*) from trip").await, 1);
     assert_eq!(booking.number("select count(*) from outbox").await, 1);
+    // One that was refused for its key is refused again, and not answered with somebody else's trip.
+    let id = Uuid::now_v7();
+    for _ in 0..2 {
+        let step = Step::Command {
+            id,
+            trace: TraceContext::default(),
+            input: Input::Command(request(trip(), "another meaning")),
+        };
+        let done = booking.transactor.run(&[step], &[]).await.unwrap();
+        assert!(matches!(done.replies[0], Some(Reply::KeyReused)));
+    }
 }
 
 async fn what_the_database_refuses_for_the_datas_sake_is_told_apart(place: Place) {
@@ -518,6 +529,65 @@ async fn dead_letters_alike_are_one_row_with_a_count(place: Place) {
         0,
         "so that a replay is heard"
     );
+}
+
+async fn a_dead_letter_is_kept_however_long_its_headers_are(place: Place) {
+    let flight = place.flight().await;
+    // Little that could be compressed: an index is then asked for nearly the whole of it.
+    let long = |length| -> String {
+        let ids = (0..length).map(|_| Uuid::now_v7().simple().to_string());
+        ids.flat_map(|id| id[12..].chars().collect::<Vec<_>>())
+            .take(length)
+            .collect()
+    };
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("ce-subject", format!("\0{}é", long(799)));
+    headers.insert("ce-type", long(100_000));
+    headers.insert("ce-id", long(100_000));
+    let message = async_nats::Message {
+        subject: "trips.flight.lost".into(),
+        reply: None,
+        payload: "\0".into(),
+        headers: Some(headers),
+        status: None,
+        description: None,
+        length: 0,
+    };
+    let letter = Letter::of(&message, &long(100_000));
+    assert!(letter.headers.len() > 200_000, "whole");
+    flight
+        .transactor
+        .run(&[Step::Letter(Box::new(letter))], &[])
+        .await
+        .unwrap();
+    assert_eq!(flight.number("select count(*) from dead_letter").await, 1);
+}
+
+async fn a_row_that_somebody_damaged_stops_no_other(place: Place) {
+    let flight = place.flight().await;
+    flight.stock(10).await;
+    let (good, bad) = (trip(), trip());
+    let requested = |trip| heard(fact(trip, 1, Said::Requested));
+    let said = flight
+        .transactor
+        .run(&[requested(good), requested(bad)], &[])
+        .await
+        .unwrap()
+        .said;
+    let mut writer = flight.database.writer().await.unwrap();
+    for sql in [
+        format!("update leg set trip = 'damaged' where trip = '{bad}'"),
+        format!("update outbox set id = 'damaged' where aggregateid = '{bad}'"),
+        String::from("update outbox set lease_us = 0"),
+    ] {
+        writer.run(&sql, vec![]).await.unwrap();
+    }
+    drop(writer);
+    let due = chores::due::<(TripId, i64)>(&flight.database, leg::store::LEG, i64::MAX, i64::MAX);
+    assert_eq!(due.await.unwrap(), [((good, 0), true)]);
+    let swept = chores::sweep(&flight.database, 1_000_000).await.unwrap();
+    let swept: Vec<Uuid> = swept.iter().map(|event| event.id).collect();
+    assert_eq!(swept, [said[0].id]);
 }
 
 async fn a_record_that_waits_is_due_when_its_time_comes(place: Place) {
@@ -712,6 +782,8 @@ on_both![
     what_the_database_refuses_for_the_datas_sake_is_told_apart,
     whoever_waits_too_long_for_a_lock_tries_again,
     dead_letters_alike_are_one_row_with_a_count,
+    a_dead_letter_is_kept_however_long_its_headers_are,
+    a_row_that_somebody_damaged_stops_no_other,
     a_record_that_waits_is_due_when_its_time_comes,
     an_outbox_row_whose_lease_ended_is_swept_by_one_replica_alone,
     what_may_be_forgotten_goes_and_nothing_else,

@@ -314,15 +314,14 @@ impl runtime::Service for Booking {
     fn echo(&self, command: &Command, rows: &Work) -> Reply {
         match command {
             Command::Request(request) => {
-                let known = request
-                    .key
-                    .as_ref()
-                    .and_then(|(key, _)| rows.keys.get(&(key.clone(),)));
-                Reply::Trip(
-                    known
-                        .and_then(|known| known.trip.parse().ok())
-                        .unwrap_or(request.trip),
-                )
+                let named = request.key.as_ref();
+                let known = named
+                    .and_then(|(key, meaning)| Some((meaning, rows.keys.get(&(key.clone(),))?)));
+                match known {
+                    Some((meaning, known)) if known.fingerprint != *meaning => Reply::KeyReused,
+                    Some((_, known)) => Reply::Trip(known.trip.parse().unwrap_or(request.trip)),
+                    None => Reply::Trip(request.trip),
+                }
             }
             Command::Cancel { trip, .. } | Command::Settle { trip, .. } => {
                 match rows.trips.get(&(*trip,)) {

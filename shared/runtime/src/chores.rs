@@ -45,14 +45,20 @@ pub async fn due<K: DeserializeOwned>(
     let found = database
         .texts(&sql, vec![now_us.into(), far_us.into(), LIMIT.into()])
         .await?;
-    let read = |row: &String| {
-        serde_json::from_str::<(K, i64)>(row).map(|(key, waiting)| (key, waiting == 1))
-    };
-    found
-        .iter()
-        .map(read)
-        .collect::<Result<_, _>>()
-        .map_err(|error| Failure::Poison(error.to_string()))
+    let due = readable::<(K, i64)>(&found);
+    Ok(due.map(|(key, waiting)| (key, waiting == 1)).collect())
+}
+
+/// Rows that somebody damaged by hand are left out, with a word in the log: they must not stop the others.
+fn readable<T: DeserializeOwned>(rows: &[String]) -> impl Iterator<Item = T> {
+    rows.iter().filter_map(|row| {
+        serde_json::from_str(row)
+            .inspect_err(|error| {
+                let row: String = row.chars().take(100).collect();
+                tracing::error!(%error, row, "a row cannot be read and is left alone");
+            })
+            .ok()
+    })
 }
 
 /// Takes over outbox rows whose lease ended, by the database's own clock, for `lease_us`. No other sweeper gets them
@@ -77,10 +83,7 @@ pub async fn sweep(database: &Database, lease_us: i64) -> Result<Vec<Event>, Fai
         .await?
         .run(&sql, vec![lease_us.into(), LIMIT.into()])
         .await?;
-    rows.iter()
-        .map(|row| serde_json::from_str(row))
-        .collect::<Result<_, _>>()
-        .map_err(|error| Failure::Poison(error.to_string()))
+    Ok(readable(&rows).collect())
 }
 
 /// Drops ids of facts and commands that were applied before `before_us`. Answers how many went; at most [`CHORE_MAX`].

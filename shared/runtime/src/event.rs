@@ -124,10 +124,11 @@ impl Message {
             kind: required("ce-type")?,
             entity: required("ce-subject")?,
             subject: message.subject.to_string(),
-            trace: TraceContext {
-                traceparent: header("traceparent"),
-                tracestate: header("tracestate"),
-            },
+            // It ends in rows and in the headers of what is said next: what is malformed is as if absent.
+            trace: TraceContext::read(
+                header("traceparent").as_deref(),
+                header("tracestate").as_deref(),
+            ),
             payload: message.payload.clone(),
         })
     }

@@ -15,6 +15,10 @@ use crate::table::{Column, Table, int, text};
 /// The longest piece of data that is kept, in bytes: the broker's own limit for a message.
 const PAYLOAD_MAX: usize = 1 << 20;
 
+/// The longest text of the three that letters are grouped by. Together they are one key of a PostgreSQL index, which refuses more
+/// than 2,704 bytes; whole they are in the headers and the payload.
+const GROUPED_BY_MAX: usize = 800;
+
 /// The table `dead_letter`.
 pub const DEAD_LETTER: &Table = &Table {
     name: "dead_letter",
@@ -101,14 +105,14 @@ impl Letter {
         let payload = &message.payload[..message.payload.len().min(PAYLOAD_MAX)];
         Self {
             id: uuid::Uuid::now_v7().to_string(),
-            aggregateid: storable(&header("ce-subject")),
-            kind: storable(&header("ce-type")),
-            reason: storable(reason),
+            aggregateid: short(&header("ce-subject")),
+            kind: short(&header("ce-type")),
+            reason: short(reason),
             subject: storable(&message.subject),
             headers: storable(&serde_json::json!(headers).to_string()),
             payload: std::str::from_utf8(payload)
                 .map_or_else(|_| format!("hex:{}", hex(payload)), storable),
-            last_id: storable(&header("ce-id")),
+            last_id: short(&header("ce-id")),
             count: 1,
             first_us: 0,
             last_us: 0,
@@ -119,6 +123,12 @@ impl Letter {
 /// PostgreSQL's text holds every character but NUL.
 fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
+}
+
+fn short(text: &str) -> String {
+    let mut text = storable(text);
+    text.truncate(text.floor_char_boundary(GROUPED_BY_MAX));
+    text
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -27,15 +27,21 @@ impl From<sqlx::Error> for Failure {
 /// missing table or a full disk is for an operator to mend, while the batch waits.
 fn is_poison(error: &sqlx::Error) -> bool {
     let sqlx::Error::Database(database) = error else {
-        return matches!(error, sqlx::Error::Encode(_));
+        // What cannot be decoded was stored so, and will be read so the next time too.
+        return matches!(
+            error,
+            sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. }
+        );
     };
     let code = database.code().unwrap_or_default();
     if database
         .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
         .is_some()
     {
-        // 22: data exception, 23: integrity constraint violation (23505: unique).
-        return (code.starts_with("22") || code.starts_with("23")) && code != "23505";
+        // 21: one row twice in a statement, 22: data exception, 23: integrity constraint violation (23505: unique),
+        // 54: beyond a limit, such as the longest key of an index.
+        let data = ["21", "22", "23", "54"];
+        return data.iter().any(|class| code.starts_with(class)) && code != "23505";
     }
     // SQLite's extended codes: 19 constraint (1555 primary key, 2067 unique, 2579 rowid), 18 too big, 20 mismatch.
     let Ok(code) = code.parse::<i64>() else {
