@@ -46,6 +46,14 @@ impl BookingRequest {
     pub fn plan(&self, now: Timestamp) -> Result<Plan, Problem> {
         let itinerary = Itinerary::parse(self.itinerary.get())
             .map_err(|error| unacceptable("itinerary", format!("{error}.")))?;
+        // It is relayed unread, so JSON that not everybody can read (half a surrogate pair, 1e999, a thousand brackets) would
+        // come back in lists and facts; and two such requests could not be told apart by their meaning.
+        serde_json::from_str::<serde_json::Value>(itinerary.raw()).map_err(|error| {
+            unacceptable(
+                "itinerary",
+                format!("Not every reader of JSON can read it: {error}."),
+            )
+        })?;
         let deadline_s = self.deadline_s.unwrap_or(DEADLINE_DEFAULT_S);
         if !(1..=DEADLINE_MAX_S).contains(&deadline_s) {
             return Err(unacceptable(
@@ -199,6 +207,27 @@ impl Booking {
             deadline: instant(trip.deadline_us),
             created: instant(trip.created_us),
             changed: instant(trip.changed_us),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn an_itinerary_that_not_everybody_can_read_is_refused() {
+        let plan = |extra: &str| {
+            let body = format!(r#"{{"itinerary":[{{"leg":"flight","extra":{extra}}}]}}"#);
+            let asked: BookingRequest = serde_json::from_str(&body).unwrap();
+            asked.plan(Timestamp::now())
+        };
+        assert!(plan(r#"["é", 1.50, {"a": null}]"#).is_ok());
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        for unreadable in [r#""\ud800""#, "1e999", &deep] {
+            let problem = plan(unreadable).unwrap_err();
+            assert_eq!(problem.status(), StatusCode::UNPROCESSABLE_ENTITY);
         }
     }
 }
