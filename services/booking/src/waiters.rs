@@ -29,6 +29,13 @@ struct Waiting {
     to: oneshot::Sender<Trip>,
 }
 
+/// Who gave up waiting is not told.
+fn tell(waiting: impl IntoIterator<Item = Waiting>, trip: &Trip) {
+    for waiting in waiting {
+        let _ = waiting.to.send(trip.clone());
+    }
+}
+
 impl Waiters {
     /// Waits for a trip; register before it can be decided.
     pub fn register(&self, trip: TripId) -> oneshot::Receiver<Trip> {
@@ -43,10 +50,23 @@ impl Waiters {
     /// Tells everybody who waits for it.
     pub fn wake(&self, trip: &Trip) {
         let woken = self.lock().remove(&trip.trip);
-        for waiting in woken.into_iter().flatten() {
-            // Who gave up waiting is not told.
-            let _ = waiting.to.send(trip.clone());
+        tell(woken.into_iter().flatten(), trip);
+    }
+
+    /// Tells those who waited before the trip was read. It may have been cancelled since, and whoever cancelled it waits for
+    /// another outcome.
+    fn wake_older(&self, trip: &Trip, read: Instant) {
+        let mut waiting = self.lock();
+        let Some(all) = waiting.remove(&trip.trip) else {
+            return;
+        };
+        let (older, newer): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|waiting| waiting.since < read);
+        if !newer.is_empty() {
+            waiting.insert(trip.trip, newer);
         }
+        drop(waiting);
+        tell(older, trip);
     }
 
     /// Looks into the database for outcomes that other replicas committed, for as long as this lives.
@@ -56,6 +76,7 @@ impl Waiters {
             let Some(waiters) = this.upgrade() else {
                 return;
             };
+            let read = Instant::now();
             let ids = waiters.overdue();
             if ids.is_empty() {
                 continue;
@@ -70,7 +91,7 @@ impl Waiters {
             };
             let ids = serde_json::to_string(&ids).unwrap_or_default();
             match database.select::<Trip>(TRIP, tail, vec![ids.into()]).await {
-                Ok(trips) => trips.iter().for_each(|trip| waiters.wake(trip)),
+                Ok(trips) => trips.iter().for_each(|trip| waiters.wake_older(trip, read)),
                 Err(error) => tracing::warn!(%error, "outcomes cannot be read; callers wait on"),
             }
         }
