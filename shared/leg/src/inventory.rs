@@ -21,6 +21,8 @@ pub const IMPORT_MAX: usize = 32 << 20;
 pub const IMPORT_ROWS_MAX: usize = 500_000;
 /// Bad lines that are named one by one; the rest is counted.
 const ERRORS_SHOWN: usize = 100;
+/// Bad lines after which the rest is not read: a file of nothing else would fill the memory with reasons.
+const BAD_LINES_MAX: usize = 10_000;
 /// The most of one stock row.
 const TOTAL_MAX: i64 = 1_000_000;
 /// The highest price of one, in minor units.
@@ -158,19 +160,26 @@ pub async fn get<L: Leg>(handle: &LegHandle<L>, key: &[String]) -> Result<Stock,
         .enumerate()
         .map(|(i, column)| format!("t.{} = ${}", column.name, i + 1))
         .collect();
-    let params = key.iter().map(|part| Param::from(part.as_str())).collect();
-    let rows: Vec<Map<String, Value>> = handle
-        .database()
-        .select(table, &format!("where {}", on.join(" and ")), params)
-        .await?;
-    rows.first().map(|row| stock(table, row)).ok_or_else(|| {
+    let unknown = || {
         Problem::new(
             StatusCode::NOT_FOUND,
             "unknown-inventory",
             "Not in the inventory",
             format!("There is no {}; PUT it first.", key.join("/")),
         )
-    })
+    };
+    // No key has a NUL in it, and PostgreSQL would not take one.
+    if key.iter().any(|part| part.contains('\0')) {
+        return Err(unknown());
+    }
+    let params = key.iter().map(|part| Param::from(part.as_str())).collect();
+    let rows: Vec<Map<String, Value>> = handle
+        .database()
+        .select(table, &format!("where {}", on.join(" and ")), params)
+        .await?;
+    rows.first()
+        .map(|row| stock(table, row))
+        .ok_or_else(unknown)
 }
 
 /// A page of stock rows, by key.
@@ -281,6 +290,9 @@ fn read_csv<const N: usize>(
                 line: number,
                 reason,
             }),
+        }
+        if bad.len() >= BAD_LINES_MAX {
+            break;
         }
         if rows.len() > IMPORT_ROWS_MAX {
             return Err(one_bad(

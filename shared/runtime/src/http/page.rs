@@ -104,7 +104,9 @@ fn decode(cursor: &str) -> Option<Vec<String>> {
         .iter()
         .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?))
         .collect();
-    serde_json::from_slice(&json?).ok()
+    let keys: Vec<String> = serde_json::from_slice(&json?).ok()?;
+    // No key has a NUL in it, and PostgreSQL would not take one.
+    keys.iter().all(|key| !key.contains('\0')).then_some(keys)
 }
 
 #[cfg(test)]
@@ -153,6 +155,7 @@ mod tests {
     fn foreign_cursors_are_refused() {
         assert!(page(None, None).after::<1>().unwrap().is_none());
         let two = encode(&["a".to_owned(), "b".to_owned()]);
+        let nul = encode(&["a\0".to_owned()]);
         for cursor in [
             "",
             "0",
@@ -163,6 +166,7 @@ mod tests {
             "😀",
             "5b",
             two.as_str(),
+            nul.as_str(),
         ] {
             let problem = page(None, Some(cursor)).after::<1>().unwrap_err();
             assert_eq!(
