@@ -13,6 +13,7 @@ use roundtrip::local::broker::Broker;
 use roundtrip::local::postgres::Cluster;
 use roundtrip::local::service::{ServiceProcess, Spec};
 use serde::Deserialize;
+use sqlx::Connection as _;
 use tempfile::TempDir;
 use tokio::sync::SemaphorePermit;
 
@@ -30,6 +31,7 @@ pub struct World {
     broker: Broker,
     services: BTreeMap<String, Vec<ServiceProcess>>,
     databases: BTreeMap<String, String>,
+    gone: BTreeSet<String>,
     cluster: Option<&'static Cluster>,
     settings: BTreeMap<String, String>,
     folder: Option<TempDir>,
@@ -64,6 +66,7 @@ impl World {
             broker: beginning.broker,
             services: BTreeMap::new(),
             databases: BTreeMap::new(),
+            gone: BTreeSet::new(),
             cluster: beginning.cluster,
             settings: beginning.settings,
             folder: Some(beginning.folder),
@@ -160,6 +163,17 @@ impl World {
         self.process(service, replica).kill().await.unwrap();
     }
 
+    /// A service is gone for good: its processes, its database, and what the broker keeps for it.
+    pub async fn leave(&mut self, service: &str) {
+        for mut process in self.services.remove(service).unwrap() {
+            process.kill().await.unwrap();
+        }
+        self.databases.remove(service);
+        self.gone.insert(service.to_owned());
+        let stream = self.jetstream().get_stream("TRIPS").await.unwrap();
+        stream.delete_consumer(service).await.unwrap();
+    }
+
     /// SIGTERM to one replica: it drains and ends, and says that all is well.
     pub async fn stop(&mut self, service: &str, replica: usize) {
         let process = self.process(service, replica);
@@ -246,6 +260,21 @@ impl World {
         .await;
     }
 
+    /// Changes a service's database by hand, behind the service's back.
+    pub async fn by_hand(&self, service: &str, statement: &'static str) {
+        let url = &self.databases[service];
+        let changed = if self.cluster.is_some() {
+            let mut database = sqlx::PgConnection::connect(url).await.unwrap();
+            let done = sqlx::query(statement).execute(&mut database).await;
+            done.unwrap().rows_affected()
+        } else {
+            let mut database = sqlx::SqliteConnection::connect(url).await.unwrap();
+            let done = sqlx::query(statement).execute(&mut database).await;
+            done.unwrap().rows_affected()
+        };
+        assert!(changed > 0, "{statement:?} changed nothing");
+    }
+
     /// How many processes a service has.
     #[must_use]
     pub fn replicas(&self, service: &str) -> usize {
@@ -287,7 +316,7 @@ impl World {
         let parts = Parts {
             databases: self.databases.iter().map(part).collect(),
             nats: Some(Nats::at(self.broker.url())),
-            without: BTreeSet::new(),
+            without: self.gone.clone(),
         };
         let report = audit::wait_until_clean(&parts, PATIENCE).await;
         // A world in which nobody asked for a trip has nothing wrong with it.

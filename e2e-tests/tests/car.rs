@@ -1,0 +1,297 @@
+//! A fourth leg from outside: cars, defined in this one file on the shared crates alone, as another team would. It runs as a process
+//! of its own, joins a running house and an itinerary, and is held to the same audit; no line of the house names it.
+#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+use axum::Router;
+use axum::extract::State as Is;
+use axum::routing::get;
+use booking::core::{Outcome, Settled, State};
+use choreography::{LegName, Reason, TripId};
+use clap::{Args as _, FromArgMatches as _};
+use e2e_tests::trip::{Asked, DAY, ROOM_PRICE, SEAT_PRICE, flight, stay, trip};
+use e2e_tests::{Stock, World, eventually, on_both_databases};
+use jiff::{Timestamp, civil::Date};
+use leg::core::{Hold, Trade, details};
+use leg::inventory::{self, LegHandle};
+use leg::{Leg, LegService, Line};
+use reqwest::Method;
+use runtime::http::{About, Json, Path};
+use runtime::table::{Table, text};
+use runtime::{Problem, Running, Settings, TraceContext};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{SqlSafeStr as _, SqlStr};
+
+// ---- the leg: what only a car is -------------------------------------------------------------------------------------------------
+
+/// `{"leg":"car","model":"compact","day":"2039-06-03","cars":1}`
+#[derive(Deserialize)]
+struct Details {
+    model: String,
+    day: Date,
+    cars: i64,
+}
+
+struct Car;
+
+impl Trade for Car {
+    fn needs(&self, text: &str, now: Timestamp) -> Result<Vec<Hold>, Reason> {
+        let Details { model, day, cars } = details::read(text)?;
+        let model = details::key("model", model)?;
+        let day = details::not_past("day", day, now)?.to_string();
+        let quantity = details::quantity("cars", cars)?;
+        let key = vec![model, day];
+        Ok(vec![Hold { key, quantity }])
+    }
+}
+
+const CAR: &Table = &Table {
+    name: "car",
+    key: &[text("model"), text("day")],
+    columns: leg::store::STOCK_COLUMNS,
+    claimed: false,
+};
+
+const CAR_SQL: &str = "create table car (
+    model text not null, day text not null,
+    total bigint not null,
+    held bigint not null check (held >= 0),
+    confirmed bigint not null check (confirmed >= 0),
+    free bigint not null check (free >= 0),
+    price_minor bigint not null, currency text not null,
+    primary key (model, day), check (held + confirmed + free = total))";
+
+impl Leg for Car {
+    fn name(&self) -> LegName {
+        "car".parse().unwrap()
+    }
+
+    fn counts(&self) -> &'static [&'static str] {
+        &["cars"]
+    }
+
+    fn dates(&self) -> &'static [&'static str] {
+        &["day"]
+    }
+
+    fn stock(&self) -> &'static Table {
+        CAR
+    }
+
+    fn migrations(&self) -> Migrator {
+        let sql: SqlStr = CAR_SQL.into_sql_str();
+        let table = Migration::new(1001, "car".into(), MigrationType::Simple, sql, false);
+        Migrator::with_migrations(vec![table])
+    }
+}
+
+type Key = Path<(String, String)>;
+
+/// Sets how many cars there are of a model on a day.
+async fn put(
+    Is(handle): Is<LegHandle<Car>>,
+    Path((model, day)): Key,
+    trace: TraceContext,
+    Json(cars): Json<i64>,
+) -> Result<Json<Value>, Problem> {
+    let line = Line {
+        key: vec![model, day],
+        total: cars,
+        price_minor: CAR_PRICE,
+        currency: String::from("EUR"),
+    };
+    Ok(shown(inventory::put(&handle, line, trace).await?))
+}
+
+async fn show(
+    Is(handle): Is<LegHandle<Car>>,
+    Path((model, day)): Key,
+) -> Result<Json<Value>, Problem> {
+    Ok(shown(inventory::get(&handle, &[model, day]).await?))
+}
+
+fn shown(stock: leg::Stock) -> Json<Value> {
+    let leg::Stock {
+        total,
+        held,
+        confirmed,
+        free,
+        ..
+    } = stock;
+    Json(json!({"total": total, "held": held, "confirmed": confirmed, "free": free}))
+}
+
+const ABOUT: About = About {
+    title: "Cars",
+    description: "Cars by model and day.",
+    version: "1",
+};
+
+async fn start(settings: Settings) -> anyhow::Result<Running> {
+    let service = LegService::new(Car, &settings);
+    runtime::start(service, leg::STREAM, ABOUT, settings, |handle| {
+        let routes = Router::new().route("/cars/{model}/{day}", get(show).put(put));
+        routes.with_state(handle).into()
+    })
+    .await
+}
+
+/// The service's `main`. As an ordinary test it has nothing to do.
+#[test]
+fn car_process() {
+    if std::env::var_os(CAR_PROCESS).is_none() {
+        return;
+    }
+    let command = Settings::augment_args(clap::Command::new("car"));
+    let settings = Settings::from_arg_matches(&command.get_matches_from(["car"])).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime
+        .block_on(runtime::boot::run("car", settings, start))
+        .unwrap();
+}
+
+const CAR_PROCESS: &str = "CAR_PROCESS";
+const CAR_PRICE: i64 = 5_000;
+
+// ---- what is promised of it -----------------------------------------------------------------------------------------------------
+
+on_both_databases![
+    a_fourth_leg_joins_a_running_house_and_an_itinerary,
+    what_the_fourth_leg_refuses_comes_back_from_all_the_others,
+    a_leg_that_is_gone_keeps_the_trip_undoing_until_it_is_back,
+    a_leg_that_is_gone_for_good_is_settled_by_hand,
+];
+
+fn car(cars: i64) -> Value {
+    json!({"leg": "car", "model": "compact", "day": DAY, "cars": cars})
+}
+
+fn whole_trip(cars: i64) -> Asked {
+    trip([flight("RT100", 2), stay("LIS", 1, 1), car(cars)])
+}
+
+async fn join(world: &mut World, cars: i64) {
+    world.seats("RT100", 10).await;
+    world.rooms("LIS", 5).await;
+    let this = std::env::current_exe().unwrap();
+    let args = ["--exact", "car_process", "--nocapture"].map(Into::into);
+    world
+        .start_foreign("car", this, args.to_vec(), &[(CAR_PROCESS, "1")])
+        .await;
+    world.until_open(&["flight", "hotel", "car"]).await;
+    world
+        .put("car", &format!("/cars/compact/{DAY}"), cars.into())
+        .await;
+}
+
+async fn cars(world: &World) -> Stock {
+    world.get("car", &format!("/cars/compact/{DAY}")).await
+}
+
+async fn nothing_is_held(world: &World) {
+    assert_eq!(world.flight("RT100").await, Stock::all_free(10));
+    assert_eq!(world.nights("LIS").await, [Stock::all_free(5); 3]);
+}
+
+async fn a_fourth_leg_joins_a_running_house_and_an_itinerary(world: &mut World) {
+    let answer = world.send(world.asking(&whole_trip(1))).await;
+    let problem = answer.problem(422);
+    assert!(problem.detail.contains("car"), "{}", problem.detail);
+    assert!(
+        problem.detail.contains("flight, hotel"),
+        "{}",
+        problem.detail
+    );
+    join(world, 3).await;
+    // What it said when it joined is enough for booking to refuse nonsense at the door.
+    world.send(world.asking(&whole_trip(0))).await.problem(422);
+    let view = world.book(&whole_trip(1)).await;
+    assert_eq!(view.state, State::Confirmed);
+    let costs = 2 * SEAT_PRICE + ROOM_PRICE + CAR_PRICE;
+    assert_eq!(view.total[0].amount_minor, costs);
+    world
+        .story
+        .expect(
+            view.trip,
+            [
+                "booking.requested",
+                "flight.reserved",
+                "hotel.reserved",
+                "car.reserved",
+                "booking.confirmed",
+            ],
+        )
+        .await;
+    eventually("the car is confirmed", async || {
+        (cars(world).await == Stock::of(0, 1, 2)).then_some(())
+    })
+    .await;
+}
+
+async fn what_the_fourth_leg_refuses_comes_back_from_all_the_others(world: &mut World) {
+    join(world, 3).await;
+    let view = world.book(&whole_trip(4)).await;
+    assert_eq!(view.state, State::Closed);
+    assert_eq!(view.outcome, Some(Outcome::Rejected));
+    assert_eq!(view.reason.unwrap().code, "sold-out");
+    assert_eq!(
+        view.settled,
+        [Settled::Released, Settled::Released, Settled::Rejected].map(Some)
+    );
+    nothing_is_held(world).await;
+    assert_eq!(cars(world).await, Stock::all_free(3));
+}
+
+/// A trip that nobody but the missing leg can bring to its end.
+async fn waiting_for_the_car(world: &mut World) -> TripId {
+    join(world, 3).await;
+    world.kill("car", 0).await;
+    let trip = world.ask(&whole_trip(1).deadline_s(1)).await.trip;
+    let view = world
+        .until(trip, "the others are back", |view| {
+            view.settled[..2] == [Some(Settled::Released); 2]
+        })
+        .await;
+    assert_eq!(view.state, State::Undoing);
+    assert_eq!(view.outcome, Some(Outcome::Expired));
+    nothing_is_held(world).await;
+    let stuck = world.trips("/bookings/stuck").await;
+    assert_eq!(stuck[0].trip, trip);
+    let waits = &stuck[0].waiting_for;
+    assert_eq!(
+        (waits.len(), waits[0].position, waits[0].leg.as_str()),
+        (1, 2, "car")
+    );
+    assert!(!stuck[0].needs_attention);
+    trip
+}
+
+async fn a_leg_that_is_gone_keeps_the_trip_undoing_until_it_is_back(world: &mut World) {
+    let trip = waiting_for_the_car(world).await;
+    // An hour and a bit goes by.
+    world
+        .by_hand(
+            "booking",
+            "update trip set undoing_since_us = undoing_since_us - 3700000000",
+        )
+        .await;
+    assert!(world.trips("/bookings/stuck").await[0].needs_attention);
+    world.restart("car", 0).await;
+    let view = world.until_state(trip, State::Closed).await;
+    assert_eq!(view.settled, [Some(Settled::Released); 3]);
+    assert_eq!(cars(world).await, Stock::all_free(3));
+}
+
+async fn a_leg_that_is_gone_for_good_is_settled_by_hand(world: &mut World) {
+    let trip = waiting_for_the_car(world).await;
+    let settle = world.request(Method::POST, "booking", &format!("/bookings/{trip}/settle"));
+    let reason = json!({"position": 2, "reason": "the garage was sold"});
+    let answer = world.send(settle.json(&reason)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let view = world.show(trip).await;
+    assert_eq!(view.state, State::Closed);
+    assert_eq!(view.settled[2], Some(Settled::ByHand));
+    assert!(world.trips("/bookings/stuck").await.is_empty());
+    world.leave("car").await;
+}
