@@ -14,7 +14,12 @@ use crate::telemetry::LogFormat;
 #[command(next_help_heading = "Settings (each also an environment variable)")]
 pub struct Settings {
     /// NATS servers, separated by commas. JetStream must be on; 2.11 or newer.
-    #[arg(long, env = "NATS_URL", default_value = "nats://127.0.0.1:4222")]
+    #[arg(
+        long,
+        env = "NATS_URL",
+        hide_env_values = true,
+        default_value = "nats://127.0.0.1:4222"
+    )]
     pub nats_url: String,
     /// User at the NATS server.
     #[arg(long, env = "NATS_USER", requires = "nats_password")]

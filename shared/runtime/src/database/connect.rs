@@ -130,8 +130,9 @@ impl Readers {
     }
 }
 
-/// A URL without its password, for messages.
+/// A URL without its password, for messages; it may stand among the parameters too.
 fn unreachable(url: &str) -> String {
+    let url = url.split('?').next().unwrap_or_default();
     let shown = match (url.find("://"), url.rfind('@')) {
         (Some(start), Some(end)) if start < end => {
             format!("{}***{}", &url[..start + 3], &url[end..])
