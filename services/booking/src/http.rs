@@ -26,6 +26,8 @@ use crate::waiters::Waiters;
 
 /// The longest that a caller may wait for an outcome.
 const WAIT_MAX: Duration = Duration::from_secs(60);
+/// How long a caller still waits once the service is told to stop: long enough for a trip that is going well.
+const WAIT_STOPPING: Duration = Duration::from_secs(1);
 /// How often trips that are not decided are counted.
 const COUNT_EVERY: Duration = Duration::from_millis(500);
 
@@ -383,10 +385,14 @@ impl Desk {
         let mut known = None;
         if let (Some(wait), Some(outcome)) = (wait, outcome) {
             applied = Some(Prefer::applied(wait));
-            known = tokio::time::timeout(wait, outcome)
-                .await
-                .ok()
-                .and_then(Result::ok);
+            let stopping = async {
+                self.handle.stopping().await;
+                tokio::time::sleep(WAIT_STOPPING).await;
+            };
+            known = tokio::select! {
+                outcome = tokio::time::timeout(wait, outcome) => outcome.ok().and_then(Result::ok),
+                () = stopping => None,
+            };
         }
         let trip = match known {
             Some(trip) => trip,

@@ -3,11 +3,13 @@
 //! `main` of a service is one call of [`run`]; tests start the same thing with [`start`] on port 0.
 
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures::FutureExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -36,6 +38,7 @@ pub struct Running {
     stop: CancellationToken,
     give_up: CancellationToken,
     http_stop: CancellationToken,
+    lost: CancellationToken,
     http: JoinHandle<std::io::Result<()>>,
     worker: JoinHandle<()>,
 }
@@ -65,6 +68,8 @@ pub async fn start<S: Service>(
         broker,
         metrics,
         settings,
+        http_stop: CancellationToken::new(),
+        lost: CancellationToken::new(),
     };
     let (handle, worker, stop, give_up) = start_loop(&parts);
     let Parts {
@@ -72,9 +77,10 @@ pub async fn start<S: Service>(
         broker,
         metrics,
         settings,
+        http_stop,
+        lost,
         ..
     } = parts;
-    let http_stop = CancellationToken::new();
     let draining = Arc::new(AtomicBool::new(false));
     let ready = {
         let draining = Arc::clone(&draining);
@@ -100,6 +106,7 @@ pub async fn start<S: Service>(
         stop,
         give_up,
         http_stop,
+        lost,
         http,
         worker,
     })
@@ -112,6 +119,23 @@ struct Parts<S: Service> {
     broker: Arc<Broker>,
     metrics: Arc<Metrics>,
     settings: Settings,
+    http_stop: CancellationToken,
+    lost: CancellationToken,
+}
+
+/// Runs a task that the service cannot do without: a panic in it is the end of the process, which is started again, rather
+/// than of a part that nobody misses before trips hang.
+pub(crate) fn vital(
+    lost: &CancellationToken,
+    task: impl Future<Output = ()> + Send + 'static,
+) -> JoinHandle<()> {
+    let lost = lost.clone();
+    tokio::spawn(async move {
+        if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+            tracing::error!("a part of the service panicked; see the line before");
+            lost.cancel();
+        }
+    })
 }
 
 /// Starts the loop, and what feeds it. The first token stops the feeds and, once its queues are empty, the loop; the second
@@ -130,11 +154,14 @@ fn start_loop<S: Service>(
         broker,
         metrics,
         settings,
+        http_stop,
+        lost,
     } = parts;
     let publisher = Publisher::start(
         Arc::clone(broker),
         format!("/{}", service.name()),
         Arc::clone(metrics),
+        lost,
     );
     let queue_max = usize::try_from(settings.queue_max).unwrap_or(2_048);
     let (facts_in, facts) = mpsc::channel(queue_max);
@@ -153,7 +180,7 @@ fn start_loop<S: Service>(
         parked: Arc::clone(&parked),
         batch_max: usize::try_from(settings.batch_max).unwrap_or(512),
     };
-    let worker = tokio::spawn(worker.run(
+    let worker = worker.run(
         Inputs {
             facts,
             commands,
@@ -161,7 +188,8 @@ fn start_loop<S: Service>(
         },
         stop.clone(),
         give_up.clone(),
-    ));
+    );
+    let worker = vital(lost, worker);
     let feeds = Arc::new(Feeds {
         service: Arc::clone(service),
         database: Arc::clone(database),
@@ -172,25 +200,27 @@ fn start_loop<S: Service>(
         parked,
         outbox_depth: Arc::default(),
         stop: stop.clone(),
+        lost: lost.clone(),
     });
-    tokio::spawn(Arc::clone(&feeds).consume(facts_in));
-    tokio::spawn(Arc::clone(&feeds).timers(timers_in.clone()));
-    tokio::spawn(Arc::clone(&feeds).announce(timers_in));
-    tokio::spawn(Arc::clone(&feeds).sweep());
-    tokio::spawn(Arc::clone(&feeds).forget());
+    vital(lost, Arc::clone(&feeds).consume(facts_in));
+    vital(lost, Arc::clone(&feeds).timers(timers_in.clone()));
+    vital(lost, Arc::clone(&feeds).announce(timers_in));
+    vital(lost, Arc::clone(&feeds).sweep());
+    vital(lost, Arc::clone(&feeds).forget());
     let queue = commands_in.downgrade();
     let depth = move || {
         queue
             .upgrade()
             .map_or(0, |queue| queue.max_capacity() - queue.capacity())
     };
-    tokio::spawn(Arc::clone(&feeds).watch(depth));
+    vital(lost, Arc::clone(&feeds).watch(depth));
     let handle = Handle {
         service: Arc::clone(service),
         commands: commands_in,
         database: Arc::clone(database),
         outbox_depth: Arc::clone(&feeds.outbox_depth),
         settings: Arc::new(settings.clone()),
+        stopping: http_stop.clone(),
     };
     (handle, worker, stop, give_up)
 }
@@ -212,15 +242,22 @@ async fn readiness(
 }
 
 impl Running {
+    /// Waits until the service is no use any more and has to be started again: a part of it panicked.
+    pub async fn lost(&self) {
+        self.lost.cancelled().await;
+    }
+
     /// Stops in order: unready, wait for the balancer, finish requests, take no more facts, publish, leave. Bounded by
     /// DRAIN_TIMEOUT_MS; what is not done by then stays in the database for the next start.
     pub async fn drain(self) {
         self.draining.store(true, Ordering::Relaxed);
         tokio::time::sleep(Settings::ms(self.settings.drain_notice_ms)).await;
-        let deadline = tokio::time::Instant::now() + Settings::ms(self.settings.drain_timeout_ms);
+        let whole = Settings::ms(self.settings.drain_timeout_ms);
+        let deadline = tokio::time::Instant::now() + whole;
         self.http_stop.cancel();
         let mut http = self.http;
-        if tokio::time::timeout_at(deadline, &mut http).await.is_err() {
+        // A caller who never sends the rest of a request must not use up the time that the loop needs.
+        if tokio::time::timeout(whole / 2, &mut http).await.is_err() {
             http.abort();
         }
         self.stop.cancel();
@@ -267,12 +304,16 @@ where
     let telemetry = crate::telemetry::init(service, &settings.log, settings.log_format)?;
     let running = start(settings).await?;
     tracing::info!(service, address = %running.address, "serving");
-    stop_signal().await?;
+    let lost = tokio::select! {
+        stop = stop_signal() => { stop?; false }
+        () = running.lost() => true,
+    };
     tracing::info!(service, "draining");
     running.drain().await;
     tracing::info!(service, "stopped");
     // The exporter blocks while it sends its last spans.
     tokio::task::spawn_blocking(move || telemetry.shutdown()).await?;
+    anyhow::ensure!(!lost, "a part of it panicked; start it again");
     Ok(())
 }
 

@@ -42,6 +42,8 @@ pub(crate) struct Feeds<S: Service> {
     /// Rows in the outbox, as last counted.
     pub(crate) outbox_depth: Arc<AtomicI64>,
     pub(crate) stop: CancellationToken,
+    /// Ends the process.
+    pub(crate) lost: CancellationToken,
 }
 
 impl<S: Service> Feeds<S> {
@@ -56,6 +58,11 @@ impl<S: Service> Feeds<S> {
                         error = format!("{error:#}"),
                         "the broker is not ready; trying again"
                     );
+                    if self.broker.is_dead() {
+                        tracing::error!("the broker's client panicked and connects no more");
+                        self.lost.cancel();
+                        return;
+                    }
                     self.pause(Duration::from_millis(500)).await;
                     continue;
                 }
@@ -64,6 +71,8 @@ impl<S: Service> Feeds<S> {
                 self.metrics.redeclared(Redeclared::Consumer);
             }
             self.pull(messages, &facts).await;
+            // A broker that answers with errors only is not to be asked as fast as it can answer.
+            self.pause(Duration::from_millis(50)).await;
         }
     }
 
@@ -124,8 +133,10 @@ impl<S: Service> Feeds<S> {
             Ok(opened) => opened,
             Err(reason) => return bury(message, &reason),
         };
-        match self.service.read(&opened) {
-            Ok(fact) => {
+        let read = std::panic::AssertUnwindSafe(|| self.service.read(&opened));
+        match std::panic::catch_unwind(read) {
+            Err(_) => bury(message, "reading it panicked; see the log"),
+            Ok(Ok(fact)) => {
                 let Message {
                     id, kind, trace, ..
                 } = opened;
@@ -140,8 +151,8 @@ impl<S: Service> Feeds<S> {
                     Owed::Acknowledgement(Box::new(message)),
                 ))
             }
-            Err(Unread::Malformed(reason)) => bury(message, &reason),
-            Err(Unread::NewerVersion(reason)) => {
+            Ok(Err(Unread::Malformed(reason))) => bury(message, &reason),
+            Ok(Err(Unread::NewerVersion(reason))) => {
                 let (delivered, age) = message.info().map_or((1, 0), |info| {
                     (
                         info.delivered,
@@ -217,9 +228,12 @@ impl<S: Service> Feeds<S> {
     /// Takes up outbox rows whose publisher died or gave up, and hands them to this process's own.
     pub(crate) async fn sweep(self: Arc<Self>) {
         let lease_us = micros(self.settings.outbox_lease_ms);
+        let mut more = false;
         while !self.stop.is_cancelled() {
-            self.pause(Settings::ms(self.settings.sweep_interval_ms))
-                .await;
+            if !std::mem::take(&mut more) {
+                self.pause(Settings::ms(self.settings.sweep_interval_ms))
+                    .await;
+            }
             if !self.publisher.is_idle() || self.broker.ready().is_err() {
                 continue;
             }
@@ -228,6 +242,7 @@ impl<S: Service> Feeds<S> {
                 Ok(events) => {
                     tracing::info!(rows = events.len(), "outbox rows are published again");
                     self.metrics.republished(events.len() as u64);
+                    more = events.len() >= CHORE_MAX;
                     self.publisher.offer(events);
                 }
                 Err(error) => tracing::warn!(%error, "the outbox cannot be swept; trying again"),
@@ -289,7 +304,10 @@ impl<S: Service> Feeds<S> {
                 self.metrics.outbox_depth(u64::try_from(depth).unwrap_or(0));
             }
             self.metrics.queue_depth(depths() as u64);
-            if let Ok((lag, lost)) = self.broker.lag().await {
+            // Without a connection it answers after ten seconds, and the depth of the outbox would be that old.
+            if self.broker.is_connected()
+                && let Ok((lag, lost)) = self.broker.lag().await
+            {
                 self.metrics.consumer_lag(lag);
                 if lost > lost_before {
                     self.metrics.window_lost();

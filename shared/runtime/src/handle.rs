@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use axum::http::StatusCode;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::batch::Step;
@@ -22,6 +23,7 @@ pub struct Handle<S: Service> {
     pub(crate) database: Arc<Database>,
     pub(crate) outbox_depth: Arc<AtomicI64>,
     pub(crate) settings: Arc<Settings>,
+    pub(crate) stopping: CancellationToken,
 }
 
 impl<S: Service> Clone for Handle<S> {
@@ -32,6 +34,7 @@ impl<S: Service> Clone for Handle<S> {
             database: Arc::clone(&self.database),
             outbox_depth: Arc::clone(&self.outbox_depth),
             settings: Arc::clone(&self.settings),
+            stopping: self.stopping.clone(),
         }
     }
 }
@@ -53,6 +56,11 @@ impl<S: Service> Handle<S> {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Waits until the service is told to stop: callers who wait for something are then to be answered.
+    pub async fn stopping(&self) {
+        self.stopping.cancelled().await;
     }
 
     /// Facts that wait to be published, as last counted.

@@ -11,8 +11,10 @@ use async_nats::jetstream::context::PublishErrorKind;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::boot::vital;
 use crate::broker::Broker;
 use crate::event::Event;
 use crate::telemetry::{Metrics, Redeclared};
@@ -35,7 +37,12 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     /// Starts the task; it ends when the last handle is gone.
-    pub(crate) fn start(broker: Arc<Broker>, source: String, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn start(
+        broker: Arc<Broker>,
+        source: String,
+        metrics: Arc<Metrics>,
+        lost: &CancellationToken,
+    ) -> Self {
         let (batches, waiting) = mpsc::channel(WAITING_MAX);
         let publisher = Self {
             batches,
@@ -51,7 +58,7 @@ impl Publisher {
             open: Arc::clone(&publisher.open),
             declared: Instant::now(),
         };
-        tokio::spawn(task.run(waiting));
+        vital(lost, task.run(waiting));
         publisher
     }
 
@@ -101,7 +108,12 @@ impl Publisher {
 
     /// Whether nothing is under way, or nothing can be: what is left stays in the outbox.
     pub(crate) fn is_done(&self) -> bool {
-        self.open.load(Ordering::Relaxed) == 0 || !self.broker.is_connected()
+        self.open.load(Ordering::Relaxed) == 0 || self.broker.ready().is_err()
+    }
+
+    /// Whether the broker is there.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.broker.is_connected()
     }
 }
 

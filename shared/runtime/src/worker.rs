@@ -26,6 +26,8 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 const PARKED: Duration = Duration::from_secs(60);
 /// How often published rows are deleted when no batch comes along to do it.
 const TIDY: Duration = Duration::from_millis(100);
+/// How long the acknowledgements of one batch may keep the next one waiting.
+const ACKNOWLEDGE_WITHIN: Duration = Duration::from_secs(1);
 /// The most bytes of facts in one batch.
 const BATCH_BYTES_MAX: usize = 4 << 20;
 
@@ -166,6 +168,7 @@ impl<S: Service> Worker<S> {
                 "something that cannot happen did, and was met with silence"
             );
         }
+        let mut applied = Vec::new();
         for ((step, owed), reply) in steps.into_iter().zip(owed).zip(done.replies) {
             match step {
                 Step::Fact { kind, .. } => self.metrics.facts_in(&kind, 1),
@@ -182,11 +185,30 @@ impl<S: Service> Worker<S> {
                 Step::Command { .. } | Step::Announcement => {}
             }
             match owed {
-                Owed::Acknowledgement(message) => acknowledge(&message).await,
+                Owed::Acknowledgement(message) => applied.push(*message),
                 // Nobody may be waiting any more; what was done stays done.
                 Owed::Reply(to) => drop(to.send(reply.ok_or_else(Problem::internal))),
                 Owed::Patience(_) | Owed::Nothing => {}
             }
+        }
+        self.acknowledge(applied).await;
+    }
+
+    /// Plain acknowledgements: one that is lost brings the message again, and the inbox drops it. So they wait for nobody:
+    /// while the broker is away the client takes nothing in, and callers and timers must not wait for it too.
+    async fn acknowledge(&self, applied: Vec<async_nats::jetstream::Message>) {
+        let all = async {
+            for message in &applied {
+                if !self.publisher.is_connected() {
+                    break;
+                }
+                if let Err(error) = message.ack().await {
+                    tracing::debug!(%error, "an acknowledgement was not sent; the message will come again");
+                }
+            }
+        };
+        if tokio::time::timeout(ACKNOWLEDGE_WITHIN, all).await.is_err() {
+            tracing::debug!("acknowledgements were not sent; the messages will come again");
         }
     }
 
@@ -212,10 +234,3 @@ impl<S: Service> Worker<S> {
 
 /// Steps, and what is owed for each.
 type Batch<S> = (Vec<Step<S>>, Vec<Owed<S>>);
-
-/// A plain acknowledgement: one that is lost brings the message again, and the inbox drops it.
-async fn acknowledge(message: &async_nats::jetstream::Message) {
-    if let Err(error) = message.ack().await {
-        tracing::debug!(%error, "an acknowledgement was not sent; the message will come again");
-    }
-}
