@@ -6,7 +6,6 @@
 mod cpu;
 mod load;
 mod report;
-mod wire;
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -21,20 +21,23 @@ pub fn started(pid: u32) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// Microseconds of CPU time, user's and system's, that a process and its living children have used. None where there is no `/proc`.
+/// Microseconds of CPU time, user's and system's, that a process has used. None where there is no `/proc`.
 #[must_use]
 pub fn cpu_us(pid: u32) -> Option<u64> {
     // Linux counts in hundredths of a second towards programs, whatever its own clock.
     const TICK_US: u64 = 10_000;
-    let own = Stat::of(pid)?.ticks;
-    let children = fs::read_dir("/proc")
-        .ok()?
-        .flatten()
+    Some(Stat::of(pid)?.ticks * TICK_US)
+}
+
+/// The same for its living children, without it: what a server's worker processes have used.
+#[must_use]
+pub fn children_cpu_us(pid: u32) -> u64 {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter_map(Stat::of)
-        .filter(|stat| stat.parent == pid)
-        .map(|stat| stat.ticks);
-    Some((own + children.sum::<u64>()) * TICK_US)
+        .filter(|id| Stat::of(*id).is_some_and(|stat| stat.parent == pid))
+        .filter_map(cpu_us)
+        .sum()
 }
 
 /// Who listens at a port of this machine, such as `nginx, pid 812`; as far as we may see.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::stack::Stack;
-use crate::stack::process::cpu_us;
+use crate::stack::process::{children_cpu_us, cpu_us};
 
 /// Microseconds of CPU time by what used it: a service (all its replicas), `nats`, `postgres`, `bench` (the load itself).
 #[derive(Debug)]
@@ -17,7 +17,7 @@ impl Cpu {
         let services = state.services.into_iter().map(|s| (s.service, s.process));
         let servers = [
             (String::from("nats"), state.nats),
-            (String::from("postgres"), state.postgres),
+            (String::from("postgres"), state.postgres.clone()),
         ];
         let mut used = BTreeMap::new();
         let all = services.chain(servers);
@@ -27,6 +27,10 @@ impl Cpu {
             if let Some(cpu) = cpu_us(pid) {
                 *used.entry(name).or_default() += cpu;
             }
+        }
+        // Each connection has a process of its own there.
+        if let Some(postgres) = state.postgres {
+            *used.entry(String::from("postgres")).or_default() += children_cpu_us(postgres.pid);
         }
         Self(used)
     }

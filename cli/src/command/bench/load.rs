@@ -10,8 +10,6 @@ use hdrhistogram::Histogram;
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 
-use super::wire::Wire;
-
 const FLIGHTS: usize = 200;
 const HOTELS: usize = 100;
 const DAYS: usize = 30;
@@ -153,10 +151,14 @@ impl Load {
             .build()?;
         let load = Arc::new(self);
         runtime.block_on(async {
+            let http = reqwest::Client::builder()
+                .pool_max_idle_per_host(usize::MAX)
+                .tcp_nodelay(true)
+                .build()?;
             let callers = (0..load.callers).map(|number| {
                 let url = load.urls.iter().cycle().nth(number as usize);
-                let wire = Wire::to(url.map_or("", String::as_str));
-                tokio::spawn(Arc::clone(&load).call(wire))
+                let url = format!("{}/bookings", url.map_or("", String::as_str));
+                tokio::spawn(Arc::clone(&load).call(http.clone(), url))
             });
             let callers: Vec<_> = callers.collect();
             let mut all = Tally::new()?;
@@ -168,7 +170,7 @@ impl Load {
     }
 
     /// One caller: asks, waits, asks again.
-    async fn call(self: Arc<Self>, mut wire: Wire) -> Result<Tally> {
+    async fn call(self: Arc<Self>, http: reqwest::Client, url: String) -> Result<Tally> {
         let mut tally = Tally::new()?;
         loop {
             let began = Instant::now();
@@ -176,7 +178,7 @@ impl Load {
                 return Ok(tally);
             }
             let refused = fastrand::u8(..100) < self.refused;
-            let asked = ask(&mut wire, &self.stock.itinerary(refused)).await;
+            let asked = ask(&http, &url, self.stock.itinerary(refused)).await;
             let ended = Instant::now();
             let expected = if refused {
                 Outcome::Refused
@@ -212,9 +214,16 @@ impl Load {
 }
 
 /// One trip, to its outcome.
-async fn ask(wire: &mut Wire, json: &str) -> Result<Outcome, String> {
-    let (status, body) = wire.post("/bookings", json).await?;
-    outcome(status, body)
+async fn ask(http: &reqwest::Client, url: &str, body: String) -> Result<Outcome, String> {
+    let asked = http
+        .post(url)
+        .header("content-type", "application/json")
+        .header("prefer", "wait=30")
+        .body(body);
+    let answer = asked.send().await.map_err(|error| format!("{error:#}"))?;
+    let status = answer.status().as_u16();
+    let body = answer.bytes().await.map_err(|error| format!("{error:#}"))?;
+    outcome(status, &body)
 }
 
 /// Without reading all of the answer: its first fields decide.
