@@ -1,0 +1,205 @@
+//! House rules as tests: what README and ARCHITECTURE say about the code, held against the code. It needs no broker, no
+//! database and no build of anything.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Every Rust file of ours.
+fn sources() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders: Vec<PathBuf> = ["services", "shared", "cli", "e2e-tests", "xtask"]
+        .iter()
+        .map(|room| root().join(room))
+        .collect();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_promise_of_the_readme_names_a_test_that_is_there() {
+    let readme = read("README.md");
+    let table = readme.split("| promise | test |").nth(1).unwrap();
+    let rows: Vec<&str> = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .collect();
+    assert!(rows.len() >= 15, "only {} promises", rows.len());
+    for row in rows {
+        let cell = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        let tests: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
+        let file = row
+            .split("](")
+            .nth(1)
+            .and_then(|rest| rest.split(')').next());
+        let file = file.unwrap_or_else(|| panic!("no link in: {row}"));
+        let code = read(file);
+        assert!(!tests.is_empty(), "no test in: {row}");
+        for test in tests {
+            assert!(
+                code.contains(&format!("fn {test}(")),
+                "{file} has no test {test}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_link_of_the_documents_leads_somewhere() {
+    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        for link in read(document)
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            let path = link.split('#').next().unwrap();
+            assert!(
+                path.is_empty() || path.contains("://") || root().join(path).exists(),
+                "{document} links to {link}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    for path in sources() {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(
+            text.starts_with("//!"),
+            "{} does not open with //!",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn services_never_meet_and_the_two_shared_crates_do_not_know_each_other() {
+    let forbidden = [
+        ("services/booking", ["flight", "hotel", "leg"].as_slice()),
+        ("services/flight", &["booking", "hotel"]),
+        ("services/hotel", &["booking", "flight"]),
+        ("shared/leg", &["booking", "flight", "hotel"]),
+        (
+            "shared/runtime",
+            &["booking", "flight", "hotel", "leg", "choreography"],
+        ),
+        (
+            "shared/choreography",
+            &[
+                "booking",
+                "flight",
+                "hotel",
+                "leg",
+                "runtime",
+                "tokio",
+                "sqlx",
+                "async-nats",
+            ],
+        ),
+    ];
+    for (room, strangers) in forbidden {
+        let manifest = read(format!("{room}/Cargo.toml"));
+        let known: BTreeSet<&str> = manifest
+            .lines()
+            .filter_map(|line| line.split(['.', ' ', '=']).next())
+            .collect();
+        for stranger in strangers {
+            assert!(!known.contains(stranger), "{room} knows {stranger}");
+        }
+    }
+}
+
+#[test]
+fn the_cores_stay_pure() {
+    let cores = sources().into_iter().filter(|path| {
+        let path = path.strip_prefix(root()).unwrap();
+        let in_src = path.components().any(|part| part.as_os_str() == "src");
+        in_src
+            && (path.ends_with("core.rs")
+                || path.components().any(|part| part.as_os_str() == "core"))
+    });
+    let mut seen = 0;
+    for path in cores {
+        seen += 1;
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for impure in [
+            "async ",
+            "sqlx",
+            "tokio",
+            "now()",
+            "now_v7",
+            "fastrand",
+            "std::fs",
+            "unreachable!",
+            "panic!",
+            ".unwrap()",
+        ] {
+            let found = code
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .any(|line| line.contains(impure));
+            assert!(!found, "{} has {impure}", path.display());
+        }
+    }
+    assert!(seen >= 4, "only {seen} core files were looked at");
+}
+
+#[test]
+fn no_service_has_sql_but_its_migrations() {
+    for path in sources() {
+        let place = path.strip_prefix(root()).unwrap();
+        if !place.starts_with("services") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        for word in [
+            "insert into",
+            "delete from",
+            "update trip",
+            "begin immediate",
+        ] {
+            assert!(
+                !text.contains(word),
+                "{} writes SQL: {word}",
+                place.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn no_test_is_ignored() {
+    for path in sources() {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(
+            !text.contains(concat!("#[ign", "ore")),
+            "{} ignores a test",
+            path.display()
+        );
+    }
+}
