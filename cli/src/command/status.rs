@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::folder::Folder;
 use super::out;
-use crate::stack::state::ServiceState;
+use crate::stack::state::{ServiceState, shown};
 use crate::stack::{Lock, State};
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
@@ -29,6 +29,8 @@ pub(super) struct Status {
 #[derive(Debug, Serialize)]
 struct Seen {
     ready: bool,
+    /// Whether the start is over.
+    up: bool,
     pid: Option<u32>,
     nats_url: String,
     legs: Vec<String>,
@@ -55,19 +57,15 @@ impl Status {
         let up = Lock::holder(folder)?;
         let state = State::read(folder)?.filter(|_| up.is_some());
         let Some(state) = state else {
-            let word = if up.is_some() {
-                "is only starting"
-            } else {
-                "does not run"
+            let me = crate::invocation();
+            let word = match up {
+                Some(_) => String::from("is only starting; look again in a moment"),
+                None => format!("does not run; start it with `{me} up`"),
             };
             if self.json {
-                out::json(&serde_json::json!({"ready": false, "services": []}))?;
+                out::json(&serde_json::json!({"ready": false, "up": false, "services": []}))?;
             } else {
-                let me = crate::invocation();
-                out::line(&format!(
-                    "the stack in {} {word}; start one with `{me} up`",
-                    folder.display()
-                ));
+                out::line(&format!("the stack in {} {word}", folder.display()));
             }
             return Ok(ExitCode::FAILURE);
         };
@@ -76,9 +74,10 @@ impl Status {
         let services = futures::future::join_all(services).await;
         let booking = state.url(booking::NAME).unwrap_or_default();
         let seen = Seen {
-            ready: services.iter().all(|service| service.ready),
+            up: state.up,
+            ready: state.up && services.iter().all(|service| service.ready),
             pid: up.map(|up| up.pid),
-            nats_url: state.nats_url.clone(),
+            nats_url: shown(&state.nats_url),
             legs: legs(&http, booking).await.unwrap_or_default(),
             unfinished: unfinished(&http, booking).await,
             services,
@@ -174,6 +173,9 @@ fn show(seen: &Seen) {
         ["service", "at", "pid", "outbox", "lag", "state"],
         rows,
     ));
+    if !seen.up {
+        out::line("it is only starting");
+    }
     out::line(&format!("broker: {}", seen.nats_url));
     out::line(&format!(
         "legs that can be booked: {}",

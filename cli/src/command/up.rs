@@ -84,7 +84,11 @@ impl Up {
         out::line(&format!(
             "\nRoundtrip is up after {:.1} s at {url} (its API: {url}/openapi.json).\n\
              Data and logs are kept in {}. Ctrl-C drains and stops.\n\n\
-             In another terminal:\n  {me} status{folder}",
+             In another terminal:\n  \
+               {me} book{folder} --flight RT100 --hotel LIS-PALACE --nights 2 --back RT101\n  \
+               {me} book{folder} --flight RT100 --hotel LIS-PALACE --room-type suite    # refused: there are none\n  \
+               {me} list{folder}\n  \
+               {me} audit{folder}",
             began.elapsed().as_secs_f64(),
             stack.folder().display()
         ));

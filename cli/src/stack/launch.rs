@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use serde::Deserialize;
 
 use super::databases::{DatabaseChoice, OnServer, files};
-use super::state::{Process, State};
+use super::state::{self, Process, State};
 use super::{
     FIRST_PORT, Home, Member, Options, REPLICA_PORTS, SERVICES, Stack, inventory, process,
 };
@@ -32,6 +32,7 @@ const LOG_MAX: u64 = 16 << 20;
 impl Stack {
     pub(super) async fn launch(&mut self, options: &Options, say: Say<'_>) -> Result<()> {
         end_leftovers(&self.folder.path, say).await?;
+        State::forget(&self.folder.path)?;
         let program = program(options)?;
         let wanted = wanted(options);
         free_or_say(&wanted)?;
@@ -55,6 +56,7 @@ impl Stack {
         }
         self.wait_joined().await?;
         self.load_sample(options, say).await?;
+        self.up = true;
         self.write_state()
     }
 
@@ -62,7 +64,7 @@ impl Stack {
         if options.nats_url.is_some() {
             say(&format!(
                 "the broker is yours, at {}",
-                shown(&self.nats_url)
+                state::shown(&self.nats_url)
             ));
             return Ok(());
         }
@@ -267,19 +269,9 @@ async fn end_leftovers(folder: &std::path::Path, say: Say<'_>) -> Result<()> {
     }
 }
 
-/// A URL without its password.
-fn shown(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(start), Some(end)) if start < end => {
-            format!("{}{}", &url[..start + 3], &url[end + 1..])
-        }
-        _ => url.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{free_or_say, shown, wanted};
+    use super::{free_or_say, wanted};
     use crate::stack::Options;
 
     #[test]
@@ -317,11 +309,5 @@ mod tests {
             words.contains("for flight is taken by") && words.contains("--port")
         }));
         assert!(free_or_say(&[("flight", "flight".into(), None)]).is_ok());
-    }
-
-    #[test]
-    fn a_password_is_not_shown() {
-        assert_eq!(shown("nats://me:secret@h:4222"), "nats://h:4222");
-        assert_eq!(shown("nats://h:4222"), "nats://h:4222");
     }
 }

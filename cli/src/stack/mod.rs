@@ -126,6 +126,7 @@ pub struct Stack {
     nats_url: String,
     databases: BTreeMap<String, String>,
     http: reqwest::Client,
+    up: bool,
     _lock: Lock,
     folder: Folder,
 }
@@ -148,6 +149,7 @@ impl Stack {
                 .connect_timeout(Duration::from_secs(5))
                 .timeout(Duration::from_secs(120))
                 .build()?,
+            up: false,
             _lock: Lock::take(&folder.path)?,
             folder,
         };
@@ -166,6 +168,7 @@ impl Stack {
     /// # Errors
     /// When something could not be signalled; the rest is stopped all the same.
     pub async fn stop(mut self) -> Result<()> {
+        self.up = false;
         let drained = self.services.iter_mut().map(|member| member.process.stop());
         let mut results = futures::future::join_all(drained).await;
         if let Some(on_server) = self.on_server.take().filter(|_| self.folder.temporary) {
@@ -251,6 +254,7 @@ impl Stack {
             process: process(member.process.pid()),
         });
         State {
+            up: self.up,
             nats_url: self.nats_url.clone(),
             nats: process(self.broker.as_ref().and_then(Broker::pid)),
             postgres: process(self.cluster.as_ref().and_then(Cluster::pid)),

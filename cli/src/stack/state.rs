@@ -59,6 +59,9 @@ pub struct ServiceState {
 /// Where everything of a stack is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct State {
+    /// Whether it is up: every service was ready, every leg had joined, and the inventory was there.
+    #[serde(default)]
+    pub up: bool,
     /// The broker.
     pub nats_url: String,
     /// Its process, when it is the stack's own.
@@ -109,6 +112,16 @@ impl State {
         of_service.next().map(|service| service.url.as_str())
     }
 
+    /// What was written of an earlier run is no longer true.
+    pub(super) fn forget(folder: &Path) -> Result<()> {
+        match fs::remove_file(file(folder)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot delete {}", file(folder).display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Replaces the file at once, so that nobody reads half of it.
     pub(super) fn write(&self, folder: &Path) -> Result<()> {
         let part = folder.join("stack.json.part");
@@ -124,6 +137,22 @@ impl State {
             .and_then(|()| fs::rename(&part, file(folder)))
             .with_context(|| format!("cannot write {}", file(folder).display()))
     }
+}
+
+/// URLs, separated by commas, without user and password.
+#[must_use]
+pub fn shown(urls: &str) -> String {
+    let shown = urls
+        .split(',')
+        .map(|url| match (url.find("://"), url.rfind('@')) {
+            (Some(start), Some(end)) if start < end => {
+                let (scheme, _) = url.split_at(start + 3);
+                let (_, server) = url.split_at(end + 1);
+                format!("{scheme}{server}")
+            }
+            _ => url.to_owned(),
+        });
+    shown.collect::<Vec<_>>().join(",")
 }
 
 fn file(folder: &Path) -> PathBuf {
@@ -222,7 +251,7 @@ fn read_holder(lock: &Path) -> Option<Process> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
-    use super::{Lock, Process, State};
+    use super::{Lock, Process, State, shown};
 
     #[test]
     fn a_folder_is_held_by_one_and_it_is_said_by_whom() {
@@ -253,5 +282,11 @@ mod tests {
         let mut us = Process::of(std::process::id()).unwrap();
         us.started.push('0');
         assert!(!us.lives());
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        assert_eq!(shown("nats://me:secret@h:4222"), "nats://h:4222");
+        assert_eq!(shown("nats://a,nats://b:c@d"), "nats://a,nats://d");
     }
 }

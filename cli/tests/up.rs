@@ -1,0 +1,178 @@
+//! `up`, `status`, `down` and `reset` as they are typed, with real processes. Not what trips do: that is for the end-to-end tests.
+#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use roundtrip::local::skip::{self, Need};
+use roundtrip::local::{broker, port};
+use serde_json::Value;
+
+const ROUNDTRIP: &str = env!("CARGO_BIN_EXE_roundtrip");
+
+fn roundtrip(folder: &Path, args: &[&str]) -> Output {
+    Command::new(ROUNDTRIP)
+        .args(args)
+        .env("ROUNDTRIP_FOLDER", folder)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn words(output: &Output) -> String {
+    let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    String::from_utf8(text).unwrap()
+}
+
+/// Three ports in a row, and those of a second replica.
+fn ports() -> u16 {
+    loop {
+        let first = port::free().unwrap();
+        if [1, 2, 100, 101, 102]
+            .iter()
+            .all(|more| port::is_free(first + more))
+        {
+            return first;
+        }
+    }
+}
+
+/// Ended, whatever happens to its test: asked first, so that it ends its own children.
+struct Up(Child);
+
+impl Up {
+    fn start(folder: &Path, first: u16, more: &[&str]) -> Self {
+        let log = std::fs::File::create(folder.with_extension("log")).unwrap();
+        let child = Command::new(ROUNDTRIP)
+            .args(["up", "--port", &first.to_string()])
+            .args(more)
+            .env("ROUNDTRIP_FOLDER", folder)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .spawn();
+        Self(child.unwrap())
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        let pid = nix::unistd::Pid::from_raw(self.0.id().cast_signed());
+        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+        let _ = self.0.wait();
+    }
+}
+
+fn status(folder: &Path) -> Value {
+    serde_json::from_slice(&roundtrip(folder, &["status", "--json"]).stdout).unwrap()
+}
+
+fn wait_for(folder: &Path, what: &str, done: impl Fn(&Value) -> bool) -> Value {
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let seen = status(folder);
+        if done(&seen) {
+            return seen;
+        }
+        assert!(Instant::now() < until, "{what}: {seen:#}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn up_and_ready(folder: &Path, services: usize) -> Value {
+    wait_for(folder, "up", |seen| {
+        let all = seen["services"].as_array().unwrap().len();
+        seen["ready"] == true && all == services && seen["legs"].as_array().unwrap().len() == 2
+    })
+}
+
+fn pid_of(seen: &Value, name: &str) -> u64 {
+    let services = seen["services"].as_array().unwrap();
+    let service = services.iter().find(|service| service["name"] == name);
+    service.unwrap()["pid"].as_u64().unwrap_or_default()
+}
+
+fn seats(first: u16) -> Value {
+    let url = format!("http://127.0.0.1:{}/flights?limit=1", first + 1);
+    let work = async { reqwest::get(url).await.unwrap().json().await.unwrap() };
+    let page: Value = tokio::runtime::Runtime::new().unwrap().block_on(work);
+    page["items"][0].clone()
+}
+
+#[test]
+fn a_stack_comes_up_mends_itself_goes_down_and_keeps_its_data() {
+    let test = "a_stack_comes_up_mends_itself_goes_down_and_keeps_its_data";
+    if skip::unless(Need::Nats, test, broker::find(&|line| eprintln!("{line}"))).is_none() {
+        return;
+    }
+    let above = tempfile::tempdir().unwrap();
+    let folder = above.path().join("data");
+    let first = ports();
+    assert!(!roundtrip(&folder, &["status"]).status.success());
+    assert!(words(&roundtrip(&folder, &["down"])).contains("nothing runs"));
+
+    let up = Up::start(&folder, first, &["--replicas", "2"]);
+    let seen = up_and_ready(&folder, 6);
+    let seats_before = seats(first);
+    assert_eq!(seats_before["flight"], "RT100");
+
+    // Who is in the way is named.
+    let again = roundtrip(&folder, &["up"]);
+    assert!(!again.status.success());
+    let who = format!("pid {}", up.0.id());
+    assert!(words(&again).contains(&who), "{}", words(&again));
+    let taken = roundtrip(
+        &above.path().join("other"),
+        &["up", "--port", &first.to_string()],
+    );
+    assert!(!taken.status.success());
+    let port = format!("port {first} for booking is taken by");
+    assert!(words(&taken).contains(&port), "{}", words(&taken));
+    let reset = roundtrip(&folder, &["reset", "--yes"]);
+    assert!(words(&reset).contains("stop it"), "{}", words(&reset));
+
+    // What crashes is started again.
+    let killed = pid_of(&seen, "flight-2");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(killed).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    wait_for(&folder, "mended", |seen| {
+        seen["ready"] == true && ![0, killed].contains(&pid_of(seen, "flight-2"))
+    });
+
+    let down = roundtrip(&folder, &["down"]);
+    assert!(down.status.success(), "{}", words(&down));
+    assert!(!roundtrip(&folder, &["status"]).status.success());
+    drop(up);
+    let said = std::fs::read_to_string(folder.with_extension("log")).unwrap();
+    assert!(said.contains("flight-2 ended (signal: 9"), "{said}");
+    assert!(said.ends_with("stopped\n"), "{said}");
+
+    let up = Up::start(&folder, first, &[]);
+    up_and_ready(&folder, 3);
+    assert_eq!(seats(first), seats_before);
+    let said = std::fs::read_to_string(folder.with_extension("log")).unwrap();
+    assert!(!said.contains("sample inventory"), "it was there: {said}");
+    drop(up);
+
+    assert!(words(&roundtrip(&folder, &["reset"])).contains("--yes"));
+    assert!(roundtrip(&folder, &["reset", "--yes"]).status.success());
+    assert!(!folder.exists());
+}
+
+#[test]
+fn a_folder_that_is_no_stacks_is_not_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("thesis.txt"), "years of work").unwrap();
+    let reset = roundtrip(folder.path(), &["reset", "--yes"]);
+    assert!(!reset.status.success());
+    assert!(folder.path().join("thesis.txt").exists());
+}
+
+#[test]
+fn every_command_has_a_help_with_an_example() {
+    for command in ["up", "down", "status", "reset", "bench", "serve"] {
+        let help = roundtrip(Path::new("nowhere"), &[command, "--help"]);
+        assert!(help.status.success(), "{command}");
+        assert!(words(&help).contains("Example"), "{command}");
+    }
+}
