@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -116,6 +117,26 @@ impl Broker {
 
     pub(crate) fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
+    }
+
+    /// Which connection it is: the next one has the next number.
+    pub(crate) fn connection(&self) -> u64 {
+        self.client.statistics().connects.load(Ordering::Relaxed)
+    }
+
+    /// Whether this service listens for a subject.
+    pub(crate) fn hears(&self, subject: &str) -> bool {
+        let matches = |filter: &String| {
+            let (mut wanted, mut found) = (filter.split('.'), subject.split('.'));
+            loop {
+                match (wanted.next(), found.next()) {
+                    (Some(">"), Some(_)) | (None, None) => return true,
+                    (Some(wanted), Some(found)) if wanted == "*" || wanted == found => {}
+                    _ => return false,
+                }
+            }
+        };
+        self.filters.iter().any(matches)
     }
 
     /// Whether the client's own task has ended: async-nats 0.51 panics on a header with a bare carriage return in it, still

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::AckKind;
-use async_nats::jetstream::consumer::pull;
+use async_nats::jetstream::consumer::{PullConsumer, pull};
 use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,7 @@ use crate::publisher::Publisher;
 use crate::service::{Input, Service, Unread};
 use crate::settings::Settings;
 use crate::telemetry::{Metrics, Redeclared};
+use crate::unreadable;
 use crate::worker::{Item, Owed, Parked};
 
 /// The largest fact that is read, in bytes; the broker's own limit for a message is higher.
@@ -51,7 +52,7 @@ impl<S: Service> Feeds<S> {
     pub(crate) async fn consume(self: Arc<Self>, facts: mpsc::Sender<Item<S>>) {
         let mut declared_before = false;
         while !self.stop.is_cancelled() {
-            let messages = match self.subscribe().await {
+            let (consumer, messages) = match self.subscribe().await {
                 Ok(messages) => messages,
                 Err(error) => {
                     tracing::warn!(
@@ -70,24 +71,55 @@ impl<S: Service> Feeds<S> {
             if std::mem::replace(&mut declared_before, true) {
                 self.metrics.redeclared(Redeclared::Consumer);
             }
-            self.pull(messages, &facts).await;
+            tokio::select! {
+                () = self.pull(messages, &facts) => {}
+                () = self.bury_unreadable(consumer, &facts) => {}
+            }
             // A broker that answers with errors only is not to be asked as fast as it can answer.
             self.pause(Duration::from_millis(50)).await;
         }
     }
 
-    async fn subscribe(&self) -> Result<pull::Stream, anyhow::Error> {
+    async fn subscribe(&self) -> Result<(PullConsumer, pull::Stream), anyhow::Error> {
         let consumer = self.broker.declare().await?;
         let most = usize::try_from(self.settings.batch_max)
             .unwrap_or(512)
             .saturating_mul(2);
-        Ok(consumer
+        let messages = consumer
             .stream()
             .max_messages_per_batch(most)
             .expires(Duration::from_secs(5))
             .heartbeat(Duration::from_secs(2))
             .messages()
-            .await?)
+            .await?;
+        Ok((consumer, messages))
+    }
+
+    /// Buries what the client cannot hand over, after each connection: it may be what ended the one before.
+    async fn bury_unreadable(&self, consumer: PullConsumer, facts: &mpsc::Sender<Item<S>>) {
+        loop {
+            let connection = self.broker.connection();
+            match unreadable::find(&self.broker, consumer.clone()).await {
+                Ok(found) => {
+                    for message in found {
+                        let letter = Letter::of(&message, "its headers cannot be read");
+                        let step = Step::Letter(Box::new(letter));
+                        let owed = Owed::Acknowledgement(Box::new(message));
+                        if facts.send((step, owed)).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "what was delivered cannot be looked at"),
+            }
+            while connection == self.broker.connection() {
+                self.pause(Duration::from_secs(1)).await;
+                if self.stop.is_cancelled() {
+                    // The puller still has to put back what it has.
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
     }
 
     async fn pull(&self, mut messages: pull::Stream, facts: &mpsc::Sender<Item<S>>) {

@@ -34,6 +34,7 @@ pub mod service;
 pub mod settings;
 pub mod table;
 pub mod telemetry;
+mod unreadable;
 mod worker;
 
 pub use boot::{Running, start, stop_signal};
