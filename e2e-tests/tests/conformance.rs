@@ -462,6 +462,23 @@ async fn what_the_database_refuses_for_the_datas_sake_is_told_apart(place: Place
         .expect("the connection is as good as new");
 }
 
+async fn a_connection_that_may_not_write_any_more_is_opened_anew(place: Place) {
+    let flight = place.flight().await;
+    let read_only = match flight.database.engine() {
+        // A former primary says the same.
+        runtime::database::Engine::Postgres => "set default_transaction_read_only = on",
+        // Here the connection is as good as ever.
+        runtime::database::Engine::Sqlite => "select '1'",
+    };
+    let mut writer = flight.database.writer().await.unwrap();
+    writer.run(read_only, vec![]).await.unwrap();
+    drop(writer);
+    let step = || [heard(fact(trip(), 1, cancelled()))];
+    let first = flight.transactor.run(&step(), &[]).await;
+    assert!(matches!(first.map(drop), Ok(()) | Err(Failure::Retry(_))));
+    flight.transactor.run(&step(), &[]).await.unwrap();
+}
+
 async fn whoever_waits_too_long_for_a_lock_tries_again(place: Place) {
     let (one, two) = (place.flight().await, place.flight().await);
     one.stock(10).await;
@@ -780,6 +797,7 @@ on_both![
     two_replicas_meet_on_one_idempotency_key,
     a_command_done_again_makes_no_second_trip,
     what_the_database_refuses_for_the_datas_sake_is_told_apart,
+    a_connection_that_may_not_write_any_more_is_opened_anew,
     whoever_waits_too_long_for_a_lock_tries_again,
     dead_letters_alike_are_one_row_with_a_count,
     a_dead_letter_is_kept_however_long_its_headers_are,

@@ -50,6 +50,13 @@ fn is_poison(error: &sqlx::Error) -> bool {
     matches!(code & 0xff, 18..=20) && !matches!(code, 1555 | 2067 | 2579)
 }
 
+/// Whether the same will happen on this connection however often it is tried: the server is read-only since it is no primary
+/// any more (25006), or a statement was prepared before the schema changed (0A000).
+pub(super) fn is_of_the_connection(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| matches!(&*code, "25006" | "0A000"))
+}
+
 /// What an HTTP caller is told when the database does not answer.
 impl From<Failure> for crate::problem::Problem {
     fn from(failure: Failure) -> Self {

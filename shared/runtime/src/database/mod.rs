@@ -224,13 +224,16 @@ impl Transaction<'_> {
     /// See [`Failure`].
     pub async fn run(&mut self, sql: &str, params: Vec<Param>) -> Result<Vec<String>, Failure> {
         let answer = self.attempt(sql, params).await;
-        if answer.is_err() {
+        if let Err(error) = &answer {
             self.roll_back().await;
+            if failure::is_of_the_connection(error) {
+                self.slot.writer = None;
+            }
         }
-        answer
+        answer.map_err(Failure::from)
     }
 
-    async fn attempt(&mut self, sql: &str, params: Vec<Param>) -> Result<Vec<String>, Failure> {
+    async fn attempt(&mut self, sql: &str, params: Vec<Param>) -> Result<Vec<String>, sqlx::Error> {
         let mut texts = Vec::new();
         let sql = sql.to_owned();
         match self.slot.writer.as_mut() {
@@ -248,7 +251,12 @@ impl Transaction<'_> {
                     }
                 }
             }
-            None => return Err(Failure::Retry(String::from("the connection was closed"))),
+            // Closed by the roll back of an earlier call.
+            None => {
+                return Err(sqlx::Error::Protocol(String::from(
+                    "the connection was closed",
+                )));
+            }
         }
         Ok(texts)
     }
