@@ -1,0 +1,187 @@
+//! What an operator sees of a trip from outside: its spans from all services as one trace, received as a collector receives them, and
+//! the numbers that Prometheus reads.
+#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::routing::post;
+use booking::core::State;
+use booking::view::Booking;
+use e2e_tests::trip::{flight, stay, trip};
+use e2e_tests::{Engine, Setup, World, eventually, on_both_databases, play};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use prost::Message as _;
+use reqwest::Method;
+
+#[derive(Debug, Clone)]
+struct Span {
+    service: String,
+    name: String,
+    trace: Vec<u8>,
+    id: Vec<u8>,
+    parent: Vec<u8>,
+}
+
+/// What a collector has received so far.
+#[derive(Clone, Default)]
+struct Collected(Arc<Mutex<Vec<Span>>>);
+
+impl Collected {
+    fn take(&self, body: &[u8]) {
+        let request = ExportTraceServiceRequest::decode(body).unwrap();
+        for resource in request.resource_spans {
+            let attributes = resource.resource.unwrap().attributes;
+            let name = attributes.into_iter().find(|a| a.key == "service.name");
+            let name = name.and_then(|name| name.value?.value);
+            let Some(Value::StringValue(service)) = name else {
+                panic!("spans without a service's name")
+            };
+            let spans = resource
+                .scope_spans
+                .into_iter()
+                .flat_map(|scope| scope.spans);
+            self.0.lock().unwrap().extend(spans.map(|span| Span {
+                service: service.clone(),
+                name: span.name,
+                trace: span.trace_id,
+                id: span.span_id,
+                parent: span.parent_span_id,
+            }));
+        }
+    }
+
+    fn of(&self, trace: &[u8]) -> Vec<Span> {
+        let mut spans = self.0.lock().unwrap().clone();
+        spans.retain(|span| span.trace == trace);
+        spans
+    }
+}
+
+/// A collector on a port of its own, and its address.
+async fn collector() -> (Collected, String) {
+    let collected = Collected::default();
+    let taken = collected.clone();
+    let take = async move |body: Bytes| taken.take(&body);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let routes = Router::new().route("/v1/traces", post(take));
+    tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+    (collected, url)
+}
+
+async fn one_trip_is_one_trace(engine: Engine, test: &str) {
+    let (collected, url) = collector().await;
+    let setup = Setup::on(engine)
+        .setting("OTEL_EXPORTER_OTLP_ENDPOINT", &url)
+        .setting("OTEL_BSP_SCHEDULE_DELAY", "50");
+    play(test, setup, async |world: &mut World| {
+        world.seats("RT100", 10).await;
+        world.rooms("LIS", 5).await;
+        // The traveller's own program has begun the trace.
+        let caller = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let asked = trip([flight("RT100", 1), stay("LIS", 1, 1)]);
+        let request = world
+            .asking(&asked)
+            .header("traceparent", format!("00-{caller}-00f067aa0ba902b7-01"))
+            .header("Prefer", "wait=45");
+        let view: Booking = world.send(request).await.json();
+        assert_eq!(view.state, State::Confirmed);
+        let trace: Vec<u8> = (0..16)
+            .map(|i| u8::from_str_radix(&caller[2 * i..2 * i + 2], 16).unwrap())
+            .collect();
+        let wanted = [
+            ("booking", "POST /bookings"),
+            ("flight", "process booking.requested.v1"),
+            ("hotel", "process flight.reserved.v1"),
+            ("booking", "process hotel.reserved.v1"),
+            ("flight", "process booking.confirmed.v1"),
+            ("hotel", "process booking.confirmed.v1"),
+        ];
+        let spans = eventually("spans from all three services", async || {
+            let spans = collected.of(&trace);
+            let there = |(service, name): &(&str, &str)| {
+                spans
+                    .iter()
+                    .any(|span| span.service == *service && span.name == *name)
+            };
+            wanted.iter().all(there).then_some(spans)
+        })
+        .await;
+        let services: BTreeSet<&str> = spans.iter().map(|span| span.service.as_str()).collect();
+        assert_eq!(services, BTreeSet::from(["booking", "flight", "hotel"]));
+        // It hangs together: every span but the caller's own is there as a parent.
+        let ids: HashSet<&[u8]> = spans.iter().map(|span| span.id.as_slice()).collect();
+        for span in &spans {
+            let root = span.name == "POST /bookings";
+            assert!(
+                root || ids.contains(span.parent.as_slice()),
+                "{span:?} hangs loose"
+            );
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_trip_is_one_trace_over_all_services_sqlite() {
+    one_trip_is_one_trace(
+        Engine::Sqlite,
+        "one_trip_is_one_trace_over_all_services_sqlite",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_trip_is_one_trace_over_all_services_postgres() {
+    one_trip_is_one_trace(
+        Engine::Postgres,
+        "one_trip_is_one_trace_over_all_services_postgres",
+    )
+    .await;
+}
+
+on_both_databases![metrics_count_what_was_done];
+
+async fn metrics_count_what_was_done(world: &mut World) {
+    world.seats("RT100", 10).await;
+    world.rooms("LIS", 5).await;
+    let asked = trip([flight("RT100", 1), stay("LIS", 1, 1)]);
+    for _ in 0..5 {
+        assert_eq!(world.book(&asked).await.state, State::Confirmed);
+    }
+    for (service, heard, said) in [
+        ("booking", "hotel.reserved.v1", "booking.confirmed.v1"),
+        ("flight", "booking.requested.v1", "flight.reserved.v1"),
+        ("hotel", "flight.reserved.v1", "hotel.reserved.v1"),
+    ] {
+        eventually(&format!("{service} has counted"), async || {
+            let of = async |name: &str, kind: &str| world.metric(service, 0, name, kind).await;
+            let counted = of("roundtrip_facts_in_total", heard).await >= 5.0
+                && of("roundtrip_facts_out_total", said).await >= 5.0
+                && of("roundtrip_batches_total", "").await >= 5.0
+                && of("roundtrip_transaction_seconds_count", "").await >= 5.0;
+            counted.then_some(())
+        })
+        .await;
+        let series = [
+            "roundtrip_batch_size_bucket",
+            "roundtrip_http_request_seconds_bucket",
+            "roundtrip_outbox_depth",
+            "roundtrip_consumer_lag",
+            "roundtrip_queue_depth",
+            "roundtrip_redeclared_total",
+            "roundtrip_republished_total",
+            "roundtrip_window_lost_total",
+        ];
+        eventually(&format!("{service} has {series:?}"), async || {
+            let request = world.request(Method::GET, service, "/metrics");
+            let text = world.send(request).await.text;
+            series.iter().all(|name| text.contains(name)).then_some(())
+        })
+        .await;
+    }
+}
