@@ -147,9 +147,11 @@ fn statement(leg: &Leg) -> String {
            where l.state in ('held', 'confirmed')
            group by 1),
          both_sides as (
-           select coalesce(s.key, h.key) as key, s.total, s.held, s.confirmed, s.free,
-             coalesce(h.held_by, 0) as held_by, coalesce(h.confirmed_by, 0) as confirmed_by
-           from stock as s full outer join hold as h on h.key = s.key)
+           select key, max(total) as total, max(held) as held, max(confirmed) as confirmed, max(free) as free,
+             max(held_by) as held_by, max(confirmed_by) as confirmed_by
+           from (select key, total, held, confirmed, free, 0 as held_by, 0 as confirmed_by from stock
+             union all select key, null, null, null, null, held_by, confirmed_by from hold) as each_side
+           group by key)
          select {object}('key', {json}(b.key){json_cast}, 'total', b.total, 'held', b.held, 'confirmed', b.confirmed,
            'free', b.free, 'held_by', b.held_by, 'confirmed_by', b.confirmed_by){cast}
          from both_sides as b
