@@ -16,7 +16,7 @@ use leg::inventory::{self, LegHandle};
 use leg::{Leg, LegService, Line};
 use reqwest::Method;
 use runtime::http::{About, Json, Path};
-use runtime::table::{Table, text};
+use runtime::table::{Lock, Table, text};
 use runtime::{Problem, Running, Settings, TraceContext};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ const CAR: &Table = &Table {
     name: "car",
     key: &[text("model"), text("day")],
     columns: leg::store::STOCK_COLUMNS,
-    claimed: false,
+    lock: Lock::Update,
 };
 
 const CAR_SQL: &str = "create table car (

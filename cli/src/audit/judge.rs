@@ -7,7 +7,7 @@ use booking::core::{Settled, State};
 use choreography::{Itinerary, LegName, Money, TripId};
 use leg::core::State as LegState;
 use runtime::database::Failure;
-use runtime::table::{int, text};
+use runtime::table::{Lock, int, text};
 use runtime::{Database, Param, Table};
 use serde::Deserialize;
 
@@ -29,14 +29,14 @@ const TRIP: &Table = &Table {
         int("budget_minor"),
         text("budget_currency"),
     ],
-    claimed: false,
+    lock: Lock::None,
 };
 
 const LEG: &Table = &Table {
     name: "leg",
     key: &[text("trip"), int("position")],
     columns: &[text("state"), int("price_minor"), text("currency")],
-    claimed: false,
+    lock: Lock::None,
 };
 
 #[derive(Deserialize)]

@@ -7,6 +7,7 @@
 //!   [`waiters`]: who waits for an outcome.
 
 pub mod core;
+mod desk;
 pub mod http;
 pub mod service;
 pub mod store;

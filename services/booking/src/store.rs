@@ -2,7 +2,7 @@
 //! descriptions here.
 
 use choreography::{LegName, TripId};
-use runtime::table::{Row, Rows, Table, int, text};
+use runtime::table::{Lock, Row, Rows, Table, int, text};
 use serde::{Deserialize, Serialize};
 
 use crate::core::{State, Trip};
@@ -33,7 +33,7 @@ pub const TRIP: &Table = &Table {
         int("undoing_since_us"),
         int("forget_us"),
     ],
-    claimed: false,
+    lock: Lock::Update,
 };
 
 impl Row for Trip {
@@ -67,7 +67,7 @@ pub const IDEMPOTENCY: &Table = &Table {
     name: "idempotency",
     key: &[text("key")],
     columns: &[text("fingerprint"), text("trip"), int("forget_us")],
-    claimed: true,
+    lock: Lock::Claim,
 };
 
 impl Row for Key {
@@ -99,7 +99,8 @@ pub const JOINED_LEG: &Table = &Table {
     name: "joined_leg",
     key: &[text("leg")],
     columns: &[int("seen_us"), text("shape")],
-    claimed: false,
+    // Every request looks at it, and a leg that has joined stays joined.
+    lock: Lock::None,
 };
 
 impl Row for JoinedLeg {

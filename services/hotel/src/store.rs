@@ -3,7 +3,7 @@
 use leg::Leg;
 use leg::store::STOCK_COLUMNS;
 use runtime::Table;
-use runtime::table::text;
+use runtime::table::{Lock, text};
 use sqlx::migrate::Migrator;
 
 use crate::core::Hotel;
@@ -13,7 +13,7 @@ pub const ROOM: &Table = &Table {
     name: "room",
     key: &[text("hotel"), text("room_type"), text("night")],
     columns: STOCK_COLUMNS,
-    claimed: false,
+    lock: Lock::Update,
 };
 
 impl Leg for Hotel {

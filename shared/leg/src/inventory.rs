@@ -18,7 +18,7 @@ use crate::store::stock;
 /// The largest CSV that is taken, in bytes.
 pub const IMPORT_MAX: usize = 32 << 20;
 /// The most stock rows that one import may make.
-pub const IMPORT_ROWS_MAX: usize = 500_000;
+pub const IMPORT_ROWS_MAX: usize = 100_000;
 /// Bad lines that are named one by one; the rest is counted.
 const ERRORS_SHOWN: usize = 100;
 /// Bad lines after which the rest is not read: a file of nothing else would fill the memory with reasons.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use choreography::TripId;
-use runtime::table::{Changes, Column, Row, Rows, Table, Working, counter, int, text};
+use runtime::table::{Changes, Column, Lock, Row, Rows, Table, Working, counter, int, text};
 use serde_json::{Map, Value};
 
 use crate::core::{Delta, Record, Shelf, State, Stock};
@@ -32,7 +32,7 @@ pub const LEG: &Table = &Table {
         int("changed_us"),
         int("forget_us"),
     ],
-    claimed: true,
+    lock: Lock::Claim,
 };
 
 impl Row for Record {

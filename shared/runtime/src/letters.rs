@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 use crate::database::Database;
 use crate::http::{List, Page, Query};
 use crate::problem::Problem;
-use crate::table::{Column, Table, int, text};
+use crate::table::{Column, Lock, Table, int, text};
 
 /// The longest piece of data that is kept, in bytes: the broker's own limit for a message.
 const PAYLOAD_MAX: usize = 1 << 20;
@@ -24,7 +24,7 @@ pub const DEAD_LETTER: &Table = &Table {
     name: "dead_letter",
     key: &[text("id")],
     columns: COLUMNS,
-    claimed: false,
+    lock: Lock::None,
 };
 
 const COLUMNS: &[Column] = &[

@@ -157,7 +157,14 @@ impl Task {
     /// The row stays in the outbox, and its outcome is unknown. A stream that is gone is declared again at once.
     async fn failed(&mut self, kind: PublishErrorKind, error: &str) {
         self.open.fetch_sub(1, Ordering::Relaxed);
-        tracing::debug!(error, "a fact was not published; it stays in the outbox");
+        if kind == PublishErrorKind::MaxPayloadExceeded {
+            tracing::error!(
+                error,
+                "a fact is larger than the broker takes; raise its max_payload"
+            );
+        } else {
+            tracing::debug!(error, "a fact was not published; it stays in the outbox");
+        }
         if kind == PublishErrorKind::StreamNotFound
             && self.declared.elapsed() > Duration::from_millis(500)
         {

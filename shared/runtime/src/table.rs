@@ -60,6 +60,18 @@ pub const fn counter(name: &'static str) -> Column {
     }
 }
 
+/// How a batch locks the rows that it loads. SQLite has one writer at a time, so it matters on PostgreSQL only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    /// The row is claimed: inserted empty, and so locked, before it is judged. Needed where two replicas may meet on a row
+    /// that does not exist yet: `select ... for update` cannot lock what is not there.
+    Claim,
+    /// The row is locked if it is there.
+    Update,
+    /// Not at all: what many batches look at and hardly any changes, and where an old value does no harm.
+    None,
+}
+
 /// A table that a batch loads from and saves to.
 #[derive(Debug)]
 pub struct Table {
@@ -69,9 +81,8 @@ pub struct Table {
     pub key: &'static [Column],
     /// All other columns. In a claimed table each of them has a default in the migration.
     pub columns: &'static [Column],
-    /// Whether a row is claimed (inserted empty, and so locked) before it is judged. Needed where two replicas may meet
-    /// on a row that does not exist yet: `select ... for update` cannot lock what is not there.
-    pub claimed: bool,
+    /// How its rows are locked, on a database where replicas write side by side.
+    pub lock: Lock,
 }
 
 impl Table {
@@ -217,7 +228,7 @@ impl<R: Row> Working for Rows<R> {
         Changes {
             saved: json(&self.changed().collect::<Vec<_>>()),
             created: String::from("[]"),
-            dropped: if R::TABLE.claimed {
+            dropped: if R::TABLE.lock == Lock::Claim {
                 json(&dropped)
             } else {
                 String::from("[]")

@@ -8,7 +8,7 @@
 
 use std::fmt::Write as _;
 
-use crate::table::{Column, Kind, Table};
+use crate::table::{Column, Kind, Lock, Table};
 
 /// Which database it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,7 +201,7 @@ fn load_postgres(tables: &[&'static Table]) -> String {
         // The first line makes PostgreSQL run the CTE before this one to its end.
         let after = format!("(select count(*) from {before}) >= 0");
         let key = names(table.key.iter());
-        if table.claimed {
+        if table.lock == Lock::Claim {
             let first = table.key[0].name;
             let _ = write!(
                 sql,
@@ -210,9 +210,14 @@ fn load_postgres(tables: &[&'static Table]) -> String {
                 table.name,
             );
         } else {
+            let lock = if table.lock == Lock::Update {
+                " for update of t"
+            } else {
+                ""
+            };
             let _ = write!(
                 sql,
-                ", {this} as (select t.* from {wanted} join {} as t on {} where {after} order by {order} for update of t)",
+                ", {this} as (select t.* from {wanted} join {} as t on {} where {after} order by {order}{lock})",
                 table.name,
                 matching("t", "wanted", table.key),
             );
@@ -254,7 +259,7 @@ pub(crate) fn save(engine: Engine, tables: &[&'static Table]) -> String {
                 insert(engine, table, n)
             ));
         }
-        if table.claimed && engine == Engine::Postgres {
+        if table.lock == Lock::Claim && engine == Engine::Postgres {
             statements.push(format!(
                 "delete from {} as t using {} where {}",
                 table.name,

@@ -1,0 +1,197 @@
+//! What booking's handlers share: the loop, the database, who waits for an outcome, and how each reply is put.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use choreography::TripId;
+use jiff::Timestamp;
+use runtime::http::{List, Prefer};
+use runtime::{Param, Problem};
+use tokio::sync::oneshot;
+
+use crate::core::Trip;
+use crate::service::{self, Reply};
+use crate::store::TRIP;
+use crate::view::{Booking, unacceptable};
+use crate::waiters::Waiters;
+
+/// How often trips that are not decided are counted.
+const COUNT_EVERY: Duration = Duration::from_millis(500);
+
+/// How long a caller still waits once the service is told to stop: long enough for a trip that is going well.
+const WAIT_STOPPING: Duration = Duration::from_secs(1);
+
+/// What a handler needs.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) handle: runtime::Handle<service::Booking>,
+    /// Trips that are not decided, as last counted.
+    pub(crate) pending: Arc<AtomicI64>,
+}
+
+/// Keeps the count of trips that are not decided up to date, for as long as somebody asks for it.
+pub(crate) async fn count_pending(
+    pending: std::sync::Weak<AtomicI64>,
+    handle: runtime::Handle<service::Booking>,
+) {
+    while let Some(pending) = pending.upgrade() {
+        let sql =
+            "select count(*) from (select 1 from trip where state = 'pending' limit $1) as counted";
+        let most = pending_max(&handle).saturating_add(1);
+        if let Ok(count) = handle.database().number(sql, vec![most.into()]).await {
+            pending.store(count, Ordering::Relaxed);
+        }
+        drop(pending);
+        tokio::time::sleep(COUNT_EVERY).await;
+    }
+}
+
+fn pending_max(handle: &runtime::Handle<service::Booking>) -> i64 {
+    i64::try_from(handle.settings().pending_max).unwrap_or(i64::MAX)
+}
+
+impl Desk {
+    pub(crate) fn waiters(&self) -> &Waiters {
+        &self.handle.service().waiters
+    }
+
+    /// Overload is met where trips begin, and nowhere else.
+    pub(crate) fn refuse_when_full(&self) -> Result<(), Problem> {
+        let max = pending_max(&self.handle);
+        if self.pending.load(Ordering::Relaxed) <= max && self.handle.outbox_depth() <= max {
+            return Ok(());
+        }
+        let detail = format!(
+            "More than {max} trips are pending, or as many facts wait for the broker. Nothing was booked; try again in a few seconds."
+        );
+        Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too-many-pending",
+            "Too many trips are pending",
+            detail,
+        )
+        .retry_after(5))
+    }
+
+    pub(crate) async fn trip(&self, trip: TripId) -> Result<Trip, Problem> {
+        let rows: Vec<Trip> = self
+            .handle
+            .database()
+            .select(TRIP, "where t.trip = $1", vec![trip.to_string().into()])
+            .await?;
+        rows.into_iter().next().ok_or_else(no_such_trip)
+    }
+
+    pub(crate) async fn list<const N: usize>(
+        &self,
+        tail: &str,
+        params: Vec<Param>,
+        limit: usize,
+        keys: impl Fn(&Trip) -> [String; N],
+    ) -> Result<axum::Json<List<Booking>>, Problem> {
+        let rows: Vec<Trip> = self.handle.database().select(TRIP, tail, params).await?;
+        let List { items, next_cursor } = List::of(rows, limit, keys);
+        let now = Timestamp::now();
+        Ok(axum::Json(List {
+            items: items.iter().map(|trip| Booking::of(trip, now)).collect(),
+            next_cursor,
+        }))
+    }
+
+    /// 202 with where to look; or, for a caller who waits, 200 once it is final.
+    pub(crate) async fn answer(
+        &self,
+        trip: TripId,
+        wait: Option<Duration>,
+        outcome: Option<oneshot::Receiver<Trip>>,
+    ) -> Result<Response, Problem> {
+        let mut applied = None;
+        let mut known = None;
+        if let (Some(wait), Some(outcome)) = (wait, outcome) {
+            applied = Some(Prefer::applied(wait));
+            let stopping = async {
+                self.handle.stopping().await;
+                tokio::time::sleep(WAIT_STOPPING).await;
+            };
+            known = tokio::select! {
+                outcome = tokio::time::timeout(wait, outcome) => outcome.ok().and_then(Result::ok),
+                () = stopping => None,
+            };
+        }
+        let trip = match known {
+            Some(trip) => trip,
+            None => self.trip(trip).await?,
+        };
+        let status = if wait.is_some() && trip.is_final() {
+            StatusCode::OK
+        } else {
+            StatusCode::ACCEPTED
+        };
+        let mut headers: Vec<(HeaderName, axum::http::HeaderValue)> = applied.into_iter().collect();
+        if let Ok(location) = format!("/bookings/{}", trip.trip).parse() {
+            headers.push((header::LOCATION, location));
+        }
+        let headers: HeaderMap = headers.into_iter().collect();
+        Ok((
+            status,
+            headers,
+            axum::Json(Booking::of(&trip, Timestamp::now())),
+        )
+            .into_response())
+    }
+
+    /// A reply that is no trip, as a problem that says what to do.
+    pub(crate) async fn refusal(&self, reply: Reply) -> Problem {
+        match reply {
+            Reply::KeyReused => Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                "Idempotency key reused",
+                "This Idempotency-Key stands for another request. Use a new key for a new request.",
+            ),
+            Reply::UnknownLegs(unknown) => {
+                let unknown: Vec<String> = unknown.iter().map(ToString::to_string).collect();
+                let joined = service::joined_legs(self.handle.database())
+                    .await
+                    .unwrap_or_default();
+                let joined: Vec<String> = joined.iter().map(|row| row.leg.to_string()).collect();
+                let detail = format!(
+                    "Nobody here sells {}. These legs can be booked: {}.",
+                    unknown.join(", "),
+                    joined.join(", ")
+                );
+                Problem::new(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "unknown-leg",
+                    "Unknown leg",
+                    detail,
+                )
+                .with("unknown", unknown)
+                .with("joined", joined)
+            }
+            Reply::Unacceptable(reason) => {
+                unacceptable("itinerary", format!("{}.", reason.message)).with("code", reason.code)
+            }
+            Reply::NoSuchTrip => no_such_trip(),
+            Reply::Refused(why) => Problem::new(
+                StatusCode::CONFLICT,
+                "does-not-fit",
+                "Not as the trip stands",
+                format!("Nothing was changed: {why}."),
+            ),
+            Reply::Trip(_) | Reply::Changed(_) => Problem::internal(),
+        }
+    }
+}
+
+fn no_such_trip() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "unknown-trip",
+        "No such trip",
+        "There is no trip with this id. Closed trips are dropped after seven days.",
+    )
+}
