@@ -13,6 +13,7 @@
     reason = "a test stops where it fails"
 )]
 
+pub mod compose;
 mod desk;
 mod ground;
 mod setup;

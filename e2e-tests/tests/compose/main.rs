@@ -1,0 +1,76 @@
+//! What only containers can show, on the stack of `docker-compose.yml`: containers killed, paused, cut off and replaced under load,
+//! volumes kept, a backup restored, logins refused. Each part ends with the audit; what an orderly end does to a trip is in the
+//! scenarios, which need no containers.
+//!
+//! One test, since the parts share one stack and each leaves it whole. `ROUNDTRIP_COMPOSE` asks for it.
+#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+mod cluster;
+mod faults;
+mod keeping;
+mod load;
+mod logins;
+
+use std::time::{Duration, Instant};
+
+use e2e_tests::compose::Stack;
+use load::{Load, Tally};
+
+/// Travellers book while something happens to the stack; afterwards every trip has an outcome and the audit is clean.
+async fn under_load(stack: &Stack, what: &str, happens: impl AsyncFnOnce(&Stack)) -> Tally {
+    let begun = Instant::now();
+    let load = Load::start(&stack.desk());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    happens(stack).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let tally = load.stop().await;
+    stack.until_healthy().await;
+    let report = stack.audit().await;
+    assert!(report.is_clean(), "{what}:\n{report}");
+    tell(
+        what,
+        begun,
+        &format!(
+            "{} trips, {} confirmed, {} requests, {} failed; audit clean",
+            tally.trips.len(),
+            tally.confirmed,
+            tally.requests,
+            tally.failed.len()
+        ),
+    );
+    tally
+}
+
+fn tell(what: &str, begun: Instant, came: &str) {
+    eprintln!(
+        "compose: {what}: {came} ({:.1} s)",
+        begun.elapsed().as_secs_f32()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn the_stack_of_containers_keeps_its_promises() {
+    let begun = Instant::now();
+    let Some(stack) = Stack::up("compose", "").await else {
+        return;
+    };
+    tell("up and healthy", begun, "");
+    load::inventory(&stack.desk()).await;
+    logins::each_login_is_refused_by_the_others(&stack).await;
+    faults::no_request_fails_while_replicas_are_killed_and_replaced(&stack).await;
+    faults::no_trip_is_lost_while_what_all_need_is_away(&stack).await;
+    keeping::volumes_outlive_containers_and_a_backup_outlives_volumes(&stack).await;
+    stack.down();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_cluster_of_brokers_loses_a_node_and_nobody_notices() {
+    let begun = Instant::now();
+    let Some(stack) = Stack::up("compose cluster", "cluster").await else {
+        return;
+    };
+    tell("up and healthy, three broker nodes", begun, "");
+    load::inventory(&stack.desk()).await;
+    cluster::a_node_is_killed_and_one_cut_off(&stack).await;
+    stack.down();
+}
