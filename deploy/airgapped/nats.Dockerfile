@@ -7,7 +7,6 @@ RUN cp /bin/busybox . && for name in $(busybox --list); do [ "$name" = busybox ]
 FROM scratch
 COPY --from=busybox /root-fs/ /
 COPY nats-server /usr/local/bin/nats-server
-RUN chmod 755 /usr/local/bin/nats-server
 ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 EXPOSE 4222 6222 8222
 CMD ["nats-server", "--config", "/etc/nats/nats-server.conf"]
