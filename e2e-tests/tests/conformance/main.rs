@@ -1,0 +1,54 @@
+//! What the runtime promises of a transaction, the same list on SQLite and on PostgreSQL, on real files and a real server.
+//!
+//! Two replicas are two connections to one database, each with a transactor of its own. A transaction is held open by hand
+//! while another replica's runs into it, so every meeting happens, and in the order that the test says. No broker here.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod chores;
+mod meetings;
+mod place;
+mod transactions;
+
+/// Each promise on each database.
+macro_rules! on_both {
+    ($($room:ident::$promise:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                let place = super::place::Place::new(super::place::Engine::Sqlite, stringify!($promise)).await;
+                super::$room::$promise(place.expect("a file needs nobody")).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                if let Some(place) = super::place::Place::new(super::place::Engine::Postgres, &stringify!($promise)[..stringify!($promise).len().min(60)]).await {
+                    super::$room::$promise(place).await;
+                }
+            })*
+        }
+    };
+}
+
+on_both![
+    transactions::a_fact_is_applied_once_however_often_it_comes,
+    transactions::what_is_said_stays_in_the_outbox_until_it_is_published,
+    transactions::a_transaction_that_is_not_committed_leaves_no_trace,
+    transactions::hearing_what_writes_nothing_leaves_no_row_behind,
+    transactions::a_command_done_again_makes_no_second_trip,
+    transactions::what_the_database_refuses_for_the_datas_sake_is_told_apart,
+    transactions::whoever_waits_too_long_for_a_lock_tries_again,
+    meetings::two_replicas_meet_on_a_record_that_is_not_there_the_turn_first,
+    meetings::two_replicas_meet_on_a_record_that_is_not_there_the_cancellation_first,
+    meetings::two_replicas_meet_on_one_capacity_row,
+    meetings::an_operator_and_a_trip_meet_on_one_capacity_row,
+    meetings::two_replicas_meet_on_one_idempotency_key,
+    chores::a_connection_that_may_not_write_any_more_is_opened_anew,
+    chores::dead_letters_alike_are_one_row_with_a_count,
+    chores::a_dead_letter_is_kept_however_long_its_headers_are,
+    chores::a_row_that_somebody_damaged_stops_no_other,
+    chores::a_record_that_waits_is_due_when_its_time_comes,
+    chores::an_outbox_row_whose_lease_ended_is_swept_by_one_replica_alone,
+    chores::what_may_be_forgotten_goes_and_nothing_else,
+    chores::eight_processes_that_start_together_make_one_schema,
+];
