@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -151,14 +151,18 @@ impl Bench {
             live: Arc::clone(&live),
         };
         let window = load.window;
-        // On one thread of its own: as light as it can be, since it shares the machine with what it measures.
-        let loading = tokio::task::spawn_blocking(move || load.run());
+        // On one thread of its own: as light as it can be, since it shares the machine with what it measures. Not one of the runtime's,
+        // which would wait for it when we are interrupted.
+        let (done, loading) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let _ = done.send(load.run());
+        });
         let progress = tokio::spawn(tell(callers, began, window, Arc::clone(&live)));
         tokio::time::sleep_until(window.from.into()).await;
         let (cpu, trips) = (Cpu::of(stack), live.trips());
         tokio::time::sleep_until(window.until.into()).await;
         let cpu = Cpu::of(stack).since(&cpu, live.trips() - trips);
-        let tally = loading.await??;
+        let tally = loading.await.context("the load generator panicked")??;
         progress.await?;
         Ok(Row::new(callers, self.duration, &tally, cpu))
     }

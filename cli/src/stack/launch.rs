@@ -167,8 +167,9 @@ impl Stack {
             };
             if Instant::now() >= until {
                 bail!(
-                    "{missing} has not joined after {} s: booking has not heard of it through the broker",
-                    READY_WITHIN.as_secs()
+                    "{missing} has not joined after {} s: booking has not heard of it through the broker at {}; does another stack use that one?",
+                    READY_WITHIN.as_secs(),
+                    state::shown(&self.nats_url)
                 );
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
