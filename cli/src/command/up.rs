@@ -1,7 +1,7 @@
 //! `roundtrip up`: the local stack, until Ctrl-C.
 
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
@@ -10,6 +10,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::folder::Folder;
 use super::out;
 use crate::stack::{DatabaseChoice, FIRST_PORT, Options, REPLICA_PORTS, REPLICAS_MAX, Stack};
+
+/// A second signal within this time means what the first one meant.
+const SAME_WISH: Duration = Duration::from_secs(1);
 
 /// Start the local stack: a broker, a database for each service, the services, and a sample inventory.
 ///
@@ -64,7 +67,7 @@ impl Up {
         out::line("draining; once more to stop at once");
         tokio::select! {
             stopped = stack.stop() => stopped?,
-            () = stop.asked() => {
+            () = Stop::asked_again() => {
                 out::line("stopped at once; what was under way goes on at the next `up`");
                 return Ok(ExitCode::FAILURE);
             }
@@ -118,6 +121,15 @@ impl Stop {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
             _ = hangup.recv() => {}
+        }
+    }
+
+    /// Once more, and not the same wish twice: a signal to a whole process group may arrive more than once.
+    async fn asked_again() {
+        tokio::time::sleep(SAME_WISH).await;
+        match Self::listen() {
+            Ok(mut stop) => stop.asked().await,
+            Err(_) => std::future::pending().await,
         }
     }
 }
