@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::trip::{Asked, DAY, NIGHTS, ROOM_PRICE, SEAT_PRICE};
-use crate::{PATIENCE, eventually};
+use crate::{PATIENCE, eventually, until_equal};
 
 /// Longer than any outcome should take to come.
 const WAIT: &str = "wait=45";
@@ -179,11 +179,17 @@ impl Desk {
         })
     }
 
-    /// What is there.
+    /// What is there, whichever replica says it.
     pub async fn get<T: DeserializeOwned>(&self, service: &str, path: &str) -> T {
-        let answer = self.send(self.request(Method::GET, service, path)).await;
-        assert_eq!(answer.status, 200, "GET {path}: {}", answer.text);
-        answer.json()
+        for replica in 0..self.urls[service].len() {
+            let request = self.request_at(replica, Method::GET, service, path);
+            let Some(answer) = self.try_send(request).await else {
+                continue;
+            };
+            assert_eq!(answer.status, 200, "GET {path}: {}", answer.text);
+            return answer.json();
+        }
+        panic!("no {service} answers GET {path}")
     }
 
     /// Puts something there, and has it taken.
@@ -228,20 +234,13 @@ impl Desk {
 
     /// Waits until a flight is sold like that.
     pub async fn until_flight(&self, flight: &str, stock: Stock) {
-        eventually(&format!("{flight} is sold like {stock:?}"), async || {
-            (self.flight(flight).await == stock).then_some(())
-        })
-        .await;
+        until_equal(flight, stock, async || self.flight(flight).await).await;
     }
 
     /// Waits until each of a hotel's first nights is sold like that.
     pub async fn until_nights(&self, hotel: &str, nights: usize, stock: Stock) {
-        eventually(&format!("{hotel} is sold like {stock:?}"), async || {
-            let now = self.nights(hotel).await;
-            now.iter()
-                .take(nights)
-                .all(|night| *night == stock)
-                .then_some(())
+        until_equal(hotel, vec![stock; nights], async || {
+            self.nights(hotel).await[..nights].to_vec()
         })
         .await;
     }

@@ -27,6 +27,7 @@ pub use setup::Setup;
 pub use story::{Story, Word};
 pub use world::World;
 
+use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 /// How long anything may take that should happen soon. Only a test that fails waits that long.
@@ -50,15 +51,35 @@ pub async fn play(test: &str, setup: Setup, scenario: impl AsyncFnOnce(&mut Worl
 
 /// Looks again and again until there is something, and fails when that takes too long.
 pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    until(what, async || look().await.ok_or_else(String::new)).await
+}
+
+/// Looks until what is there is what should be, and fails with what there was last.
+pub(crate) async fn until_equal<T: PartialEq + Debug>(
+    what: &str,
+    expected: T,
+    mut look: impl AsyncFnMut() -> T,
+) {
+    until(what, async || {
+        let there = look().await;
+        (there == expected)
+            .then_some(())
+            .ok_or_else(|| format!("it is {there:?} and not {expected:?}"))
+    })
+    .await;
+}
+
+async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
     let until = Instant::now() + PATIENCE;
     loop {
-        if let Some(found) = look().await {
-            return found;
-        }
+        let last = match look().await {
+            Ok(found) => return found,
+            Err(last) => last,
+        };
+        let seconds = PATIENCE.as_secs();
         assert!(
             Instant::now() < until,
-            "waited {} s in vain: {what}",
-            PATIENCE.as_secs()
+            "waited {seconds} s in vain: {what} {last}"
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -18,7 +18,10 @@ const SETTINGS: &[(&str, &str)] = &[
     ("ACK_WAIT_MS", "1000"),
     ("JOIN_INTERVAL_MS", "5000"),
     ("DRAIN_TIMEOUT_MS", "10000"),
-    ("LOG", "info,booking=debug,leg=debug,runtime=debug"),
+    (
+        "LOG",
+        "info,booking=debug,leg=debug,runtime=debug,runtime::http=info",
+    ),
     ("LOG_FORMAT", "human"),
 ];
 

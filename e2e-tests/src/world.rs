@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::path::PathBuf;
 
 use async_nats::HeaderMap;
+use choreography::TripId;
 use futures::future::join_all;
 use nix::sys::signal::Signal;
 use roundtrip::audit::{self, Nats, Part, Parts, Verdict};
@@ -32,6 +33,7 @@ pub struct World {
     services: BTreeMap<String, Vec<ServiceProcess>>,
     databases: BTreeMap<String, String>,
     gone: BTreeSet<String>,
+    killed: BTreeSet<String>,
     cluster: Option<&'static Cluster>,
     settings: BTreeMap<String, String>,
     folder: Option<TempDir>,
@@ -67,6 +69,7 @@ impl World {
             services: BTreeMap::new(),
             databases: BTreeMap::new(),
             gone: BTreeSet::new(),
+            killed: BTreeSet::new(),
             cluster: beginning.cluster,
             settings: beginning.settings,
             folder: Some(beginning.folder),
@@ -161,6 +164,8 @@ impl World {
     /// SIGKILL to one replica of a service, the first being 0.
     pub async fn kill(&mut self, service: &str, replica: usize) {
         self.process(service, replica).kill().await.unwrap();
+        let name = self.process(service, replica).name().to_owned();
+        self.killed.insert(name);
     }
 
     /// A service is gone for good: its processes, its database, and what the broker keeps for it.
@@ -190,8 +195,10 @@ impl World {
     pub async fn restart(&mut self, service: &str, replica: usize) {
         let http = self.desk.http().clone();
         let process = self.process(service, replica);
+        let name = process.name().to_owned();
         process.restart(&[]).await.unwrap();
         process.wait_ready(&http, PATIENCE).await.unwrap();
+        self.killed.remove(&name);
     }
 
     /// SIGSTOP: it neither answers nor ends.
@@ -286,7 +293,8 @@ impl World {
     pub async fn finish(mut self) {
         self.audit().await;
         let folder = self.folder.as_ref().unwrap().path().to_owned();
-        let ending = self.services.values_mut().flatten();
+        let running = |process: &&mut ServiceProcess| !self.killed.contains(process.name());
+        let ending = self.services.values_mut().flatten().filter(running);
         let ended = join_all(ending.map(|process| async {
             process.stop().await.unwrap();
             let log = folder.join(format!("{}.log", process.name()));
@@ -325,7 +333,15 @@ impl World {
             Verdict::NothingToJudge => report.violations.is_empty() && report.moving.is_empty(),
             Verdict::Violated | Verdict::Unreachable => false,
         };
-        assert!(fine, "{}: the audit\n{report}", self.test);
+        let report = report.to_string();
+        let named = report.split(|c: char| !c.is_ascii_hexdigit() && c != '-');
+        let trips: BTreeSet<TripId> = named.filter_map(|word| word.parse().ok()).collect();
+        let stories: String = trips
+            .iter()
+            .take(3)
+            .map(|trip| self.story.tell(*trip))
+            .collect();
+        assert!(fine, "{}: the audit\n{report}\n{stories}", self.test);
     }
 
     fn tell_what_happened(&mut self) {

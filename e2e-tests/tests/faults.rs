@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 on_both_databases![
     each_process_is_killed_in_turn_during_two_hundred_trips,
+    replicas_take_over_from_those_that_are_killed with |setup| setup.replicas(2),
     everything_is_restarted_in_the_middle,
     the_broker_is_down_for_a_while,
     the_broker_forgets_everything_in_the_middle,
@@ -132,6 +133,20 @@ async fn each_process_is_killed_in_turn_during_two_hundred_trips(world: &mut Wor
             world.restart(victim, 0).await;
         }
         crowd.until_decided(before + 40).await;
+    }
+    crowd.until_content(world).await;
+}
+
+/// What a killed replica was about to publish, and what it had fetched and not acknowledged, is the others' now.
+async fn replicas_take_over_from_those_that_are_killed(world: &mut World) {
+    let mut crowd = Crowd::gather(world).await;
+    for victim in ["booking", "flight", "hotel"] {
+        let before = crowd.asked;
+        crowd.ask(30);
+        crowd.until_decided(before + 5).await;
+        world.kill(victim, 0).await;
+        crowd.is_in_the_middle();
+        crowd.until_decided(before + 20).await;
     }
     crowd.until_content(world).await;
 }
