@@ -13,17 +13,21 @@ if [ -z "${COMPOSE:-}" ]; then
 fi
 PATIENCE=${PATIENCE:-120}
 
-# How many replicas of a service the load balancer sends requests to: its own table, where column 18 is the state.
+# How many replicas of a service the load balancer sends requests to and has found ready: in its own table column 18 is the state and 37
+# the last check's result. The state alone won't do: a replica that the name server has just named is taken for up before its first check.
 serving() {
     exec 3<>"/dev/tcp/127.0.0.1/${HAPROXY_PORT:-8404}"
     printf 'GET /;csv HTTP/1.0\r\n\r\n' >&3
-    awk -F, -v service="$1" '$1 == service && $2 != "BACKEND" && $18 ~ /^UP/ { up++ } END { print up + 0 }' <&3
+    awk -F, -v service="$1" '$1 == service && $2 != "BACKEND" && $18 ~ /^UP/ && $37 == "L7OK" { up++ } END { print up + 0 }' <&3
     exec 3>&-
 }
 
+# How many containers of a service have passed their own health check.
+healthy() { $COMPOSE ps -q "$1" | xargs -r docker inspect --format '{{.State.Health.Status}}' | grep -cx healthy || true; }
+
 until_serving() { # SERVICE COUNT
     local until=$((SECONDS + PATIENCE))
-    while [ "$(serving "$1")" -lt "$2" ]; do
+    while [ "$(healthy "$1")" -lt "$2" ] || [ "$(serving "$1")" -lt "$2" ]; do
         [ $SECONDS -lt $until ] || { echo "error: $1 has not $2 replicas ready after $PATIENCE s; nothing more is replaced" >&2; exit 1; }
         sleep 0.3
     done
