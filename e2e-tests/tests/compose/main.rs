@@ -10,6 +10,7 @@ mod faults;
 mod keeping;
 mod load;
 mod logins;
+mod scale;
 
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,7 @@ async fn the_stack_of_containers_keeps_its_promises() {
     load::inventory(&stack.desk()).await;
     logins::each_login_is_refused_by_the_others(&stack).await;
     faults::no_request_fails_while_replicas_are_killed_and_replaced(&stack).await;
+    scale::a_third_replica_takes_its_share_and_leaves_without_a_trace(&stack).await;
     faults::no_trip_is_lost_while_what_all_need_is_away(&stack).await;
     keeping::volumes_outlive_containers_and_a_backup_outlives_volumes(&stack).await;
     stack.down();
