@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::table::Table;
 
 /// Records, rows or letters taken at a time, so that no batch waits long for a chore.
-pub(crate) const CHORE_MAX: usize = 512;
+pub const CHORE_MAX: usize = 512;
 const LIMIT: i64 = 512;
 
 /// Keys of records that are due at `now_us`, and of each whether its last announcement still lies in the outbox.
