@@ -239,7 +239,7 @@ impl Theatre {
                 .cancel(trip.trip, Some("the meeting moved"), WITHIN)
                 .await?;
         }
-        let story = Story::read(&self.broker, &trip).await?;
+        let story = self.whole_story(scene, &trip).await?;
         out::line(story.timeline(self.paint).trim_end());
         let mut end = tell::verdict(&trip, self.paint);
         if !trip.total.is_empty() && scene.outcome == Outcome::Confirmed {
@@ -256,6 +256,18 @@ impl Theatre {
             "{seats} seats of RT100 should be taken now"
         );
         Ok(())
+    }
+
+    /// The story with its last fact in it: the outcome is known as soon as it is committed, a moment before it is published.
+    async fn whole_story(&self, scene: &Scene, trip: &Booking) -> Result<Story> {
+        let until = Instant::now() + WITHIN;
+        loop {
+            let story = Story::read(&self.broker, trip).await?;
+            if check(scene, trip, &story).is_ok() || Instant::now() >= until {
+                return Ok(story);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     async fn free_seats(&self) -> Result<i64> {

@@ -75,10 +75,15 @@ impl Stack {
             _ => "nats-postgres",
         };
         let usual = matches!(options.home, Home::Kept(_)).then_some(NATS_PORT);
+        let store = self.folder.path.join(store);
         let port = usual.filter(|port| port::is_free(*port));
-        let broker = Broker::start(&program, &self.folder.path.join(store), port).await?;
+        let broker = match Broker::start(&program, &store, port).await {
+            // Somebody took the usual port in between; another one does as well.
+            Err(_) if port.is_some() => Broker::start(&program, &store, None).await?,
+            started => started?,
+        };
         self.nats_url = broker.url();
-        let why = if usual.is_some() && port.is_none() {
+        let why = if usual.is_some_and(|usual| usual != broker.port()) {
             format!(" ({NATS_PORT} is taken)")
         } else {
             String::new()
