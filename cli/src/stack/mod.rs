@@ -232,16 +232,6 @@ impl Stack {
         &mut self.services
     }
 
-    /// Its own broker.
-    pub fn broker_mut(&mut self) -> Option<&mut Broker> {
-        self.broker.as_mut()
-    }
-
-    /// Its own database server.
-    pub fn cluster_mut(&mut self) -> Option<&mut Cluster> {
-        self.cluster.as_mut()
-    }
-
     /// Where everything is.
     #[must_use]
     pub fn state(&self) -> State {

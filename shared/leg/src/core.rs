@@ -94,23 +94,6 @@ pub fn positions(leg: &LegName, fact: &Fact) -> Vec<Position> {
         .collect()
 }
 
-/// The stock that this fact may take: what must be on the shelf when [`react`] judges it. Stock that is only given back or made
-/// firm needs not be there.
-pub fn stock_wanted(
-    leg: &LegName,
-    trade: &dyn Trade,
-    fact: &Fact,
-    now: Timestamp,
-) -> Vec<Vec<String>> {
-    let itinerary = &fact.plan.itinerary;
-    let turns = itinerary
-        .positions_of(leg)
-        .filter(|position| matches!(means(fact, *position), Means::Turn { .. }));
-    let details = turns.filter_map(|position| itinerary.details(position));
-    let holds = details.filter_map(|details| trade.needs(details, now).ok());
-    holds.flatten().map(|hold| hold.key).collect()
-}
-
 /// What a position does with what it hears.
 pub fn react(
     leg: &LegName,

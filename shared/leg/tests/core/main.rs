@@ -12,7 +12,7 @@ use choreography::{
 use jiff::Timestamp;
 use leg::core::{
     Heard, Hold, KEPT_US, LATE_US, Reaction, Record, Shelf, State, Stock, Trade, details,
-    positions, react, stock_wanted,
+    positions, react,
 };
 use serde::Deserialize;
 use uuid::Uuid;

@@ -235,12 +235,3 @@ fn a_leg_is_a_position() {
         [] as [Position; 0]
     );
 }
-
-/// Only a turn takes something, so only then must the stock be in view.
-#[test]
-fn stock_is_wanted_at_the_turn() {
-    let wanted = |fact: &Fact| stock_wanted(&hotel(), &Rooms, fact, now().now);
-    assert_eq!(wanted(&turn(plan())), [["room".to_string()]]);
-    assert!(wanted(&fact("booking", plan(), Said::Requested)).is_empty());
-    assert!(wanted(&cancelled()).is_empty());
-}
