@@ -21,9 +21,11 @@ use tokio::sync::watch;
 use crate::settings::Settings;
 
 /// Raised by one whenever the consumer's configuration changes: of two versions side by side the newer one wins.
-const CONSUMER_CONFIG: u32 = 1;
-const CONFIG_KEY: &str = "roundtrip-config";
-const SERVER_FLOOR: (u32, u32) = (2, 11);
+pub const CONSUMER_CONFIG: u32 = 1;
+/// Where a consumer's metadata have that number.
+pub const CONFIG_KEY: &str = "roundtrip-config";
+/// The oldest server that has all that is asked for.
+pub const SERVER_FLOOR: (u32, u32) = (2, 11);
 /// How long, and how often, a missing connection is looked for before it is reported.
 const CONNECT_LOOK: Duration = Duration::from_millis(20);
 const CONNECT_LOOKS: u32 = 150;
@@ -154,18 +156,7 @@ impl Broker {
         self.connected().await?;
         check_version(&self.client.server_info().version)?;
         self.declare_stream().await?;
-        let wanted = pull::Config {
-            durable_name: Some(self.consumer.clone()),
-            description: Some(format!("what {} hears", self.consumer)),
-            filter_subjects: self.filters.clone(),
-            deliver_policy: DeliverPolicy::All,
-            ack_policy: AckPolicy::Explicit,
-            ack_wait: Settings::ms(self.settings.ack_wait_ms),
-            max_deliver: -1,
-            max_ack_pending: 10_000,
-            metadata: HashMap::from([(CONFIG_KEY.to_owned(), CONSUMER_CONFIG.to_string())]),
-            ..pull::Config::default()
-        };
+        let wanted = consumer_config(&self.consumer, &self.filters, &self.settings);
         let stream = self
             .context
             .get_stream_no_info(self.stream.name)
@@ -196,23 +187,8 @@ impl Broker {
 
     /// Declares the stream where it is missing. An existing one is left as its operator set it up.
     pub(crate) async fn declare_stream(&self) -> Result<(), anyhow::Error> {
-        let replicas = usize::try_from(self.settings.stream_replicas).unwrap_or(1);
-        let config = StreamConfig {
-            name: self.stream.name.to_owned(),
-            subjects: vec![self.stream.subjects.to_owned()],
-            description: Some(String::from(
-                "the facts of the last while: a window, not a queue",
-            )),
-            retention: RetentionPolicy::Limits,
-            discard: DiscardPolicy::Old,
-            storage: StorageType::File,
-            max_bytes: self.settings.stream_max_bytes,
-            max_age: Duration::from_secs(self.settings.stream_max_age_s),
-            num_replicas: replicas,
-            ..StreamConfig::default()
-        };
         self.context
-            .get_or_create_stream(config)
+            .get_or_create_stream(stream_config(self.stream, &self.settings))
             .await
             .map(drop)
             .with_context(|| format!("the stream {} cannot be declared", self.stream.name))
@@ -234,6 +210,42 @@ impl Broker {
         let first = stream.cached_info().state.first_sequence;
         let next = info.delivered.stream_sequence + 1;
         Ok((info.num_pending, first.saturating_sub(next)))
+    }
+}
+
+/// What the stream is declared as where it is missing.
+#[must_use]
+pub fn stream_config(stream: StreamName, settings: &Settings) -> StreamConfig {
+    StreamConfig {
+        name: stream.name.to_owned(),
+        subjects: vec![stream.subjects.to_owned()],
+        description: Some(String::from(
+            "the facts of the last while: a window, not a queue",
+        )),
+        retention: RetentionPolicy::Limits,
+        discard: DiscardPolicy::Old,
+        storage: StorageType::File,
+        max_bytes: settings.stream_max_bytes,
+        max_age: Duration::from_secs(settings.stream_max_age_s),
+        num_replicas: usize::try_from(settings.stream_replicas).unwrap_or(1),
+        ..StreamConfig::default()
+    }
+}
+
+/// What a service's consumer is declared as where it is missing or its configuration has a lower number.
+#[must_use]
+pub fn consumer_config(service: &str, filters: &[String], settings: &Settings) -> pull::Config {
+    pull::Config {
+        durable_name: Some(service.to_owned()),
+        description: Some(format!("what {service} hears")),
+        filter_subjects: filters.to_vec(),
+        deliver_policy: DeliverPolicy::All,
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: Settings::ms(settings.ack_wait_ms),
+        max_deliver: -1,
+        max_ack_pending: 10_000,
+        metadata: HashMap::from([(CONFIG_KEY.to_owned(), CONSUMER_CONFIG.to_string())]),
+        ..pull::Config::default()
     }
 }
 

@@ -20,6 +20,10 @@ const SQLITE_FLOOR: (u32, u32, u32) = (3, 51, 3);
 /// How long one statement waits for another process's write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS_MAX: u32 = 4;
+/// The table that says which of the runtime's migrations were applied.
+pub const RUNTIME_MIGRATION: &str = "runtime_migration";
+/// The same for the service's.
+pub const SERVICE_MIGRATION: &str = "service_migration";
 
 /// The one connection that writes.
 pub(super) enum Writer {
@@ -160,16 +164,22 @@ async fn check_version(connection: &mut SqliteConnection) -> Result<(), anyhow::
     Ok(())
 }
 
+/// The migrations of the runtime's own tables.
+#[must_use]
+pub fn own_migrations() -> Migrator {
+    sqlx::migrate!("./migrations")
+}
+
 /// Brings the schema up to date: the runtime's tables, then the service's. A newer program's migrations are left alone,
 /// so that two versions can run side by side. On a thread of its own, since the lock on SQLite's file is waited for.
 pub(super) async fn migrate(url: &str, service: &Migrator) -> Result<(), anyhow::Error> {
-    let mut own = sqlx::migrate!("./migrations");
-    own.dangerous_set_table_name("runtime_migration");
+    let mut own = own_migrations();
+    own.dangerous_set_table_name(RUNTIME_MIGRATION);
     let mut service = Migrator {
         migrations: service.migrations.clone(),
         ..Migrator::DEFAULT
     };
-    service.dangerous_set_table_name("service_migration");
+    service.dangerous_set_table_name(SERVICE_MIGRATION);
     let (url, runtime) = (url.to_owned(), tokio::runtime::Handle::current());
     tokio::task::spawn_blocking(move || runtime.block_on(run_migrations(&url, [own, service])))
         .await?

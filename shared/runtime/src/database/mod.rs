@@ -15,6 +15,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Row as _};
 use tokio::sync::{Mutex, MutexGuard};
 
+pub use connect::{RUNTIME_MIGRATION, SERVICE_MIGRATION, own_migrations};
 pub use failure::Failure;
 pub use sql::Engine;
 
