@@ -7,12 +7,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow};
 use booking::view::Booking;
 use choreography::{Money, Position, TripId};
+use jiff::Timestamp;
 use leg::inventory::Imported;
 use reqwest::{Method, RequestBuilder, Response, Url};
 use runtime::letters::Letter;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
+
+use crate::probe;
+use crate::stack::state::shown;
 
 /// The longest that a service lets a caller wait in one request.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -82,6 +86,8 @@ struct Page<T> {
 pub struct Leg {
     /// Its name.
     pub leg: String,
+    /// When it last said that it is there.
+    pub seen: Timestamp,
 }
 
 impl Client {
@@ -90,9 +96,10 @@ impl Client {
     /// # Errors
     /// When it is no address.
     pub fn new(url: &str) -> Result<Self> {
-        let url: Url = url
-            .parse()
-            .with_context(|| format!("{url:?} is not an address such as http://127.0.0.1:8080"))?;
+        let url: Url = url.parse().with_context(|| {
+            let url = shown(url);
+            format!("{url:?} is not an address such as http://127.0.0.1:8080")
+        })?;
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
             .timeout(WAIT_MAX + Duration::from_secs(15))
@@ -259,7 +266,12 @@ impl Client {
     ) -> Result<RequestBuilder> {
         let mut url = self.url.clone();
         url.path_segments_mut()
-            .map_err(|()| anyhow!("{} is not an address of a service", self.url))?
+            .map_err(|()| {
+                anyhow!(
+                    "{} is not an address of a service",
+                    shown(self.url.as_str())
+                )
+            })?
             .pop_if_empty()
             .extend(path);
         if !query.is_empty() {
@@ -273,22 +285,20 @@ impl Client {
         let url = answer.url().clone();
         let answer = refused(answer).await?;
         let body = answer.bytes().await.map_err(|error| self.silent(&error))?;
-        serde_json::from_slice(&body)
-            .with_context(|| format!("what {url} answered is not what Roundtrip's services answer"))
+        serde_json::from_slice(&body).with_context(|| {
+            format!(
+                "what {} answered is not what Roundtrip's services answer",
+                shown(url.as_str())
+            )
+        })
     }
 
-    /// In place of a chain of causes that ends where nobody looks.
     fn silent(&self, error: &reqwest::Error) -> anyhow::Error {
-        let mut cause: &dyn std::error::Error = error;
-        while let Some(deeper) = cause.source() {
-            cause = deeper;
-        }
-        let what = if error.is_timeout() {
-            String::from("it did not answer in time")
-        } else {
-            cause.to_string()
-        };
-        anyhow!("nobody can be asked at {} ({what})", self.url)
+        let what = probe::cause(error);
+        anyhow!(
+            "nobody can be asked at {} ({what})",
+            shown(self.url.as_str())
+        )
     }
 }
 
@@ -318,7 +328,8 @@ async fn refused(answer: Response) -> Result<Response> {
     match serde_json::from_slice::<Refused>(&body) {
         Ok(problem) if !problem.title.is_empty() => Err(problem.into()),
         _ => Err(anyhow!(
-            "{url} answered {status}, which no service of Roundtrip does"
+            "{} answered {status}, which no service of Roundtrip does",
+            shown(url.as_str())
         )),
     }
 }

@@ -1,11 +1,13 @@
-//! The command `roundtrip` as a library: the local stack, trips from a terminal, the audit and the bench.
+//! The command `roundtrip` as a library: the local stack, trips from a terminal, the audit, the doctor and the bench.
 //! Not a service: what books, holds and confirms lives in the services' own crates.
 
 pub mod audit;
 pub mod client;
 pub mod command;
+pub mod doctor;
 pub mod local;
 pub mod paint;
+pub mod probe;
 pub mod stack;
 pub mod story;
 

@@ -8,6 +8,7 @@ use async_nats::jetstream::{self, Context};
 use async_nats::{ConnectOptions, ServerAddr};
 
 use super::look::Consumer;
+use crate::stack::state::shown;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
@@ -41,7 +42,10 @@ impl Nats {
             .url
             .split(',')
             .map(|url| {
-                let wrong = || format!("{url:?} is not an address such as nats://127.0.0.1:4222");
+                let wrong = || {
+                    let url = shown(url);
+                    format!("{url:?} is not an address such as nats://127.0.0.1:4222")
+                };
                 url.trim().parse().with_context(wrong)
             })
             .collect::<Result<_>>()?;
@@ -53,8 +57,8 @@ impl Nats {
         }
         let client = tokio::time::timeout(ANSWER_WITHIN, options.connect(servers))
             .await
-            .map_err(|_| anyhow::anyhow!("the broker does not answer at {}", self.url))?
-            .with_context(|| format!("the broker cannot be reached at {}", self.url))?;
+            .map_err(|_| anyhow::anyhow!("the broker does not answer at {}", shown(&self.url)))?
+            .with_context(|| format!("the broker cannot be reached at {}", shown(&self.url)))?;
         Ok(jetstream::ContextBuilder::new()
             .timeout(ANSWER_WITHIN)
             .build(client))
@@ -64,7 +68,7 @@ impl Nats {
 /// Without the password.
 impl fmt::Debug for Nats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.url)
+        f.write_str(&shown(&self.url))
     }
 }
 

@@ -90,7 +90,7 @@ impl Opened {
         }
         match (&self.nats, &self.context) {
             (Some(nats), None) => {
-                unreached.push(format!("the broker: it does not answer at {}", nats.url));
+                unreached.push(format!("the broker: it does not answer at {nats:?}"));
             }
             (_, Some(context)) => {
                 for (name, _) in self.services() {

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 pub use broker::Nats;
 pub use look::{ByState, Consumer, Counts, Stock};
 pub use part::Part;
+pub(crate) use part::{tables, whose};
 pub use report::{Report, Verdict};
 
 use judge::Judgement;

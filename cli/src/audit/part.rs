@@ -155,7 +155,8 @@ impl Opened {
     }
 }
 
-async fn tables(database: &Database) -> Result<Vec<String>> {
+/// The tables in a database.
+pub(crate) async fn tables(database: &Database) -> Result<Vec<String>> {
     let sql = match database.engine() {
         Engine::Sqlite => "select name from sqlite_master where type = 'table'",
         Engine::Postgres => {
@@ -163,6 +164,19 @@ async fn tables(database: &Database) -> Result<Vec<String>> {
         }
     };
     Ok(database.texts(sql, vec![]).await?)
+}
+
+/// Whose database it is.
+pub(crate) async fn whose(part: &Part, database: &Database) -> Result<String> {
+    let tables = tables(database).await?;
+    let has = |name: &str| tables.iter().any(|table| table == name);
+    if part.name.is_none() && has("trip") {
+        Ok(booking::NAME.to_owned())
+    } else if has("leg") {
+        name(part, database).await
+    } else {
+        Ok(format!("{part:?}"))
+    }
 }
 
 /// The name it was given; else any of its records says whose position it is; else the database is called like its leg.

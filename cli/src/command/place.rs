@@ -1,12 +1,14 @@
 //! Where a command finds the services: at the addresses it is given, or where the local stack says that they are.
 
+use std::path::Path;
+
 use anyhow::{Result, bail};
 use clap::Args;
 
 use super::folder::Folder;
 use crate::audit::Nats;
 use crate::client::Client;
-use crate::stack::State;
+use crate::stack::{SERVICES, State};
 
 /// Where booking is.
 #[derive(Debug, Clone, Args)]
@@ -62,13 +64,42 @@ pub(super) struct Places {
 impl Places {
     /// A service by its name.
     pub(super) fn service(&self, name: &str) -> Result<Client> {
-        let given = match name {
+        match self.address(name) {
+            Some(url) => Client::new(url),
+            // Not half of one stack and half of another.
+            None if !self.given().is_empty() => bail!(
+                "{name} is not looked for in {} when another service's address is given: say where it is with --{}url",
+                self.folder().display(),
+                if name == booking::NAME {
+                    String::new()
+                } else {
+                    format!("{name}-")
+                },
+            ),
+            None => Client::new(&self.place.address(name, None)?),
+        }
+    }
+
+    /// The services whose addresses were given, each with its own.
+    pub(super) fn given(&self) -> Vec<(&'static str, String)> {
+        SERVICES
+            .into_iter()
+            .filter_map(|name| Some((name, self.address(name)?.to_owned())))
+            .collect()
+    }
+
+    /// The folder of the stack that is meant when no address was given.
+    pub(super) fn folder(&self) -> &Path {
+        &self.place.folder.path
+    }
+
+    fn address(&self, name: &str) -> Option<&str> {
+        match name {
             booking::NAME => self.place.url.as_deref(),
             flight::NAME => self.flight_url.as_deref(),
             hotel::NAME => self.hotel_url.as_deref(),
             _ => None,
-        };
-        Client::new(&self.place.address(name, given)?)
+        }
     }
 }
 

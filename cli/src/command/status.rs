@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::folder::Folder;
 use super::out;
+use crate::probe::{detail, gauge};
 use crate::stack::state::{ServiceState, shown};
 use crate::stack::{Lock, State};
 
@@ -117,24 +118,6 @@ async fn look(http: &reqwest::Client, service: &ServiceState) -> Service {
     }
 }
 
-/// A problem's own words, or whatever it was.
-fn detail(problem: &str) -> String {
-    #[derive(Deserialize)]
-    struct Problem {
-        detail: String,
-    }
-    serde_json::from_str(problem).map_or_else(|_| problem.to_owned(), |p: Problem| p.detail)
-}
-
-/// A metric without labels of its own in Prometheus' text.
-fn gauge(metrics: &str, name: &str) -> Option<u64> {
-    let line = metrics.lines().find(|line| {
-        line.strip_prefix(name)
-            .is_some_and(|rest| rest.starts_with([' ', '{']))
-    })?;
-    line.rsplit(' ').next()?.parse().ok()
-}
-
 async fn legs(http: &reqwest::Client, booking: &str) -> Option<Vec<String>> {
     #[derive(Deserialize)]
     struct Leg {
@@ -188,27 +171,5 @@ fn show(seen: &Seen) {
             ""
         };
         out::line(&format!("trips that are not final: {count}{more}"));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{detail, gauge};
-
-    #[test]
-    fn a_gauge_is_found_by_its_name() {
-        let metrics = "# HELP roundtrip_outbox_depth Facts\n# TYPE roundtrip_outbox_depth gauge\nroundtrip_outbox_depth_max 9\nroundtrip_outbox_depth{service=\"x\"} 7\nroundtrip_consumer_lag 0\n";
-        assert_eq!(gauge(metrics, "roundtrip_outbox_depth"), Some(7));
-        assert_eq!(gauge(metrics, "roundtrip_consumer_lag"), Some(0));
-        assert_eq!(gauge(metrics, "roundtrip_nothing"), None);
-    }
-
-    #[test]
-    fn a_problem_says_what_is_missing() {
-        assert_eq!(
-            detail(r#"{"type":"x","detail":"Missing: NATS."}"#),
-            "Missing: NATS."
-        );
-        assert_eq!(detail("gone"), "gone");
     }
 }
