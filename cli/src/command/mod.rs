@@ -5,6 +5,7 @@ mod bench;
 mod book;
 mod cancel;
 mod demo;
+mod doctor;
 mod down;
 mod folder;
 mod import;
@@ -32,7 +33,7 @@ use clap::{Parser, Subcommand};
 #[command(
     name = "roundtrip",
     version,
-    after_help = "Without a command it does what `roundtrip up` does.\n\nA first round:\n  roundtrip demo                  five trips and what becomes of them, then an audit\n  roundtrip up                    the local stack; Ctrl-C ends it\n\nThen, in another terminal:\n  roundtrip status                what runs, and where\n  roundtrip book --flight RT100 --hotel LIS-PALACE --nights 2 --back RT101\n  roundtrip list                  the trips; `show TRIP` tells one's story\n  roundtrip audit                 is everything as it has to be?\n  roundtrip help COMMAND          examples of each command"
+    after_help = "Without a command it does what `roundtrip up` does.\n\nA first round:\n  roundtrip demo                  five trips and what becomes of them, then an audit\n  roundtrip up                    the local stack; Ctrl-C ends it\n\nThen, in another terminal:\n  roundtrip status                what runs, and where\n  roundtrip book --flight RT100 --hotel LIS-PALACE --nights 2 --back RT101\n  roundtrip list                  the trips; `show TRIP` tells one's story\n  roundtrip audit                 is everything as it has to be?\n  roundtrip doctor                what is wrong, and what to do\n  roundtrip help COMMAND          examples of each command"
 )]
 struct Roundtrip {
     #[command(subcommand)]
@@ -57,6 +58,7 @@ enum Command {
     Letters(letters::Letters),
     Import(import::Import),
     Audit(audit::Audit),
+    Doctor(Box<doctor::Doctor>),
     Serve(Box<serve::Serve>),
 }
 
@@ -97,6 +99,7 @@ async fn run(command: Option<Command>) -> Result<ExitCode> {
         Some(Command::Letters(letters)) => letters.run().await,
         Some(Command::Import(import)) => import.run().await,
         Some(Command::Audit(audit)) => audit.run().await,
+        Some(Command::Doctor(doctor)) => doctor.run().await,
         Some(Command::Serve(serve)) => serve.run().await,
         None => Ok(ExitCode::SUCCESS),
     }

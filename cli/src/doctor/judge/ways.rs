@@ -1,0 +1,115 @@
+//! The ways to services, broker and databases: who could read along. Nothing in the house speaks TLS but the broker's client, so this is
+//! mostly about where plain connections lead.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::doctor::facts::{Seen, Way};
+use crate::doctor::report::{Finding, Group, Sheet};
+
+/// How far a way leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reach {
+    Machine,
+    Private,
+    Public,
+}
+
+pub(super) fn judge(seen: &Seen, findings: &mut Vec<Finding>) {
+    let mut plain: BTreeMap<(Reach, &str), Vec<&str>> = BTreeMap::new();
+    let tls_required = seen
+        .broker
+        .iter()
+        .filter_map(|broker| broker.server.as_ref().ok())
+        .any(|server| server.tls_required);
+    for way in &seen.ways {
+        let broker = matches!(way.scheme.as_str(), "nats" | "tls" | "ws" | "wss");
+        let mut sheet = Sheet {
+            group: Group::Connections,
+            subject: &way.to,
+            findings,
+        };
+        match way.scheme.as_str() {
+            "https" => sheet.wrong(
+                "encryption",
+                format!("an https address, and neither this command nor a service speaks TLS over HTTP ({})", way.host),
+                "give the plain address behind whatever ends TLS, from a network that you trust",
+            ),
+            "tls" | "wss" => encrypted(&mut sheet),
+            _ if broker && tls_required => encrypted(&mut sheet),
+            _ => {
+                let host = if reach(way) == Reach::Machine { "" } else { way.host.as_str() };
+                plain.entry((reach(way), host)).or_default().push(&way.to);
+            }
+        }
+    }
+    for ((reach, host), to) in plain {
+        let to = to.join(", ");
+        let mut sheet = Sheet {
+            group: Group::Connections,
+            subject: if reach == Reach::Machine {
+                "this machine"
+            } else {
+                host
+            },
+            findings,
+        };
+        match reach {
+            Reach::Machine => sheet.fine("encryption", format!("plain, and never leaves it: {to}")),
+            Reach::Private => sheet.fine("encryption", format!("plain, in a private network: {to}")),
+            Reach::Public => sheet.warning(
+                "encryption",
+                format!("plain connection: nothing between here and {host} is encrypted, passwords neither ({to})"),
+                "go through a tunnel (ssh -L, a VPN), or ask from inside its network",
+            ),
+        }
+    }
+}
+
+fn encrypted(sheet: &mut Sheet<'_>) {
+    sheet.fine(
+        "encryption",
+        "TLS, its certificate verified against this machine's trusted ones",
+    );
+    sheet.unseen(
+        "certificate",
+        "when its certificate expires: the broker's client does not tell",
+        "openssl s_client -connect HOST:PORT | openssl x509 -noout -enddate",
+    );
+}
+
+fn reach(way: &Way) -> Reach {
+    if way.ips.is_empty() {
+        // Not found: only its name tells.
+        let name = way.host.to_ascii_lowercase();
+        let inner = [".local", ".internal", ".svc", ".localhost"];
+        return match name.as_str() {
+            "localhost" => Reach::Machine,
+            _ if !name.contains('.') || inner.iter().any(|end| name.ends_with(end)) => {
+                Reach::Private
+            }
+            _ => Reach::Public,
+        };
+    }
+    way.ips.iter().map(of_ip).max().unwrap_or(Reach::Public)
+}
+
+fn of_ip(ip: &IpAddr) -> Reach {
+    let ip = ip.to_canonical();
+    let private = match ip {
+        // 100.64.0.0/10 is what carriers and cloud networks share.
+        IpAddr::V4(ip) => {
+            ip.is_private()
+                || ip.is_link_local()
+                || (ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64)
+        }
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+    };
+    if ip.is_loopback() || ip.is_unspecified() {
+        Reach::Machine
+    } else if private {
+        Reach::Private
+    } else {
+        Reach::Public
+    }
+}
