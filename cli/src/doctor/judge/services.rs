@@ -45,15 +45,7 @@ fn sheet<'a>(subject: &'a str, findings: &'a mut Vec<Finding>) -> Sheet<'a> {
 fn judge_one(service: &Service, seen: &Seen, wanted: &Wanted, findings: &mut Vec<Finding>) {
     let mut sheet = sheet(&service.name, findings);
     if let Err(why) = &service.alive {
-        let log = service.log.as_ref().map_or_else(
-            || String::from("its log's last line says why it does not start or ended; if it runs, check the address and what lies between"),
-            |log| format!("see the last lines of {}; `{} up` starts again what ended", log.display(), crate::invocation()),
-        );
-        return sheet.wrong(
-            "answers",
-            format!("does not answer at {} ({why})", service.url),
-            log,
-        );
+        return silent(&mut sheet, service, why);
     }
     sheet.fine("answers", format!("answers at {}", service.url));
     ready(&mut sheet, service);
@@ -86,6 +78,26 @@ fn judge_one(service: &Service, seen: &Seen, wanted: &Wanted, findings: &mut Vec
         legs(&mut sheet, booking, seen);
         unfinished(&mut sheet, booking, seen.now_us);
     }
+}
+
+fn silent(sheet: &mut Sheet<'_>, service: &Service, why: &str) {
+    let todo = if service.url.starts_with("https:") {
+        String::from(
+            "this command speaks no TLS over HTTP, and neither does a service: give the plain address behind whatever ends TLS",
+        )
+    } else if let Some(log) = &service.log {
+        format!(
+            "see the last lines of {}; `{} up` starts again what ended",
+            log.display(),
+            crate::invocation()
+        )
+    } else {
+        String::from(
+            "its log's last line says why it does not start or ended; if it runs, check the address and what lies between",
+        )
+    };
+    let seen = format!("does not answer at {} ({why})", service.url);
+    sheet.wrong("answers", seen, todo);
 }
 
 fn ready(sheet: &mut Sheet<'_>, service: &Service) {

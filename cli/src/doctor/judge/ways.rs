@@ -17,31 +17,36 @@ enum Reach {
 
 pub(super) fn judge(seen: &Seen, findings: &mut Vec<Finding>) {
     let mut plain: BTreeMap<(Reach, &str), Vec<&str>> = BTreeMap::new();
-    let tls_required = seen
+    let mut encrypted: Vec<&str> = Vec::new();
+    let server = seen
         .broker
-        .iter()
-        .filter_map(|broker| broker.server.as_ref().ok())
-        .any(|server| server.tls_required);
+        .as_ref()
+        .and_then(|broker| broker.server.as_ref().ok());
     for way in &seen.ways {
-        let broker = matches!(way.scheme.as_str(), "nats" | "tls" | "ws" | "wss");
-        let mut sheet = Sheet {
-            group: Group::Connections,
-            subject: &way.to,
-            findings,
+        let host = if reach(way) == Reach::Machine {
+            ""
+        } else {
+            way.host.as_str()
         };
-        match way.scheme.as_str() {
-            "https" => sheet.wrong(
-                "encryption",
-                format!("an https address, and neither this command nor a service speaks TLS over HTTP ({})", way.host),
-                "give the plain address behind whatever ends TLS, from a network that you trust",
-            ),
-            "tls" | "wss" => encrypted(&mut sheet),
-            _ if broker && tls_required => encrypted(&mut sheet),
-            _ => {
-                let host = if reach(way) == Reach::Machine { "" } else { way.host.as_str() };
-                plain.entry((reach(way), host)).or_default().push(&way.to);
-            }
+        let tls = match way.scheme.as_str() {
+            "tls" | "wss" => true,
+            "nats" | "ws" => server.is_some_and(|server| server.tls_required),
+            // No way at all: nobody here speaks TLS over HTTP, and the service was found silent.
+            "https" => continue,
+            _ => false,
+        };
+        if !tls {
+            plain.entry((reach(way), host)).or_default().push(&way.to);
+        } else if server.is_some() && !encrypted.contains(&way.to.as_str()) {
+            encrypted.push(&way.to);
         }
+    }
+    for to in encrypted {
+        by_tls(&mut Sheet {
+            group: Group::Connections,
+            subject: to,
+            findings,
+        });
     }
     for ((reach, host), to) in plain {
         let to = to.join(", ");
@@ -66,7 +71,7 @@ pub(super) fn judge(seen: &Seen, findings: &mut Vec<Finding>) {
     }
 }
 
-fn encrypted(sheet: &mut Sheet<'_>) {
+fn by_tls(sheet: &mut Sheet<'_>) {
     sheet.fine(
         "encryption",
         "TLS, its certificate verified against this machine's trusted ones",

@@ -244,7 +244,7 @@ fn ways_through_other_peoples_networks() {
         ("http", "fd00::1", None),
         ("nats", "203.0.113.7", Some(Warning)),
         ("postgres", "2001:db8::1", Some(Warning)),
-        ("https", "10.1.2.3", Some(Wrong)),
+        ("https", "203.0.113.7", None),
         ("tls", "203.0.113.7", Some(NotLookedAt)),
     ] {
         let mut seen = healthy();
@@ -255,4 +255,14 @@ fn ways_through_other_peoples_networks() {
             .collect();
         assert_eq!(ill, Vec::from_iter(verdict), "{scheme} {ip}");
     }
+}
+
+#[test]
+fn a_broker_that_wants_tls_is_reached_by_it() {
+    let mut seen = healthy();
+    seen.ways = vec![way("nats", "203.0.113.7")];
+    let server = seen.broker.as_mut().unwrap().server.as_mut().unwrap();
+    server.tls_required = true;
+    let ill = ill(&seen);
+    assert_eq!(ill, [("booking".into(), "certificate", NotLookedAt)]);
 }
