@@ -54,7 +54,7 @@ fn roundtrip(folder: &Path, args: &[&str]) -> Answer {
     let mut command = Command::new(PROGRAM);
     for (name, _) in std::env::vars_os() {
         let ours = name.to_string_lossy();
-        if ours.starts_with("ROUNDTRIP_URL") || ours.starts_with("NATS_") {
+        if ours.starts_with("ROUNDTRIP_") && ours.ends_with("URL") || ours.starts_with("NATS_") {
             command.env_remove(&name);
         }
     }
@@ -165,6 +165,76 @@ async fn a_trip_is_booked_shown_listed_and_cancelled() {
     run(&["audit"]).exits(0).says(&["clean", "2 closed"]);
     stack.stop().await.unwrap();
     run(&["list"]).exits(1).complains("up`");
+}
+
+/// As against any deployment: no stack runs in this folder, and all that is known are addresses.
+#[tokio::test]
+async fn every_command_goes_by_addresses_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(stack) = stack("every_command_goes_by_addresses", folder.path()).await else {
+        return;
+    };
+    let nowhere = tempfile::tempdir().unwrap();
+    let url = |service: &str| stack.url(service).unwrap();
+    let (booking, flight, hotel) = (url("booking"), url("flight"), url("hotel"));
+    let at_booking = ["--url", booking.as_str()];
+    let all = [
+        "--url",
+        &booking,
+        "--flight-url",
+        &flight,
+        "--hotel-url",
+        &hotel,
+    ];
+    let run = |args: &[&str], more: &[&str]| roundtrip(nowhere.path(), &[args, more].concat());
+
+    let book = [
+        "book",
+        "--flight",
+        "RT100",
+        "--hotel",
+        "LIS-PALACE",
+        "--json",
+    ];
+    let booked = run(&book, &at_booking).exits(0).json();
+    let trip = booked["trip"].as_str().unwrap();
+    run(&["list"], &at_booking).exits(0).says(&[trip]);
+    let nats = ["--url", &booking, "--nats", stack.nats_url()];
+    run(&["show", trip], &nats)
+        .exits(0)
+        .says(&["confirmed     → flight, hotel"]);
+    run(&["stuck"], &at_booking)
+        .exits(0)
+        .says(&["nothing is stuck"]);
+    run(&["cancel", trip], &at_booking)
+        .exits(0)
+        .says(&["everything is back"]);
+    let settle = ["settle", trip, "0", "--reason", "a try"];
+    run(&settle, &at_booking).exits(0).says(&["cancelled"]);
+    run(&["letters"], &all).exits(0).says(&["no dead letters"]);
+    let status = run(&["status"], &all).exits(0);
+    status.says(&["ready", "legs that can be booked: flight, hotel"]);
+    let file = nowhere.path().join("my.csv");
+    std::fs::write(
+        &file,
+        "flight,date,seats,price_minor,currency\nX1,2026-12-01,10,100,EUR\n",
+    )
+    .unwrap();
+    let import = ["import", "flights", file.to_str().unwrap()];
+    run(&import, &["--flight-url", &flight])
+        .exits(0)
+        .says(&["1 rows"]);
+
+    // Half of one stack and half of another is no stack, though one runs in this folder.
+    let half = [&["letters"][..], &at_booking].concat();
+    roundtrip(folder.path(), &half)
+        .exits(1)
+        .complains("--flight-url");
+    let half = [&import[..], &["--hotel-url", &hotel]].concat();
+    roundtrip(folder.path(), &half)
+        .exits(1)
+        .complains("--flight-url");
+    stack.stop().await.unwrap();
 }
 
 #[tokio::test]

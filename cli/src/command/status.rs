@@ -1,5 +1,6 @@
-//! `roundtrip status`: what runs, where, and whether it is ready.
+//! `roundtrip status`: what runs, where, and whether it is ready. Not what is wrong: that is for `doctor`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -7,23 +8,26 @@ use anyhow::Result;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::folder::Folder;
 use super::out;
+use super::place::Places;
 use crate::probe::{detail, gauge};
 use crate::stack::state::{ServiceState, shown};
 use crate::stack::{Lock, State};
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// Say what runs, where, and whether it is ready. Exits 0 when everything is.
+/// Say what runs, where, and whether it is ready: the stack in the folder, or the services whose addresses are given. Exits 0 when
+/// everything is.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  roundtrip status\n  roundtrip status --json | jq .ready")]
+#[command(
+    after_help = "Examples:\n  roundtrip status\n  roundtrip status --json | jq .ready\n  roundtrip status --url http://127.0.0.1:8080 --flight-url http://127.0.0.1:8081 --hotel-url http://127.0.0.1:8082"
+)]
 pub(super) struct Status {
-    #[command(flatten)]
-    folder: Folder,
     /// As JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    places: Places,
 }
 
 /// What is seen from outside.
@@ -33,7 +37,8 @@ struct Seen {
     /// Whether the start is over.
     up: bool,
     pid: Option<u32>,
-    nats_url: String,
+    /// None of services that were named by their addresses.
+    nats_url: Option<String>,
     legs: Vec<String>,
     /// Trips that are not final, counted up to a page of them.
     unfinished: Option<usize>,
@@ -54,34 +59,25 @@ struct Service {
 
 impl Status {
     pub(super) async fn run(self) -> Result<ExitCode> {
-        let folder = &self.folder.path;
-        let up = Lock::holder(folder)?;
-        let state = State::read(folder)?.filter(|_| up.is_some());
-        let Some(state) = state else {
-            let me = crate::invocation();
-            let word = match up {
-                Some(_) => String::from("is only starting; look again in a moment"),
-                None => format!("does not run; start it with `{me} up`"),
+        let given = self.places.given();
+        let seen = if given.is_empty() {
+            let folder = self.places.folder();
+            let up = Lock::holder(folder)?;
+            let Some(state) = State::read(folder)?.filter(|_| up.is_some()) else {
+                return self.silent(up.is_some());
             };
-            if self.json {
-                out::json(&serde_json::json!({"ready": false, "up": false, "services": []}))?;
-            } else {
-                out::line(&format!("the stack in {} {word}", folder.display()));
-            }
-            return Ok(ExitCode::FAILURE);
-        };
-        let http = reqwest::Client::builder().timeout(ANSWER_WITHIN).build()?;
-        let services = state.services.iter().map(|service| look(&http, service));
-        let services = futures::future::join_all(services).await;
-        let booking = state.url(booking::NAME).unwrap_or_default();
-        let seen = Seen {
-            up: state.up,
-            ready: state.up && services.iter().all(|service| service.ready),
-            pid: up.map(|up| up.pid),
-            nats_url: shown(&state.nats_url),
-            legs: legs(&http, booking).await.unwrap_or_default(),
-            unfinished: unfinished(&http, booking).await,
-            services,
+            let nats_url = Some(shown(&state.nats_url));
+            see(&state.services, state.up, up.map(|up| up.pid), nats_url).await?
+        } else {
+            let service = |(name, url): (&str, String)| ServiceState {
+                name: name.to_owned(),
+                service: name.to_owned(),
+                url,
+                log: PathBuf::new(),
+                process: None,
+            };
+            let services: Vec<ServiceState> = given.into_iter().map(service).collect();
+            see(&services, true, None, None).await?
         };
         if self.json {
             out::json(&seen)?;
@@ -94,22 +90,65 @@ impl Status {
             ExitCode::FAILURE
         })
     }
+
+    /// There is nothing to look at in the folder.
+    fn silent(&self, starting: bool) -> Result<ExitCode> {
+        let me = crate::invocation();
+        let word = if starting {
+            String::from("is only starting; look again in a moment")
+        } else {
+            format!("does not run; start it with `{me} up`")
+        };
+        if self.json {
+            out::json(&serde_json::json!({"ready": false, "up": false, "services": []}))?;
+        } else {
+            let folder = self.places.folder().display();
+            out::line(&format!("the stack in {folder} {word}"));
+        }
+        Ok(ExitCode::FAILURE)
+    }
+}
+
+async fn see(
+    services: &[ServiceState],
+    up: bool,
+    pid: Option<u32>,
+    nats_url: Option<String>,
+) -> Result<Seen> {
+    let http = reqwest::Client::builder().timeout(ANSWER_WITHIN).build()?;
+    let booking = services
+        .iter()
+        .find(|service| service.service == booking::NAME)
+        .map(|service| service.url.trim_end_matches('/'))
+        .unwrap_or_default();
+    let looks = services.iter().map(|service| look(&http, service));
+    let looks = futures::future::join_all(looks).await;
+    Ok(Seen {
+        up,
+        ready: up && looks.iter().all(|service| service.ready),
+        pid,
+        nats_url,
+        legs: legs(&http, booking).await.unwrap_or_default(),
+        unfinished: unfinished(&http, booking).await,
+        services: looks,
+    })
 }
 
 async fn look(http: &reqwest::Client, service: &ServiceState) -> Service {
-    let missing = match http.get(format!("{}/readyz", service.url)).send().await {
+    let url = service.url.trim_end_matches('/');
+    let missing = match http.get(format!("{url}/readyz")).send().await {
         Ok(answer) if answer.status().is_success() => None,
         Ok(answer) => Some(detail(&answer.text().await.unwrap_or_default())),
         Err(_) => Some(String::from("it does not answer")),
     };
-    let metrics = match http.get(format!("{}/metrics", service.url)).send().await {
+    let metrics = match http.get(format!("{url}/metrics")).send().await {
         Ok(answer) => answer.text().await.unwrap_or_default(),
         Err(_) => String::new(),
     };
     let process = service.process.as_ref().filter(|process| process.lives());
     Service {
         name: service.name.clone(),
-        url: service.url.clone(),
+        url: shown(&service.url),
         pid: process.map(|process| process.pid),
         ready: missing.is_none(),
         missing,
@@ -159,7 +198,9 @@ fn show(seen: &Seen) {
     if !seen.up {
         out::line("it is only starting");
     }
-    out::line(&format!("broker: {}", seen.nats_url));
+    if let Some(nats_url) = &seen.nats_url {
+        out::line(&format!("broker: {nats_url}"));
+    }
     out::line(&format!(
         "legs that can be booked: {}",
         seen.legs.join(", ")
