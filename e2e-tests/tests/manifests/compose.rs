@@ -1,6 +1,6 @@
 //! `docker-compose.yml`, the Dockerfile and the load balancer agree with the services and with each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -33,10 +33,11 @@ fn seconds(text: &str) -> u64 {
     number.parse().unwrap()
 }
 
-/// `ENV LISTEN` of the images: what Compose does not set, they do.
-fn image_listen() -> String {
+/// `ENV LISTEN` of a service's image: what Compose does not set, it does.
+pub(crate) fn image_listen(service: &str) -> String {
     let dockerfile = text("deploy/Dockerfile");
-    let line = dockerfile.lines().find(|line| line.contains("LISTEN="));
+    let (_, stage) = dockerfile.split_once(&format!(" AS {service}\n")).unwrap();
+    let line = stage.lines().find(|line| line.contains("LISTEN="));
     let value = line.expect("ENV LISTEN").split("LISTEN=").nth(1).unwrap();
     value.split_whitespace().next().unwrap().to_owned()
 }
@@ -49,7 +50,7 @@ fn the_compose_file_sets_what_the_services_have() {
         let mut environment = environment(service);
         environment
             .entry(String::from("LISTEN"))
-            .or_insert_with(image_listen);
+            .or_insert_with(|| image_listen(name));
         let settings = settings(name, &environment);
         assert_eq!(settings.nats_user.as_deref(), Some(name));
         assert!(
@@ -98,12 +99,17 @@ fn every_image_of_the_compose_file_is_built_or_pinned() {
 #[test]
 fn the_load_balancer_asks_services_that_are_there() {
     let haproxy = text("deploy/haproxy/haproxy.cfg");
-    let listen = image_listen();
-    let port = listen.rsplit_once(':').unwrap().1;
+    let mut ports = BTreeSet::new();
     for name in NAMES {
+        let listen = image_listen(name);
+        let port = listen.rsplit_once(':').unwrap().1;
         assert!(
             haproxy.contains(&format!(" {name}:{port} ")),
             "{name} at {port}"
+        );
+        assert!(
+            ports.insert(port.to_owned()),
+            "a container that has a dead one's address would answer for another service"
         );
     }
     assert!(haproxy.contains("GET /readyz"));
