@@ -7,10 +7,6 @@
 # COMPOSE names the Compose command where it is neither `docker compose` nor `docker-compose`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-if [ -z "${COMPOSE:-}" ]; then
-    COMPOSE=docker-compose
-    ! docker compose version >/dev/null 2>&1 || COMPOSE="docker compose"
-fi
 PATIENCE=${PATIENCE:-120}
 
 # How many replicas of a service the load balancer sends requests to and has found ready: in its own table column 18 is the state and 37
@@ -23,7 +19,7 @@ serving() {
 }
 
 # How many containers of a service have passed their own health check.
-healthy() { $COMPOSE ps -q "$1" | xargs -r docker inspect --format '{{.State.Health.Status}}' | grep -cx healthy || true; }
+healthy() { deploy/compose.sh ps -q "$1" | xargs -r docker inspect --format '{{.State.Health.Status}}' | grep -cx healthy || true; }
 
 until_serving() { # SERVICE COUNT
     local until=$((SECONDS + PATIENCE))
@@ -35,7 +31,7 @@ until_serving() { # SERVICE COUNT
 
 [ $# -gt 0 ] || set -- booking flight hotel
 for service in "$@"; do
-    replicas=$($COMPOSE ps -q "$service")
+    replicas=$(deploy/compose.sh ps -q "$service")
     count=$(wc -w <<<"$replicas")
     [ "$count" -ge 2 ] || { echo "error: $service has $count replicas: another one is needed to take its place" >&2; exit 1; }
     until_serving "$service" "$count"
@@ -44,7 +40,7 @@ for service in "$@"; do
         # Longer than a drain may take.
         docker stop --time 45 "$replica" >/dev/null
         docker rm "$replica" >/dev/null
-        $COMPOSE up -d --no-deps --no-recreate --scale "$service=$count" "$service" >/dev/null 2>&1
+        deploy/compose.sh up -d --no-deps --no-recreate --scale "$service=$count" "$service" >/dev/null 2>&1
         until_serving "$service" "$count"
     done
 done

@@ -1,16 +1,18 @@
-//! The stack of `docker-compose.yml` as a world of containers: brought up, broken in the ways that only containers can be broken in,
-//! asked over its load balancer by the same [`Desk`] and judged by the same audit as a world of processes, and taken down.
-//! Reached through ports on 127.0.0.1 only. Containers are found by label, since their names differ between versions of Compose.
+//! The stack of `docker-compose.yml`: brought up under a name and on ports of its own, handled with Compose and the engine as an
+//! operator does, and taken down with its volumes, however the process that brought it up ends. Reached through ports on 127.0.0.1
+//! only. Containers are found by label, since their names differ between versions of Compose.
 //!
-//! It is slow and needs a Docker engine, so it is asked for: `ROUNDTRIP_COMPOSE` is the Compose command, such as `docker-compose`.
+//! Tests that need it are `#[ignore]`d, so that whoever has no Docker engine is told; `cargo xtask containers` runs them.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use roundtrip::audit::{self, Nats, Part, Parts, Report};
-use roundtrip::local::{port, skip};
+use roundtrip::local::port;
+use serde_json::json;
 
 use crate::desk::Desk;
 use crate::eventually;
@@ -18,44 +20,41 @@ use crate::eventually;
 /// The services that take requests, in front of each the load balancer.
 pub const SERVICES: [&str; 3] = ["booking", "flight", "hotel"];
 
+/// Whatever Compose is called here.
+const COMPOSE: &str = "deploy/compose.sh";
+
+/// Longer than a drain may take.
+const STOP_WITHIN_S: &str = "45";
+
+/// What a stack's own Compose file, beside `docker-compose.yml`, is called. JSON is YAML.
+const DIFFERENT: &str = "different.json";
+
+/// Waits until its standard input ends, which it does however we end, and takes the stack down. Compose cannot remove what is paused.
+const TAKE_DOWN: &str = r#"cat >/dev/null
+paused=$(docker ps -q --filter status=paused --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME")
+[ -z "$paused" ] || docker unpause $paused >/dev/null
+said=$(deploy/compose.sh down -v --remove-orphans --timeout 10 2>&1) || { echo "$COMPOSE_PROJECT_NAME is left behind: $said" >&2; exit 1; }
+rm -r "$ROUNDTRIP_STACK_FOLDER""#;
+
 /// A stack of containers of its own: its name, its ports, its volumes.
 #[derive(Debug)]
 pub struct Stack {
-    compose: String,
-    project: String,
     root: PathBuf,
+    /// What Compose and our scripts read from the environment, their Compose file and their project's name too.
     settings: BTreeMap<String, String>,
-    taken_down: bool,
+    project: String,
+    /// For what a test wants to be different. The keeper removes it.
+    folder: PathBuf,
+    keeper: Option<Child>,
 }
 
 impl Stack {
-    /// Starts one and waits until all of it is healthy. None where none is asked for or no engine answers, which is said.
+    /// Starts one, with a profile or "" for none, and waits until all of it is healthy.
     ///
     /// # Panics
-    /// When it is asked for, an engine answers, and it does not start.
-    pub async fn up(test: &str, profile: &str) -> Option<Self> {
-        let Some(compose) = std::env::var("ROUNDTRIP_COMPOSE")
-            .ok()
-            .filter(|it| !it.is_empty())
-        else {
-            skip::say(test, "ROUNDTRIP_COMPOSE names no Compose command");
-            return None;
-        };
-        if let Err(why) = run("docker", &["version"], &BTreeMap::new(), Path::new(".")) {
-            skip::say(test, &format!("no Docker engine answers: {why}"));
-            return None;
-        }
-        let mut settings = BTreeMap::new();
-        for name in [
-            "BOOKING_PORT",
-            "FLIGHT_PORT",
-            "HOTEL_PORT",
-            "HAPROXY_PORT",
-            "NATS_PORT",
-            "POSTGRES_PORT",
-        ] {
-            settings.insert(name.to_owned(), port::free().unwrap().to_string());
-        }
+    /// When no engine answers, or it does not start.
+    pub async fn up(profile: &str) -> Self {
+        let mut stack = Self::new();
         if profile == "cluster" {
             let nodes = "nats://nats:4222,nats://nats-2:4222,nats://nats-3:4222";
             let more = [
@@ -64,21 +63,65 @@ impl Stack {
                 ("NATS_URL", nodes),
                 ("STREAM_REPLICAS", "3"),
             ];
-            settings.extend(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            let more = more.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            stack.settings.extend(more);
         }
-        let stack = Self {
-            compose,
-            project: format!("roundtrip-test-{}", std::process::id()),
-            root: Path::new(env!("CARGO_MANIFEST_DIR"))
-                .parent()
-                .unwrap()
-                .to_owned(),
-            settings,
-            taken_down: false,
-        };
+        stack.differ(&BTreeMap::new());
+        stack.keeper = Some(stack.keep());
         stack.compose(&["up", "-d"]);
         stack.until_healthy().await;
-        Some(stack)
+        stack
+    }
+
+    fn new() -> Self {
+        let nowhere = BTreeMap::new();
+        run("docker", &["version"], &nowhere, Path::new("."))
+            .unwrap_or_else(|why| panic!("no Docker engine answers: {why}"));
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix("roundtrip-stack-")
+            .tempdir()
+            .unwrap()
+            .keep();
+        let name = folder.file_name().unwrap().to_str().unwrap();
+        let project = name.to_lowercase();
+        let files = [root.join("docker-compose.yml"), folder.join(DIFFERENT)];
+        let files = files.map(|file| file.display().to_string()).join(":");
+        let mut settings = BTreeMap::from([
+            (String::from("COMPOSE_FILE"), files),
+            (String::from("COMPOSE_PROJECT_NAME"), project.clone()),
+            (
+                String::from("ROUNDTRIP_STACK_FOLDER"),
+                folder.display().to_string(),
+            ),
+        ]);
+        for name in ["BOOKING", "FLIGHT", "HOTEL", "HAPROXY", "NATS", "POSTGRES"] {
+            settings.insert(format!("{name}_PORT"), port::free().unwrap().to_string());
+        }
+        Self {
+            root: root.to_owned(),
+            settings,
+            project,
+            folder,
+            keeper: None,
+        }
+    }
+
+    fn keep(&self) -> Child {
+        let mut keeper = Command::new("sh");
+        keeper.args(["-c", TAKE_DOWN]);
+        keeper.envs(&self.settings).current_dir(&self.root);
+        keeper.stdin(Stdio::piped()).stdout(Stdio::null());
+        // Ctrl-C at the tests is not meant for it.
+        keeper.process_group(0).spawn().unwrap()
+    }
+
+    /// From the next start on, these settings of every service differ from those of `docker-compose.yml`.
+    fn differ(&self, settings: &BTreeMap<String, String>) {
+        let services = SERVICES.map(|service| (service, json!({"environment": settings})));
+        let services = BTreeMap::from(services);
+        let file = self.folder.join(DIFFERENT);
+        std::fs::write(file, json!({"services": services}).to_string()).unwrap();
     }
 
     /// What Compose says to that.
@@ -87,14 +130,11 @@ impl Stack {
     /// When it ends with an error.
     pub fn compose(&self, args: &[&str]) -> String {
         self.try_compose(args)
-            .unwrap_or_else(|why| panic!("{} {}: {why}", self.compose, args.join(" ")))
+            .unwrap_or_else(|why| panic!("{COMPOSE} {}: {why}", args.join(" ")))
     }
 
     fn try_compose(&self, args: &[&str]) -> Result<String, String> {
-        let words: Vec<&str> = self.compose.split_whitespace().collect();
-        let project = ["-p", self.project.as_str()];
-        let all: Vec<&str> = [&words[1..], &project[..], args].concat();
-        run(words[0], &all, &self.settings, &self.root)
+        run(COMPOSE, args, &self.settings, &self.root)
     }
 
     /// What the engine says to that.
@@ -115,6 +155,13 @@ impl Stack {
         found.split_whitespace().rev().map(str::to_owned).collect()
     }
 
+    /// What all containers logged, the last so many lines of each.
+    #[must_use]
+    pub fn logs(&self, lines: &str) -> String {
+        self.try_compose(&["logs", "--no-color", "--tail", lines])
+            .unwrap_or_else(|why| why)
+    }
+
     /// Cuts a container off one of the stack's networks.
     pub fn cut(&self, container: &str, network: &str) {
         let network = format!("{}_{network}", self.project);
@@ -127,6 +174,41 @@ impl Stack {
         self.docker(&[
             "network", "connect", "--alias", service, &network, container,
         ]);
+    }
+
+    /// Asks containers to stop; those that did not end well.
+    pub(crate) fn stop(&self, containers: &[String]) -> Vec<String> {
+        if containers.is_empty() {
+            return Vec::new();
+        }
+        let names: Vec<&str> = containers.iter().map(String::as_str).collect();
+        self.docker(&[&["stop", "--time", STOP_WITHIN_S], &names[..]].concat());
+        let format = "{{.Name}} ended with {{.State.ExitCode}}";
+        let ended = self.docker(&[&["inspect", "--format", format], &names[..]].concat());
+        let badly = ended.lines().filter(|line| !line.ends_with(" with 0"));
+        badly.map(str::to_owned).collect()
+    }
+
+    pub(crate) fn stop_services(&self) {
+        let all = SERVICES.map(|service| self.containers(service)).concat();
+        self.stop(&all);
+    }
+
+    /// Starts so many replicas of each service, with these settings. Does not wait until they are ready.
+    pub(crate) fn start_services(&self, replicas: u32, settings: &BTreeMap<String, String>) {
+        self.differ(settings);
+        let scale = SERVICES.map(|service| format!("--scale={service}={replicas}"));
+        let mut args = vec!["up", "-d", "--no-deps"];
+        args.extend(scale.iter().map(String::as_str));
+        args.extend(SERVICES);
+        self.compose(&args);
+    }
+
+    /// A service's container and its volume are removed, and it starts anew on empty ones.
+    pub(crate) fn replace_with_its_volume(&self, service: &str) {
+        self.docker(&["rm", "--force", &self.containers(service).remove(0)]);
+        self.docker(&["volume", "rm", &format!("{}_{service}", self.project)]);
+        self.compose(&["up", "-d", "--no-deps", service]);
     }
 
     /// Waits until every container runs and is healthy, and every leg can be booked.
@@ -150,30 +232,71 @@ impl Stack {
         .await;
     }
 
+    /// Waits until just so many replicas of a service are ready, and the load balancer has found them to be.
+    pub(crate) async fn until_serving(&self, service: &str, replicas: usize) {
+        let what = format!("{replicas} of {service} serve");
+        eventually(&what, async || {
+            (self.serving(service).await? == replicas).then_some(())
+        })
+        .await;
+    }
+
+    /// To how many replicas of a service the load balancer sends requests, each of them ready. One that has only just been found is
+    /// taken for up before its first check, and one that has just died until its next: so they are asked themselves, too.
+    async fn serving(&self, service: &str) -> Option<usize> {
+        let ready = |container: &String| {
+            let asked = ["exec", container, service, "health"];
+            run("docker", &asked, &self.settings, &self.root).is_ok()
+        };
+        let ready = self
+            .containers(service)
+            .iter()
+            .filter(|it| ready(it))
+            .count();
+        let url = format!("http://127.0.0.1:{}/;csv", self.settings["HAPROXY_PORT"]);
+        let table = reqwest::get(url).await.ok()?.text().await.ok()?;
+        let rows = table.lines().map(|row| row.split(',').collect::<Vec<_>>());
+        let up = rows.filter(|row| {
+            let name = |at: usize| row.get(at).copied().unwrap_or_default();
+            name(0) == service
+                && name(1) != "BACKEND"
+                && name(17).starts_with("UP")
+                && name(36) == "L7OK"
+        });
+        let up = up.count();
+        (up == ready).then_some(up)
+    }
+
     /// Where travellers and operators ask: at the load balancer.
     #[must_use]
     pub fn desk(&self) -> Desk {
         let mut desk = Desk::new();
         for service in SERVICES {
             let port = &self.settings[&format!("{}_PORT", service.to_uppercase())];
-            desk.opens(service, format!("http://127.0.0.1:{port}"));
+            let replicas = self.containers(service).len();
+            desk.is_balanced(service, format!("http://127.0.0.1:{port}"), replicas);
         }
         desk
     }
 
-    fn nats_url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.settings["NATS_PORT"])
+    /// The broker, for whoever may do everything there.
+    pub(crate) fn operator(&self) -> Nats {
+        Nats {
+            url: format!("nats://127.0.0.1:{}", self.settings["NATS_PORT"]),
+            user: Some(String::from("operator")),
+            password: Some(String::from("local-only-operator")),
+        }
     }
 
     /// A connection to the broker, for a login.
     ///
     /// # Panics
     /// When the broker does not answer.
-    pub async fn nats(&self, login: &str) -> async_nats::Client {
+    pub async fn nats_as(&self, login: &str) -> async_nats::Client {
         async_nats::ConnectOptions::new()
             .custom_inbox_prefix(format!("_INBOX_{login}"))
             .user_and_password(login.to_owned(), format!("local-only-{login}"))
-            .connect(self.nats_url())
+            .connect(self.operator().url)
             .await
             .unwrap()
     }
@@ -185,22 +308,22 @@ impl Stack {
         format!("postgres://{login}:local-only-{login}@127.0.0.1:{port}/{database}")
     }
 
-    /// Judges it by its databases, once nothing moves any more.
-    pub async fn audit(&self) -> Report {
+    /// What an auditor looks at.
+    pub(crate) fn parts(&self) -> Parts {
         let databases = SERVICES.map(|service| Part {
             name: Some(service.to_owned()),
             url: self.database("auditor", service),
         });
-        let parts = Parts {
+        Parts {
             databases: databases.to_vec(),
-            nats: Some(Nats {
-                url: self.nats_url(),
-                user: Some(String::from("operator")),
-                password: Some(String::from("local-only-operator")),
-            }),
+            nats: Some(self.operator()),
             ..Parts::default()
-        };
-        audit::wait_until_clean(&parts, Duration::from_secs(240)).await
+        }
+    }
+
+    /// Judges it by its databases, once nothing moves any more.
+    pub async fn audit(&self) -> Report {
+        audit::wait_until_clean(&self.parts(), Duration::from_secs(240)).await
     }
 
     /// Replaces a service's replicas one after the other, as an operator does.
@@ -208,31 +331,31 @@ impl Stack {
     /// # Panics
     /// When that fails.
     pub fn roll(&self, service: &str) -> String {
-        let mut settings = self.settings.clone();
-        settings.insert(String::from("COMPOSE"), self.compose.clone());
-        settings.insert(String::from("COMPOSE_PROJECT_NAME"), self.project.clone());
-        run("bash", &["deploy/roll.sh", service], &settings, &self.root)
-            .unwrap_or_else(|why| panic!("deploy/roll.sh {service}: {why}"))
+        run(
+            "bash",
+            &["deploy/roll.sh", service],
+            &self.settings,
+            &self.root,
+        )
+        .unwrap_or_else(|why| panic!("deploy/roll.sh {service}: {why}"))
     }
 
     /// Takes it down, with its volumes.
-    pub fn down(mut self) {
-        self.taken_down = true;
-        self.compose(&["down", "-v", "--timeout", "10"]);
-    }
+    pub fn down(self) {}
 }
 
 /// A test that failed leaves its words, and no containers.
 impl Drop for Stack {
     fn drop(&mut self) {
-        if self.taken_down {
+        let Some(mut keeper) = self.keeper.take() else {
             return;
+        };
+        if std::thread::panicking() {
+            eprintln!("{}", self.logs("40"));
         }
-        let told = self.try_compose(&["logs", "--no-color", "--tail", "40"]);
-        eprintln!("{}", told.unwrap_or_else(|why| why));
-        if let Err(why) = self.try_compose(&["down", "-v", "--timeout", "10"]) {
-            eprintln!("{} is left behind: {why}", self.project);
-        }
+        drop(keeper.stdin.take());
+        // It says itself what it could not do.
+        let _ = keeper.wait();
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use booking::core::State;
 use booking::view::Booking;
@@ -15,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::trip::{Asked, DAY, NIGHTS, ROOM_PRICE, SEAT_PRICE};
-use crate::{PATIENCE, eventually, until_equal};
+use crate::{eventually, until_equal};
 
 /// Longer than any outcome should take to come.
 const WAIT: &str = "wait=45";
@@ -24,8 +23,9 @@ const WAIT: &str = "wait=45";
 #[derive(Debug, Clone)]
 pub struct Desk {
     http: reqwest::Client,
-    /// Where the replicas of each service are.
+    /// Where the replicas of each service are, or the load balancer before them.
     urls: BTreeMap<String, Vec<String>>,
+    replicas: BTreeMap<String, usize>,
     /// The trip that was asked about last, for the story of a test that fails.
     focus: Arc<Mutex<Option<TripId>>>,
 }
@@ -131,16 +131,21 @@ impl Desk {
         Self {
             http: reqwest::Client::new(),
             urls: BTreeMap::new(),
+            replicas: BTreeMap::new(),
             focus: Arc::default(),
         }
     }
 
+    /// One more replica of a service.
     pub(crate) fn opens(&mut self, service: &str, url: String) {
         self.urls.entry(service.to_owned()).or_default().push(url);
+        *self.replicas.entry(service.to_owned()).or_default() += 1;
     }
 
-    pub(crate) fn http(&self) -> &reqwest::Client {
-        &self.http
+    /// A service with so many replicas, which are asked through a load balancer.
+    pub(crate) fn is_balanced(&mut self, service: &str, url: String, replicas: usize) {
+        self.opens(service, url);
+        self.replicas.insert(service.to_owned(), replicas);
     }
 
     pub(crate) fn focus(&self) -> Option<TripId> {
@@ -152,7 +157,7 @@ impl Desk {
         self.request_at(0, method, service, path)
     }
 
-    /// A request to one replica of a service, the first being 0.
+    /// A request to one replica of a service, the first being 0; behind a load balancer to any.
     pub fn request_at(
         &self,
         replica: usize,
@@ -160,7 +165,8 @@ impl Desk {
         service: &str,
         path: &str,
     ) -> RequestBuilder {
-        let url = format!("{}{path}", self.urls[service][replica]);
+        let urls = &self.urls[service];
+        let url = format!("{}{path}", urls[replica % urls.len()]);
         self.http.request(method, url)
     }
 
@@ -267,28 +273,6 @@ impl Desk {
             .json(&asked.body)
     }
 
-    /// Books through whatever goes down: under one key, again and again and at any replica, until the outcome is known.
-    pub async fn book_stubbornly(&self, asked: &Asked, key: &str) -> Booking {
-        let until = Instant::now() + 2 * PATIENCE;
-        for replica in (0..self.urls["booking"].len()).cycle() {
-            let request = self
-                .request_at(replica, Method::POST, "booking", "/bookings")
-                .json(&asked.body)
-                .header("Idempotency-Key", format!("\"{key}\""))
-                .header("Prefer", "wait=10");
-            match self.try_send(request).await {
-                Some(answer) if answer.status == 200 => return answer.json(),
-                Some(answer) if ![202, 503].contains(&answer.status) => {
-                    panic!("{} {}", answer.status, answer.text)
-                }
-                Some(_) | None => {}
-            }
-            assert!(Instant::now() < until, "{key} is not decided");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        unreachable!("there is a replica")
-    }
-
     /// Cancels, and waits until everything is back.
     pub async fn cancel(&self, trip: TripId) -> Booking {
         let path = format!("/bookings/{trip}/cancel");
@@ -350,18 +334,26 @@ impl Desk {
         list["items"].as_array().unwrap().clone()
     }
 
-    /// A counter or gauge of one replica, summed over its labels; those of which `label` names a part.
-    pub async fn metric(&self, service: &str, replica: usize, name: &str, label: &str) -> f64 {
-        let answer = self
-            .send(self.request_at(replica, Method::GET, service, "/metrics"))
-            .await;
-        let values = answer.text.lines().filter_map(|line| {
-            let rest = line.strip_prefix(name)?;
-            let (labels, value) = rest.rsplit_once(' ')?;
-            let whole = labels.is_empty() || labels.starts_with('{');
-            (whole && labels.contains(label)).then(|| value.parse::<f64>().unwrap())
-        });
-        values.sum()
+    /// A counter or gauge of each replica, summed over its labels; those of which `label` names a part. A load balancer says whom it
+    /// asked, and asks them in turn.
+    pub async fn metrics(&self, service: &str, name: &str, label: &str) -> Vec<f64> {
+        let mut seen = BTreeMap::new();
+        for replica in 0..20 * self.replicas[service] {
+            let request = self.request_at(replica, Method::GET, service, "/metrics");
+            let asked = request.build().unwrap();
+            let who = asked.url().port();
+            let answer = self
+                .send(RequestBuilder::from_parts(self.http.clone(), asked))
+                .await;
+            seen.insert(
+                (who, answer.header("x-served-by").to_owned()),
+                sum(&answer.text, name, label),
+            );
+            if seen.len() == self.replicas[service] {
+                break;
+            }
+        }
+        seen.into_values().collect()
     }
 
     fn seen(&self, answer: &Answer) -> Booking {
@@ -370,4 +362,15 @@ impl Desk {
         *self.focus.lock().unwrap() = Some(view.trip);
         view
     }
+}
+
+/// A metric in Prometheus' text.
+fn sum(metrics: &str, name: &str, label: &str) -> f64 {
+    let values = metrics.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        let (labels, value) = rest.rsplit_once(' ')?;
+        let whole = labels.is_empty() || labels.starts_with('{');
+        (whole && labels.contains(label)).then(|| value.parse::<f64>().unwrap())
+    });
+    values.sum()
 }

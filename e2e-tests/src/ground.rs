@@ -10,13 +10,15 @@ use roundtrip::local::postgres::{Cluster, Programs};
 use roundtrip::local::skip::{self, Need};
 use tokio::sync::OnceCell;
 
-/// Which databases a world's services have.
+/// Which databases a world's services have, and what they run in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     /// A file for each service.
     Sqlite,
     /// A database for each service, on one server.
     Postgres,
+    /// The same, and all of it in containers: the stack of `docker-compose.yml`.
+    Containers,
 }
 
 type Obtained<T> = OnceCell<Result<T, String>>;

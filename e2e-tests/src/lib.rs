@@ -1,11 +1,13 @@
-//! A world to play scenarios in: a real nats-server, real databases, real service processes, and travellers who use their HTTP.
+//! A world to play scenarios in: a real nats-server, real databases, real services, and travellers who use their HTTP.
 //!
-//! - [`Setup`] says what a world is made of, and [`World`] is one: its processes, what can be done to them, and its end.
+//! - [`Setup`] says what a world is made of, and [`World`] is one: its house, what can be done to it, and its end. A house is made of
+//!   processes on this machine, or of the containers of a [`compose`] stack.
 //! - [`Desk`] is how travellers and operators reach it; [`trip`] is what they ask for.
 //! - [`Story`] is what was said on the wire, so that a test that fails can tell one trip's story in order.
 //!
 //! Every world ends with the audit ([`World::finish`]): what must always hold is checked there and not in each test. A scenario
-//! is written once and plays on both databases ([`on_both_databases!`]). Nothing is mocked and nothing sleeps for a fixed time:
+//! is written once and plays on both databases ([`on_both_databases!`]), and, where it needs no more than a load balancer shows, on
+//! the stack of containers too ([`everywhere!`]). Nothing is mocked and nothing sleeps for a fixed time:
 //! every wait is for a condition, and bounded.
 #![expect(
     clippy::unwrap_used,
@@ -14,13 +16,17 @@
 )]
 
 pub mod compose;
+mod containers;
+pub mod crowd;
 mod desk;
 mod ground;
+mod processes;
 mod setup;
 mod story;
 pub mod trip;
 mod world;
 
+pub use crowd::Crowd;
 pub use desk::{Answer, Desk, Stock, Trouble};
 pub use ground::Engine;
 pub use setup::Setup;
@@ -99,10 +105,32 @@ macro_rules! on_both_databases {
     };
 }
 
+/// [`on_both_databases!`], and a test on the stack of containers besides. What only processes can show comes last:
+/// `; only as processes: name`.
+#[macro_export]
+macro_rules! everywhere {
+    (
+        $($name:ident $(with $change:expr)?),+ $(,)?
+        $(; only as processes: $($alone:ident $(with $alone_change:expr)?),+ $(,)?)?
+    ) => {
+        $crate::on_both_databases![
+            $($name $(with $change)?),+
+            $(, $($alone $(with $alone_change)?),+)?
+        ];
+        mod containers {
+            $($crate::on_one_database!(
+                #[ignore = "needs containers: cargo xtask containers"]
+                $name, $crate::Engine::Containers $(, $change)?
+            );)+
+        }
+    };
+}
+
 /// One test of [`on_both_databases!`].
 #[macro_export]
 macro_rules! on_one_database {
-    ($name:ident, $engine:expr $(, $change:expr)?) => {
+    ($(#[$attribute:meta])? $name:ident, $engine:expr $(, $change:expr)?) => {
+        $(#[$attribute])?
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
             let setup = $crate::Setup::on($engine);

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use roundtrip::local::broker::Broker;
-use tokio::sync::Semaphore;
-
-use crate::ground::{self, Engine};
-use crate::world::{Beginning, World};
+use crate::containers::Containers;
+use crate::desk::Desk;
+use crate::ground::Engine;
+use crate::processes::Processes;
+use crate::world::{House, World};
 
 /// Small intervals, so that nothing waits for a timer in a test; and everything that a failure may need in the logs.
 const SETTINGS: &[(&str, &str)] = &[
@@ -18,6 +18,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("ACK_WAIT_MS", "1000"),
     ("JOIN_INTERVAL_MS", "5000"),
     ("DRAIN_TIMEOUT_MS", "10000"),
+    ("DRAIN_NOTICE_MS", "0"),
     (
         "LOG",
         "info,booking=debug,leg=debug,runtime=debug,runtime::http=info",
@@ -26,10 +27,7 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 /// The services of the house.
-const HOUSE: [&str; 3] = ["booking", "flight", "hotel"];
-
-/// As many worlds at a time as the machine bears; one with replicas counts for each of them.
-static ROOM: Semaphore = Semaphore::const_new(4);
+pub(crate) const HOUSE: [&str; 3] = ["booking", "flight", "hotel"];
 
 /// What a world is to be made of.
 #[derive(Debug, Clone)]
@@ -40,7 +38,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// One process of each service on that kind of database.
+    /// One replica of each service, on that kind of database.
     #[must_use]
     pub fn on(engine: Engine) -> Self {
         let settings = SETTINGS.iter();
@@ -53,7 +51,7 @@ impl Setup {
         }
     }
 
-    /// So many processes of each service.
+    /// So many replicas of each service.
     #[must_use]
     pub fn replicas(mut self, replicas: u32) -> Self {
         self.replicas = replicas;
@@ -69,35 +67,22 @@ impl Setup {
 
     /// A world that is ready for travellers; None where what it stands on cannot be obtained, which is said.
     pub async fn start(self, test: &str) -> Option<World> {
-        let program = ground::nats(test).await?;
-        let cluster = match self.engine {
-            Engine::Sqlite => None,
-            Engine::Postgres => Some(ground::postgres(test).await?),
-        };
-        let room = ROOM.acquire_many(self.replicas.min(4)).await.unwrap();
-        let folder = tempfile::Builder::new()
-            .prefix("roundtrip-world-")
-            .tempdir()
-            .unwrap();
-        let broker = Broker::start(&program, &folder.path().join("nats"), None)
-            .await
-            .unwrap();
-        let mut settings = self.settings;
-        settings.insert(String::from("NATS_URL"), broker.url());
-        let mut world = World::begin(Beginning {
-            test: test.to_owned(),
-            folder,
-            broker,
-            cluster,
-            settings,
-            room,
-        })
-        .await;
-        for service in HOUSE {
-            for _ in 0..self.replicas {
-                world.start(service).await;
+        let mut desk = Desk::new();
+        let house = if self.engine == Engine::Containers {
+            let containers = Containers::begin(self.replicas, &self.settings).await;
+            desk = containers.desk();
+            House::Containers(containers)
+        } else {
+            let (engine, replicas) = (self.engine, self.replicas);
+            let mut processes = Processes::begin(test, engine, replicas, self.settings).await?;
+            for service in HOUSE {
+                for _ in 0..replicas {
+                    desk.opens(service, processes.start(service).await);
+                }
             }
-        }
+            House::Processes(Box::new(processes))
+        };
+        let mut world = World::begin(test, house, desk).await;
         world.until_open(&["flight", "hotel"]).await;
         Some(world)
     }

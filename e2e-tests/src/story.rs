@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use async_nats::HeaderMap;
 use choreography::TripId;
 use futures::StreamExt as _;
+use roundtrip::audit::Nats;
 use serde_json::Value;
 
 use crate::eventually;
@@ -36,12 +37,16 @@ pub struct Story {
 
 impl Story {
     /// Listens from now on, also over the broker's restarts.
-    pub(crate) async fn listen(url: &str) -> Self {
-        let client = async_nats::ConnectOptions::new()
+    pub(crate) async fn listen(nats: &Nats) -> Self {
+        let mut options = async_nats::ConnectOptions::new()
             .name("story")
             .ping_interval(Duration::from_secs(5))
-            .reconnect_delay_callback(|_| Duration::from_millis(50))
-            .connect(url)
+            .reconnect_delay_callback(|_| Duration::from_millis(50));
+        if let (Some(user), Some(password)) = (&nats.user, &nats.password) {
+            options = options.user_and_password(user.clone(), password.clone());
+        }
+        let client = options
+            .connect(&nats.url)
             .await
             .expect("the broker cannot be reached");
         let mut heard = client.subscribe("trips.>").await.unwrap();

@@ -1,26 +1,20 @@
-//! A world: its processes, what can be done to them, and the end that every test comes to.
+//! A world: its house, what can be done to it, and the end that every test comes to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::ops::Deref;
 use std::path::PathBuf;
 
 use async_nats::HeaderMap;
 use choreography::TripId;
-use futures::future::join_all;
-use nix::sys::signal::Signal;
-use roundtrip::audit::{self, Nats, Part, Parts, Verdict};
-use roundtrip::local::broker::Broker;
-use roundtrip::local::postgres::Cluster;
-use roundtrip::local::service::{ServiceProcess, Spec};
+use roundtrip::audit::{self, Verdict};
 use serde::Deserialize;
-use sqlx::Connection as _;
-use tempfile::TempDir;
-use tokio::sync::SemaphorePermit;
 
+use crate::containers::Containers;
 use crate::desk::Desk;
+use crate::processes::Processes;
 use crate::story::{Story, Word};
-use crate::{PATIENCE, eventually, ground};
+use crate::{PATIENCE, eventually};
 
 /// A running house. It derefs to its [`Desk`], where travellers and operators ask.
 #[derive(Debug)]
@@ -29,26 +23,25 @@ pub struct World {
     pub story: Story,
     test: String,
     desk: Desk,
-    broker: Broker,
-    services: BTreeMap<String, Vec<ServiceProcess>>,
-    databases: BTreeMap<String, String>,
-    gone: BTreeSet<String>,
-    killed: BTreeSet<String>,
-    cluster: Option<&'static Cluster>,
-    settings: BTreeMap<String, String>,
-    folder: Option<TempDir>,
+    house: House,
     finished: bool,
-    _room: SemaphorePermit<'static>,
 }
 
-/// What a world begins with: a broker, and nothing on it.
-pub(crate) struct Beginning {
-    pub(crate) test: String,
-    pub(crate) folder: TempDir,
-    pub(crate) broker: Broker,
-    pub(crate) cluster: Option<&'static Cluster>,
-    pub(crate) settings: BTreeMap<String, String>,
-    pub(crate) room: SemaphorePermit<'static>,
+/// What a world's services are.
+#[derive(Debug)]
+pub(crate) enum House {
+    Processes(Box<Processes>),
+    Containers(Containers),
+}
+
+/// Does the same in either kind of house.
+macro_rules! either {
+    ($house:expr, $either:ident => $done:expr) => {
+        match $house {
+            House::Processes($either) => $done,
+            House::Containers($either) => $done,
+        }
+    };
 }
 
 impl Deref for World {
@@ -60,29 +53,21 @@ impl Deref for World {
 }
 
 impl World {
-    pub(crate) async fn begin(beginning: Beginning) -> Self {
+    pub(crate) async fn begin(test: &str, house: House, desk: Desk) -> Self {
         Self {
-            story: Story::listen(&beginning.broker.url()).await,
-            test: beginning.test,
-            desk: Desk::new(),
-            broker: beginning.broker,
-            services: BTreeMap::new(),
-            databases: BTreeMap::new(),
-            gone: BTreeSet::new(),
-            killed: BTreeSet::new(),
-            cluster: beginning.cluster,
-            settings: beginning.settings,
-            folder: Some(beginning.folder),
+            story: Story::listen(&either!(&house, house => house.nats())).await,
+            test: test.to_owned(),
+            desk,
+            house,
             finished: false,
-            _room: beginning.room,
         }
     }
 
-    /// Starts one more process of a service of the house. Does not wait until it is ready.
-    pub(crate) async fn start(&mut self, service: &str) {
-        let args = ["serve", service].map(OsString::from).to_vec();
-        self.start_foreign(service, ground::program(), args, &[])
-            .await;
+    fn processes(&mut self) -> &mut Processes {
+        match &mut self.house {
+            House::Processes(processes) => processes,
+            House::Containers(_) => panic!("{}: only processes can be added", self.test),
+        }
     }
 
     /// Starts a service that is not of the house, from a program of its own and with settings of its own beside the world's. Does
@@ -94,61 +79,32 @@ impl World {
         args: Vec<OsString>,
         settings: &[(&str, &str)],
     ) {
-        let database = self.database(service).await;
-        let replicas = self.services.entry(service.to_owned()).or_default();
-        let name = format!("{service}-{}", replicas.len() + 1);
-        let own = settings.iter().copied();
-        let own = own.chain([("DATABASE_URL", database.as_str())]);
-        let mut env = self.settings.clone();
-        env.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        let log = self
-            .folder
-            .as_ref()
-            .unwrap()
-            .path()
-            .join(format!("{name}.log"));
-        let process = ServiceProcess::start(Spec {
-            name,
-            program,
-            args,
-            env,
-            log,
-            port: None,
-        })
-        .unwrap();
-        self.desk.opens(service, process.url());
-        replicas.push(process);
+        let processes = self.processes();
+        let url = processes
+            .start_foreign(service, program, args, settings)
+            .await;
+        self.desk.opens(service, url);
     }
 
-    async fn database(&mut self, service: &str) -> String {
-        if let Some(url) = self.databases.get(service) {
-            return url.clone();
-        }
-        let folder = self.folder.as_ref().unwrap().path();
-        let url = match self.cluster {
-            None => format!(
-                "sqlite://{}",
-                folder.join(format!("{service}.db")).display()
-            ),
-            Some(cluster) => {
-                let name = format!("w{}_{service}", uuid::Uuid::now_v7().simple());
-                cluster.database(&name).await.unwrap()
-            }
-        };
-        self.databases.insert(service.to_owned(), url.clone());
-        url
+    /// A service is gone for good: its processes, its database, and what the broker keeps for it.
+    pub async fn leave(&mut self, service: &str) {
+        self.processes().leave(service).await;
+        let stream = self.jetstream().get_stream("TRIPS").await.unwrap();
+        stream.delete_consumer(service).await.unwrap();
     }
 
-    /// Waits until every process is ready and these legs can be booked.
+    /// Changes a service's database by hand, behind the service's back.
+    pub async fn by_hand(&mut self, service: &str, statement: &'static str) {
+        self.processes().by_hand(service, statement).await;
+    }
+
+    /// Waits until every replica is ready and these legs can be booked.
     pub async fn until_open(&mut self, legs: &[&str]) {
         #[derive(Deserialize)]
         struct Leg {
             leg: String,
         }
-        let http = self.desk.http().clone();
-        for process in self.services.values_mut().flatten() {
-            process.wait_ready(&http, PATIENCE).await.unwrap();
-        }
+        either!(&mut self.house, house => house.until_ready().await);
         eventually("the legs have joined", async || {
             let joined: Vec<Leg> = self.desk.get("booking", "/legs").await;
             let there = |leg: &&str| joined.iter().any(|joined| joined.leg == **leg);
@@ -157,79 +113,50 @@ impl World {
         .await;
     }
 
-    fn process(&mut self, service: &str, replica: usize) -> &mut ServiceProcess {
-        &mut self.services.get_mut(service).unwrap()[replica]
-    }
-
     /// SIGKILL to one replica of a service, the first being 0.
     pub async fn kill(&mut self, service: &str, replica: usize) {
-        self.process(service, replica).kill().await.unwrap();
-        let name = self.process(service, replica).name().to_owned();
-        self.killed.insert(name);
-    }
-
-    /// A service is gone for good: its processes, its database, and what the broker keeps for it.
-    pub async fn leave(&mut self, service: &str) {
-        for mut process in self.services.remove(service).unwrap() {
-            process.kill().await.unwrap();
-        }
-        self.databases.remove(service);
-        self.gone.insert(service.to_owned());
-        let stream = self.jetstream().get_stream("TRIPS").await.unwrap();
-        stream.delete_consumer(service).await.unwrap();
+        either!(&mut self.house, house => house.kill(service, replica).await);
     }
 
     /// SIGTERM to one replica: it drains and ends, and says that all is well.
     pub async fn stop(&mut self, service: &str, replica: usize) {
-        let process = self.process(service, replica);
-        process.stop().await.unwrap();
-        let status = process.ended().expect("it was stopped");
-        assert!(
-            status.success(),
-            "{service} was asked to stop and ended with {status}:\n{}",
-            process.last_words()
-        );
+        either!(&mut self.house, house => house.stop(service, replica).await);
     }
 
-    /// Starts one replica again, on the port and the database that it had, and waits until it is ready.
+    /// Starts one replica again, with the database that it had, and waits until it is ready.
     pub async fn restart(&mut self, service: &str, replica: usize) {
-        let http = self.desk.http().clone();
-        let process = self.process(service, replica);
-        let name = process.name().to_owned();
-        process.restart(&[]).await.unwrap();
-        process.wait_ready(&http, PATIENCE).await.unwrap();
-        self.killed.remove(&name);
+        either!(&mut self.house, house => house.restart(service, replica).await);
     }
 
-    /// SIGSTOP: it neither answers nor ends.
-    pub fn pause(&mut self, service: &str, replica: usize) {
-        self.process(service, replica)
-            .signal(Signal::SIGSTOP)
-            .unwrap();
+    /// Stops a replica's clock: it neither answers nor ends.
+    pub async fn pause(&mut self, service: &str, replica: usize) {
+        either!(&mut self.house, house => house.pause(service, replica).await);
     }
 
-    /// SIGCONT.
-    pub fn resume(&mut self, service: &str, replica: usize) {
-        self.process(service, replica)
-            .signal(Signal::SIGCONT)
-            .unwrap();
+    /// Lets it go on.
+    pub async fn resume(&mut self, service: &str, replica: usize) {
+        either!(&mut self.house, house => house.resume(service, replica).await);
     }
 
     /// SIGKILL to the broker.
     pub async fn kill_broker(&mut self) {
-        self.broker.kill().await.unwrap();
+        either!(&mut self.house, house => house.kill_broker().await);
     }
 
     /// Starts the broker again, with what it stored.
     pub async fn restart_broker(&mut self) {
-        self.broker.restart().await.unwrap();
+        either!(&mut self.house, house => house.restart_broker().await);
     }
 
     /// The broker loses all that it stored: streams, consumers, messages.
     pub async fn wipe_broker(&mut self) {
-        self.broker.kill().await.unwrap();
-        self.broker.wipe().unwrap();
-        self.broker.restart().await.unwrap();
+        either!(&mut self.house, house => house.wipe_broker().await);
+    }
+
+    /// How many replicas a service has.
+    #[must_use]
+    pub fn replicas(&self, service: &str) -> usize {
+        either!(&self.house, house => house.replicas(service))
     }
 
     /// JetStream, as an operator sees it.
@@ -267,65 +194,22 @@ impl World {
         .await;
     }
 
-    /// Changes a service's database by hand, behind the service's back.
-    pub async fn by_hand(&self, service: &str, statement: &'static str) {
-        let url = &self.databases[service];
-        let changed = if self.cluster.is_some() {
-            let mut database = sqlx::PgConnection::connect(url).await.unwrap();
-            let done = sqlx::query(statement).execute(&mut database).await;
-            done.unwrap().rows_affected()
-        } else {
-            let mut database = sqlx::SqliteConnection::connect(url).await.unwrap();
-            let done = sqlx::query(statement).execute(&mut database).await;
-            done.unwrap().rows_affected()
-        };
-        assert!(changed > 0, "{statement:?} changed nothing");
-    }
-
-    /// How many processes a service has.
-    #[must_use]
-    pub fn replicas(&self, service: &str) -> usize {
-        self.services[service].len()
-    }
-
     /// Every test's end: what must always hold is looked for in the databases themselves and at the broker; then everything stops,
     /// in order and without complaint.
     pub async fn finish(mut self) {
         self.audit().await;
-        let folder = self.folder.as_ref().unwrap().path().to_owned();
-        let running = |process: &&mut ServiceProcess| !self.killed.contains(process.name());
-        let ending = self.services.values_mut().flatten().filter(running);
-        let ended = join_all(ending.map(|process| async {
-            process.stop().await.unwrap();
-            let log = folder.join(format!("{}.log", process.name()));
-            let log = std::fs::read_to_string(log).unwrap_or_default();
-            let panicked = log.lines().any(|line| line.contains("panicked at"));
-            let fine = process.ended().is_some_and(|status| status.success()) && !panicked;
-            let ended = process.ended();
-            (!fine).then(|| format!("{}: {ended:?}\n{}", process.name(), process.last_words()))
-        }))
-        .await;
-        let complaints: Vec<String> = ended.into_iter().flatten().collect();
+        let complaints = either!(&mut self.house, house => house.stop_all().await);
         assert!(
             complaints.is_empty(),
             "ended badly: {}",
             complaints.join("\n")
         );
-        self.broker.stop().await.unwrap();
         self.finished = true;
     }
 
     /// Looks at the house as an auditor does, until it is clean or it is plain that it will not be.
     async fn audit(&self) {
-        let part = |(name, url): (&String, &String)| Part {
-            name: Some(name.clone()),
-            url: url.clone(),
-        };
-        let parts = Parts {
-            databases: self.databases.iter().map(part).collect(),
-            nats: Some(Nats::at(self.broker.url())),
-            without: self.gone.clone(),
-        };
+        let parts = either!(&self.house, house => house.parts());
         let report = audit::wait_until_clean(&parts, PATIENCE).await;
         // A world in which nobody asked for a trip has nothing wrong with it.
         let fine = match report.verdict {
@@ -349,21 +233,7 @@ impl World {
         if let Some(trip) = self.desk.focus() {
             words.push_str(&self.story.tell(trip));
         }
-        for process in self.services.values_mut().flatten() {
-            let ended = process.ended();
-            words.push_str(&format!(
-                "-- {} {}\n{}\n",
-                process.name(),
-                ended.map_or(String::from("runs"), |status| status.to_string()),
-                process.last_words()
-            ));
-        }
-        if let Some(folder) = self.folder.take() {
-            words.push_str(&format!(
-                "logs and databases are kept in {}\n",
-                folder.keep().display()
-            ));
-        }
+        words.push_str(&either!(&mut self.house, house => house.last_words()));
         eprintln!("{words}");
     }
 }

@@ -292,7 +292,7 @@ async fn lists_go_on_page_by_page(world: &mut World) {
 
 async fn a_wait_that_ends_before_the_trip_is_decided_says_where_to_look(world: &mut World) {
     world.seats("RT100", 5).await;
-    world.pause("flight", 0);
+    world.pause("flight", 0).await;
     let asked = trip([flight("RT100", 1)]);
     let answer = world
         .send(world.asking(&asked).header("Prefer", "wait=1"))
@@ -306,7 +306,7 @@ async fn a_wait_that_ends_before_the_trip_is_decided_says_where_to_look(world: &
         answer.header("location"),
         format!("/bookings/{}", view.trip)
     );
-    world.resume("flight", 0);
+    world.resume("flight", 0).await;
     world.until_state(view.trip, State::Confirmed).await;
 }
 

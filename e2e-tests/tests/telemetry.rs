@@ -159,7 +159,7 @@ async fn metrics_count_what_was_done(world: &mut World) {
         ("hotel", "flight.reserved.v1", "hotel.reserved.v1"),
     ] {
         eventually(&format!("{service} has counted"), async || {
-            let of = async |name: &str, kind: &str| world.metric(service, 0, name, kind).await;
+            let of = async |name: &str, kind: &str| world.metrics(service, name, kind).await[0];
             let counted = of("roundtrip_facts_in_total", heard).await >= 5.0
                 && of("roundtrip_facts_out_total", said).await >= 5.0
                 && of("roundtrip_batches_total", "").await >= 5.0

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
-use crate::{cargo, say, test};
+use crate::test::Count;
+use crate::{cargo, containers, say};
 
 const FAILED: &str = "FAILED";
 
@@ -38,8 +39,13 @@ pub(crate) fn run() -> Result<bool> {
         steps.0.push(word.to_owned());
     }
 
+    steps.manifests()?;
+
     say("== tests: cargo xtask test")?;
-    let tests = test::run(&[], &steps.0)?;
+    let mut count = Count::default();
+    count.run(&[])?;
+    steps.containers(&mut count)?;
+    let tests = count.close(&steps.0)?;
     Ok(tests && !steps.failed())
 }
 
@@ -57,8 +63,43 @@ impl Steps {
             .with_context(|| format!("cannot run cargo for {name}"))?
             .success();
         let verdict = if passed { "passed" } else { FAILED };
+        self.say(format!("{name} {verdict}"), start)
+    }
+
+    /// What cannot be had is said, and is no failure.
+    fn manifests(&mut self) -> Result<()> {
+        let check = "deploy/kubernetes/check";
+        say(&format!("== manifests: {check}"))?;
+        let start = Instant::now();
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        let checked = Command::new(check).current_dir(root).status();
+        let verdict = match checked.ok().and_then(|status| status.code()) {
+            Some(0) => "passed",
+            Some(3) => "not checked: their tools cannot be had;",
+            _ => FAILED,
+        };
+        self.say(format!("manifests {verdict}"), start)
+    }
+
+    fn containers(&mut self, count: &mut Count) -> Result<()> {
+        if let Err(why) = containers::engine() {
+            let word = format!("no test ran on containers: no Docker engine answers ({why})");
+            say(&format!("== {word}"))?;
+            self.0.push(word);
+            return Ok(());
+        }
+        let start = Instant::now();
+        let done = containers::run(count, 1);
+        if let Err(error) = &done {
+            say(&format!("error: {error:#}"))?;
+        }
+        let verdict = if done.is_ok() { "ran" } else { FAILED };
+        self.say(format!("tests on containers {verdict}"), start)
+    }
+
+    fn say(&mut self, word: String, start: Instant) -> Result<()> {
         let seconds = start.elapsed().as_secs_f64();
-        let word = format!("{name} {verdict} in {seconds:.1} s");
+        let word = format!("{word} in {seconds:.1} s");
         say(&format!("== {word}"))?;
         self.0.push(word);
         Ok(())

@@ -1,7 +1,9 @@
-//! `cargo xtask`: what is done to the whole house at once. `test` is the one test command, `ci` is what has to pass before anything lands.
+//! `cargo xtask`: what is done to the whole house at once. `test` is the one test command, `containers` runs what needs a Docker engine,
+//! `ci` is what has to pass before anything lands.
 //! Not a build system: each step is an ordinary cargo command that can be typed by hand.
 
 mod ci;
+mod containers;
 mod test;
 
 use std::io::Write as _;
@@ -18,7 +20,8 @@ use clap::{Parser, Subcommand};
   cargo xtask test                                  every test; the last line counts them
   cargo xtask test -- --package roundtrip           only one package's tests
   ROUNDTRIP_REQUIRE=nats,postgres cargo xtask test  a missing server is a failure, not a skip
-  cargo xtask ci                                    formatting, lints, documentation, then every test"
+  cargo xtask containers --rounds 3                 the scenarios on the docker-compose stack, and its faults, three times
+  cargo xtask ci                                    formatting, lints, documentation, manifests, then every test"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -33,13 +36,20 @@ enum Task {
         #[arg(last = true)]
         args: Vec<String>,
     },
-    /// Checks formatting, lints, documentation and dependencies, then runs `cargo xtask test`
+    /// Builds the images, and runs the tests that need the docker-compose stack
+    Containers {
+        /// How often the tests run
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+        rounds: u32,
+    },
+    /// Checks formatting, lints, documentation, dependencies and manifests, then runs every test: with containers where an engine answers
     Ci,
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Task::Test { args } => test::run(&args, &[]),
+        Task::Test { args } => test::run(&args),
+        Task::Containers { rounds } => containers::only(rounds),
         Task::Ci => ci::run(),
     };
     match done {

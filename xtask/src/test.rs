@@ -1,9 +1,10 @@
 //! The one test command. The broker and the database server are obtained by the first test that needs them; here is only counted what
 //! became of the tests, so that no skip goes unnoticed. Not a test runner.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Instant;
 
@@ -11,74 +12,123 @@ use anyhow::{Context as _, Result};
 
 use crate::{cargo, say};
 
-/// What `cargo test` said.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Count {
+/// What `cargo test` said, however often it was called.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Count {
     passed: u64,
     failed: u64,
-    ignored: u64,
     failures: Vec<String>,
-    skips: Vec<String>,
+    /// The names of tests, by the reason why they did not run.
+    skips: BTreeMap<String, Vec<String>>,
+    seconds: f64,
 }
 
-/// Runs the tests; true when some passed and none failed. `before` is what else there is to say right above the last line.
-pub(crate) fn run(args: &[String], before: &[String]) -> Result<bool> {
-    let start = Instant::now();
-    // Tests of several processes append to it.
-    let log = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/skipped.log");
-    if let Some(folder) = log.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::write(&log, "").with_context(|| format!("cannot write {}", log.display()))?;
-
-    let mut command = cargo();
-    command.args(["test", "--no-fail-fast"]);
-    if args.is_empty() {
-        command.arg("--workspace");
-    }
-    let mut tests = command
-        .args(args)
-        .env("ROUNDTRIP_SKIP_LOG", fs::canonicalize(&log)?)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot run cargo")?;
+/// Runs the tests; true when some passed and none failed.
+pub(crate) fn run(args: &[String]) -> Result<bool> {
     let mut count = Count::default();
-    if let Some(output) = tests.stdout.take() {
-        let mut lines = BufReader::new(output);
-        let mut line = Vec::new();
-        // By bytes: a test may print anything.
-        while lines.read_until(b'\n', &mut line)? > 0 {
-            let mut out = std::io::stdout();
-            out.write_all(&line)?;
-            out.flush()?;
-            count.hear(&String::from_utf8_lossy(&line));
-            line.clear();
-        }
-    }
-    let status = tests.wait()?;
-    let skipped = fs::read_to_string(&log)?;
-    count.skips.extend(
-        skipped
-            .lines()
-            .map(|line| line.trim_start_matches("SKIPPED ").to_owned()),
-    );
-    count.report(status.success())?;
-    for line in before {
-        say(line)?;
-    }
-    say(&format!(
-        "tests took {:.1} s",
-        start.elapsed().as_secs_f64()
-    ))?;
-    let (passed, failed, skipped) = count.sums(status.success());
-    say(&format!(
-        "{passed} passed, {failed} failed, {skipped} skipped"
-    ))?;
-    Ok(passed > 0 && failed == 0)
+    count.run(args)?;
+    count.close(&[])
+}
+
+/// Where tests that skip themselves say so.
+fn skip_log() -> Result<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
+    fs::create_dir_all(&folder)?;
+    Ok(fs::canonicalize(folder)?.join("skipped.log"))
 }
 
 impl Count {
+    /// Counts the tests of `cargo test --workspace`, or of these arguments in its place.
+    pub(crate) fn run(&mut self, args: &[String]) -> Result<()> {
+        let start = Instant::now();
+        // Tests of several processes append to it.
+        let log = skip_log()?;
+        fs::write(&log, "").with_context(|| format!("cannot write {}", log.display()))?;
+        let mut command = cargo();
+        command.args(["test", "--no-fail-fast"]);
+        if args.is_empty() {
+            command.arg("--workspace");
+        }
+        let mut tests = command
+            .args(args)
+            .env("ROUNDTRIP_SKIP_LOG", &log)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot run cargo")?;
+        let failed_before = self.failed;
+        if let Some(output) = tests.stdout.take() {
+            let mut lines = BufReader::new(output);
+            let mut line = Vec::new();
+            // By bytes: a test may print anything.
+            while lines.read_until(b'\n', &mut line)? > 0 {
+                let mut out = std::io::stdout();
+                out.write_all(&line)?;
+                out.flush()?;
+                self.hear(&String::from_utf8_lossy(&line));
+                line.clear();
+            }
+        }
+        let content = tests.wait()?.success();
+        if !content && self.failed == failed_before {
+            self.failed += 1;
+            let word = "cargo test itself: something did not compile, or a test program died";
+            self.failures.push(word.to_owned());
+        }
+        for line in fs::read_to_string(&log)?.lines() {
+            // A test that skips itself returns like one that passes, and cargo counts it so.
+            self.passed = self.passed.saturating_sub(1);
+            self.skip(line.trim_start_matches("SKIPPED "));
+        }
+        self.seconds += start.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    /// `TEST: REASON`
+    fn skip(&mut self, line: &str) {
+        let (test, reason) = line.split_once(": ").unwrap_or((line, "for no reason"));
+        let tests = self.skips.entry(reason.to_owned()).or_default();
+        tests.push(test.to_owned());
+    }
+
+    /// What was skipped for this reason has been run since.
+    pub(crate) fn made_up_for(&mut self, reason: &str) {
+        self.skips.remove(reason);
+    }
+
+    /// Says what came of all that ran, with `before` right above the last line; true when some passed and none failed.
+    pub(crate) fn close(&self, before: &[String]) -> Result<bool> {
+        say("")?;
+        for name in &self.failures {
+            say(&format!("FAILED {name}"))?;
+        }
+        for (reason, tests) in &self.skips {
+            match tests.as_slice() {
+                [test] => say(&format!("SKIPPED {test}: {reason}"))?,
+                [first, .., last] => {
+                    let count = tests.len();
+                    say(&format!(
+                        "SKIPPED {count} tests, {first} to {last}: {reason}"
+                    ))?;
+                }
+                [] => {}
+            }
+        }
+        if self.passed + self.failed == 0 {
+            say("nothing ran: that is a failure too")?;
+        }
+        for line in before {
+            say(line)?;
+        }
+        say(&format!("tests took {:.1} s", self.seconds))?;
+        let (passed, failed) = (self.passed, self.failed);
+        let skipped: usize = self.skips.values().map(Vec::len).sum();
+        say(&format!(
+            "{passed} passed, {failed} failed, {skipped} skipped"
+        ))?;
+        Ok(passed > 0 && failed == 0)
+    }
+
     /// One line of output.
     fn hear(&mut self, line: &str) {
         let line = line.trim();
@@ -90,7 +140,6 @@ impl Count {
                 match (number, what) {
                     (Some(number), Some("passed")) => self.passed += number,
                     (Some(number), Some("failed")) => self.failed += number,
-                    (Some(number), Some("ignored")) => self.ignored += number,
                     _ => {}
                 }
             }
@@ -98,44 +147,11 @@ impl Count {
             if let Some((name, reason)) = test.split_once(" ... ignored") {
                 let reason = reason.trim_start_matches(", ");
                 let reason = if reason.is_empty() { "ignored" } else { reason };
-                self.skips.push(format!("{name}: {reason}"));
+                self.skip(&format!("{name}: {reason}"));
             } else if let Some(name) = test.strip_suffix(" ... FAILED") {
                 self.failures.push(name.to_owned());
             }
         }
-    }
-
-    /// A test that skips itself returns like one that passes, and cargo counts it so.
-    fn skipped_by_themselves(&self) -> u64 {
-        (self.skips.len() as u64).saturating_sub(self.ignored)
-    }
-
-    /// Passed, failed, skipped.
-    fn sums(&self, cargo_content: bool) -> (u64, u64, u64) {
-        let by_themselves = self.skipped_by_themselves();
-        let unseen = u64::from(!cargo_content && self.failed == 0);
-        (
-            self.passed.saturating_sub(by_themselves),
-            self.failed + unseen,
-            self.ignored + by_themselves,
-        )
-    }
-
-    fn report(&self, cargo_content: bool) -> Result<()> {
-        say("")?;
-        for name in &self.failures {
-            say(&format!("FAILED {name}"))?;
-        }
-        for skip in &self.skips {
-            say(&format!("SKIPPED {skip}"))?;
-        }
-        if !cargo_content && self.failed == 0 {
-            say("FAILED cargo test itself: something did not compile, or a test program died")?;
-        }
-        if self.passed + self.failed == 0 {
-            say("nothing ran: that is a failure too")?;
-        }
-        Ok(())
     }
 }
 
@@ -159,22 +175,12 @@ mod tests {
         let expected = Count {
             passed: 13,
             failed: 1,
-            ignored: 1,
             failures: vec!["three".to_owned()],
-            skips: vec!["two: takes an hour".to_owned()],
+            skips: [("takes an hour".to_owned(), vec!["two".to_owned()])].into(),
+            seconds: 0.0,
         };
         assert_eq!(count, expected);
-        assert_eq!(count.sums(false), (13, 1, 1));
-    }
-
-    #[test]
-    fn a_test_that_skipped_itself_did_not_pass() {
-        let count = Count {
-            passed: 3,
-            skips: vec!["one: no broker".to_owned()],
-            ..Count::default()
-        };
-        assert_eq!(count.sums(true), (2, 0, 1));
-        assert_eq!(count.sums(false), (2, 1, 1), "a program died unseen");
+        count.made_up_for("takes an hour");
+        assert!(count.skips.is_empty());
     }
 }

@@ -4,12 +4,13 @@ use std::time::Instant;
 
 use booking::core::State;
 use e2e_tests::compose::{SERVICES, Stack};
+use e2e_tests::crowd::usual;
 
-use crate::{load, tell};
+use crate::tell;
 
 pub(crate) async fn volumes_outlive_containers_and_a_backup_outlives_volumes(stack: &Stack) {
     let begun = Instant::now();
-    let booked = stack.desk().book(&load::usual()).await;
+    let booked = stack.desk().book(&usual()).await;
     assert_eq!(booked.state, State::Confirmed);
     stack.compose(&["down", "--timeout", "40"]);
     stack.compose(&["up", "-d"]);
@@ -82,7 +83,7 @@ pub(crate) async fn volumes_outlive_containers_and_a_backup_outlives_volumes(sta
     let report = stack.audit().await;
     assert!(report.is_clean(), "{report}");
     assert_eq!(report.counts, trips);
-    let again = stack.desk().book(&load::usual()).await;
+    let again = stack.desk().book(&usual()).await;
     assert_eq!(again.state, State::Confirmed);
     tell(
         "a backup restored on empty volumes",

@@ -48,13 +48,13 @@ pub(crate) async fn each_login_is_refused_by_the_others(stack: &Stack) {
 
 /// What is refused has no effect: the stream's length is the same, and the stream is still there.
 async fn a_login_says_only_its_own(stack: &Stack, login: &str) {
-    let operator = stack.nats("operator").await;
+    let operator = stack.nats_as("operator").await;
     let mut stream = async_nats::jetstream::new(operator)
         .get_stream("TRIPS")
         .await
         .unwrap();
     let before = stream.info().await.unwrap().state.last_sequence;
-    let service = stack.nats(login).await;
+    let service = stack.nats_as(login).await;
     let other = SERVICES.iter().find(|other| **other != login).unwrap();
     service
         .publish(format!("trips.{other}.rejected"), "{}".into())

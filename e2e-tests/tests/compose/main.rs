@@ -2,29 +2,29 @@
 //! volumes kept, a backup restored, logins refused. Each part ends with the audit; what an orderly end does to a trip is in the
 //! scenarios, which need no containers.
 //!
-//! One test, since the parts share one stack and each leaves it whole. `ROUNDTRIP_COMPOSE` asks for it.
+//! One test, since the parts share one stack and each leaves it whole.
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod cluster;
 mod faults;
 mod keeping;
-mod load;
 mod logins;
 mod scale;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use e2e_tests::Crowd;
 use e2e_tests::compose::Stack;
-use load::{Load, Tally};
+use e2e_tests::crowd::Tally;
 
 /// Travellers book while something happens to the stack; afterwards every trip has an outcome and the audit is clean.
 async fn under_load(stack: &Stack, what: &str, happens: impl AsyncFnOnce(&Stack)) -> Tally {
     let begun = Instant::now();
-    let load = Load::start(&stack.desk());
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    let crowd = Crowd::gather(&stack.desk()).await;
+    crowd.until_more_are_decided(20).await;
     happens(stack).await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let tally = load.stop().await;
+    crowd.until_more_are_decided(20).await;
+    let tally = crowd.go_home().await;
     stack.until_healthy().await;
     let report = stack.audit().await;
     assert!(report.is_clean(), "{what}:\n{report}");
@@ -50,13 +50,11 @@ fn tell(what: &str, begun: Instant, came: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+#[ignore = "needs containers: cargo xtask containers"]
 async fn the_stack_of_containers_keeps_its_promises() {
     let begun = Instant::now();
-    let Some(stack) = Stack::up("compose", "").await else {
-        return;
-    };
+    let stack = Stack::up("").await;
     tell("up and healthy", begun, "");
-    load::inventory(&stack.desk()).await;
     logins::each_login_is_refused_by_the_others(&stack).await;
     faults::no_request_fails_while_replicas_are_killed_and_replaced(&stack).await;
     scale::a_third_replica_takes_its_share_and_leaves_without_a_trace(&stack).await;
@@ -66,13 +64,11 @@ async fn the_stack_of_containers_keeps_its_promises() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+#[ignore = "needs containers: cargo xtask containers"]
 async fn a_cluster_of_brokers_loses_a_node_and_nobody_notices() {
     let begun = Instant::now();
-    let Some(stack) = Stack::up("compose cluster", "cluster").await else {
-        return;
-    };
+    let stack = Stack::up("cluster").await;
     tell("up and healthy, three broker nodes", begun, "");
-    load::inventory(&stack.desk()).await;
     cluster::a_node_is_killed_and_one_cut_off(&stack).await;
     stack.down();
 }

@@ -2,9 +2,9 @@
 
 use booking::core::{Outcome, Settled, State};
 use e2e_tests::trip::{flight, stay, trip};
-use e2e_tests::{Stock, World, eventually, on_both_databases};
+use e2e_tests::{Stock, World, eventually, everywhere};
 
-on_both_databases![
+everywhere![
     a_pending_trip_is_cancelled,
     a_confirmed_trip_is_cancelled,
     cancelling_again_is_no_news_and_no_error,
@@ -14,7 +14,7 @@ on_both_databases![
 async fn a_pending_trip_is_cancelled(world: &mut World) {
     world.seats("RT100", 10).await;
     world.rooms("LIS", 5).await;
-    world.pause("hotel", 0);
+    world.pause("hotel", 0).await;
     let trip = world
         .ask(&trip([flight("RT100", 2), stay("LIS", 2, 1)]))
         .await
@@ -23,7 +23,7 @@ async fn a_pending_trip_is_cancelled(world: &mut World) {
     let view = world.cancel_soon(trip).await;
     assert_eq!(view.state, State::Undoing);
     assert_eq!(view.outcome, Some(Outcome::Cancelled));
-    world.resume("hotel", 0);
+    world.resume("hotel", 0).await;
     let view = world.until_state(trip, State::Closed).await;
     assert_eq!(view.settled, [Some(Settled::Released); 2]);
     assert_eq!(view.reason.unwrap().code, "cancelled-by-traveller");

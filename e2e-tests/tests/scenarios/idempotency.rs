@@ -3,12 +3,12 @@
 use booking::core::State;
 use booking::view::Booking;
 use e2e_tests::trip::{Asked, flight, trip};
-use e2e_tests::{Answer, Desk, Stock, World, on_both_databases};
+use e2e_tests::{Answer, Desk, Stock, World, everywhere};
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-on_both_databases![
+everywhere![
     the_same_request_again_is_the_same_trip,
     the_same_request_many_times_at_once_is_one_trip,
     the_same_request_at_two_replicas_at_once_is_one_trip with |setup| setup.replicas(2),

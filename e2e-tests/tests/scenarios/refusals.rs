@@ -3,10 +3,10 @@
 use booking::core::{Outcome, Settled, State};
 use booking::view::Booking;
 use e2e_tests::trip::{ROOM_PRICE, SEAT_PRICE, flight, stay, trip};
-use e2e_tests::{Stock, World, on_both_databases};
+use e2e_tests::{Stock, World, everywhere};
 use serde_json::json;
 
-on_both_databases![
+everywhere![
     the_flight_refuses_and_the_hotel_never_hears_of_it,
     the_hotel_refuses_and_the_flight_is_given_back,
     one_full_night_refuses_the_whole_stay,

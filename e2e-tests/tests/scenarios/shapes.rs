@@ -2,9 +2,9 @@
 
 use booking::core::{Outcome, Settled, State};
 use e2e_tests::trip::{ROOM_PRICE, SEAT_PRICE, flight, stay, trip};
-use e2e_tests::{Stock, World, on_both_databases};
+use e2e_tests::{Stock, World, everywhere};
 
-on_both_databases![
+everywhere![
     a_trip_goes_through,
     a_flight_alone_goes_through,
     a_hotel_alone_goes_through,
