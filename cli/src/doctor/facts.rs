@@ -163,6 +163,8 @@ pub struct Server {
     pub version: String,
     /// The cluster that it is a node of.
     pub cluster: Option<String>,
+    /// It has JetStream.
+    pub jetstream: bool,
     /// It lets nobody in without TLS.
     pub tls_required: bool,
     /// It is about to stop.

@@ -180,6 +180,18 @@ async fn each_break_of_a_database_is_named_on_postgres() {
         assert!(std::time::Instant::now() < until, "the setting is taken");
     }
 
+    let mut writer = database.writer().await.unwrap();
+    writer.run("begin", vec![]).await.unwrap();
+    let (said, _) = doctor(nowhere, &["--database", &url]);
+    for word in [
+        "a transaction is open for",
+        "(roundtrip, idle in transaction, pid ",
+    ] {
+        assert!(said.out.contains(word), "{word} in {}", said.out);
+    }
+    writer.roll_back().await;
+    drop(writer);
+
     // Who may not see others' transactions says so, and is told what would help.
     write(
         &database,

@@ -38,7 +38,7 @@ pub(super) fn judge(seen: &Seen, wanted: &Wanted, findings: &mut Vec<Finding>) {
     };
     sheet.fine("answers", format!("answers at {}", broker.url));
     judge_server(&mut sheet, server);
-    if !judge_account(&mut sheet, &broker.account) {
+    if !judge_account(&mut sheet, &broker.account, server.jetstream) {
         return;
     }
     judge_stream(broker, server, seen, wanted, findings);
@@ -75,17 +75,31 @@ fn parts(version: &str) -> (u32, u32) {
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
 }
 
-fn judge_account(sheet: &mut Sheet<'_>, account: &Result<Account, String>) -> bool {
+/// Whether it is worth looking further.
+fn judge_account(sheet: &mut Sheet<'_>, account: &Result<Account, String>, has: bool) -> bool {
     match account {
-        Err(why) if why.contains("permission") => {
-            sheet.unseen("jetstream", why, "look as a user who may, such as operator");
+        Err(_) if !has => {
+            sheet.wrong(
+                "jetstream",
+                "JetStream is off: no fact is kept",
+                "turn it on: `jetstream { store_dir: ... }` in the server's configuration",
+            );
+            false
+        }
+        // A user who may not ask gets no answer at all.
+        Err(why) if why.contains("timed out") => {
+            sheet.unseen(
+                "jetstream",
+                "JetStream does not answer this user",
+                "look as one who may ask, such as operator; if that gets no answer either, see the server's log",
+            );
             true
         }
         Err(why) => {
             sheet.wrong(
                 "jetstream",
-                format!("JetStream does not answer ({why})"),
-                "turn it on (`jetstream {}` in the server's configuration), see that its disk is not full and a cluster has its majority; or this user may not ask: look as operator",
+                format!("JetStream refuses ({why})"),
+                "in a cluster, bring back enough nodes for a majority; else see the server's log: its disk may be full",
             );
             false
         }
@@ -311,7 +325,7 @@ pub(super) fn copies(sheet: &mut Sheet<'_>, check: &'static str, copies: &[Copy]
         sheet.wrong(
             check,
             format!("copies are not reached: {offline}"),
-            "start that node, or look why the others do not reach it; one more, and no fact moves",
+            "start that node, or look why the others do not reach it; without a majority of its copies no fact moves",
         );
     } else if !behind.is_empty() {
         sheet.wrong(

@@ -249,26 +249,22 @@ fn server(sheet: &mut Sheet<'_>, found: &Found) {
 
 fn transactions(sheet: &mut Sheet<'_>, transaction: &Transactions) {
     const NAME: &str = "transactions";
-    let Transactions::Oldest {
-        age_us,
-        pid,
-        program,
-        state,
-    } = transaction
-    else {
-        if *transaction == Transactions::Hidden {
-            sheet.unseen(
+    let (age_us, pid, program, state) = match transaction {
+        Transactions::Unknown => return,
+        Transactions::None => return sheet.fine(NAME, "no open transaction"),
+        Transactions::Hidden => {
+            return sheet.unseen(
                 NAME,
                 "this user does not see other users' transactions",
                 "grant pg_read_all_stats to it",
             );
         }
-        return;
-    };
-    let program = if program.is_empty() {
-        "a program without a name"
-    } else {
-        program
+        Transactions::Oldest {
+            age_us,
+            pid,
+            program,
+            state,
+        } => (age_us, pid, program, state),
     };
     let seen = format!(
         "a transaction is open for {} ({program}, {state}, pid {pid})",
@@ -281,5 +277,7 @@ fn transactions(sheet: &mut Sheet<'_>, transaction: &Transactions) {
         sheet.wrong(NAME, seen, todo);
     } else if *age_us > OPEN_WARNING_US {
         sheet.warning(NAME, seen, todo);
+    } else {
+        sheet.fine(NAME, seen);
     }
 }

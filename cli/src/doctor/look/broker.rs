@@ -35,6 +35,7 @@ pub(super) async fn look(nats: &Nats, stream: &str) -> Broker {
         name: info.server_name,
         version: info.version,
         cluster: info.cluster,
+        jetstream: info.jetstream,
         tls_required: info.tls_required,
         lame_duck: info.lame_duck_mode,
     });

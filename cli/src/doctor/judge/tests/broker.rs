@@ -30,11 +30,40 @@ fn the_broker_and_its_stream() {
         Wrong,
     );
     becomes(|s| server(s).lame_duck = true, "broker", "version", Warning);
+    fn account(seen: &mut Seen) -> &mut Result<Account, String> {
+        &mut seen.broker.as_mut().unwrap().account
+    }
     becomes(
-        |s| s.broker.as_mut().unwrap().account = Err("no answer".into()),
+        |s| *account(s) = Err("timed out".into()),
+        "broker",
+        "jetstream",
+        NotLookedAt,
+    );
+    becomes(
+        |s| *account(s) = Err("unavailable".into()),
         "broker",
         "jetstream",
         Wrong,
+    );
+    becomes(
+        |s| {
+            *account(s) = Err("timed out".into());
+            server(s).jetstream = false;
+        },
+        "broker",
+        "jetstream",
+        Wrong,
+    );
+    becomes(
+        |s| {
+            *account(s) = Ok(Account {
+                storage: 95,
+                storage_max: Some(100),
+            });
+        },
+        "broker",
+        "jetstream",
+        Warning,
     );
     becomes(
         |s| s.broker.as_mut().unwrap().stream = Ok(None),

@@ -66,6 +66,7 @@ fn broker(wanted: &Wanted) -> Broker {
             name: String::from("n1"),
             version: String::from("2.15.1"),
             cluster: None,
+            jetstream: true,
             tls_required: false,
             lame_duck: false,
         }),
