@@ -14,7 +14,12 @@ use crate::stack::{SERVICES, State};
 #[derive(Debug, Clone, Args)]
 pub(super) struct Place {
     /// Booking's address; without it, the stack that runs in the folder.
-    #[arg(long, env = "ROUNDTRIP_URL", value_name = "URL")]
+    #[arg(
+        long,
+        env = "ROUNDTRIP_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     url: Option<String>,
     #[command(flatten)]
     folder: Folder,
@@ -54,10 +59,20 @@ pub(super) struct Places {
     #[command(flatten)]
     place: Place,
     /// Flight's address.
-    #[arg(long, env = "ROUNDTRIP_FLIGHT_URL", value_name = "URL")]
+    #[arg(
+        long,
+        env = "ROUNDTRIP_FLIGHT_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     flight_url: Option<String>,
     /// Hotel's address.
-    #[arg(long, env = "ROUNDTRIP_HOTEL_URL", value_name = "URL")]
+    #[arg(
+        long,
+        env = "ROUNDTRIP_HOTEL_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     hotel_url: Option<String>,
 }
 
@@ -107,7 +122,13 @@ impl Places {
 #[derive(Debug, Clone, Args)]
 pub(super) struct BrokerPlace {
     /// The broker, such as nats://127.0.0.1:4222; without it, the one of the stack that runs in the folder.
-    #[arg(id = "nats", long, env = "NATS_URL", value_name = "URL")]
+    #[arg(
+        id = "nats",
+        long,
+        env = "NATS_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     url: Option<String>,
     /// User at the broker.
     #[arg(

@@ -104,13 +104,18 @@ async fn each_break_of_the_stream_and_its_consumers_is_named() {
         &["it is no window", "nats stream rm TRIPS"],
     );
 
-    declare(&context, stream()).await;
+    consumers(&args, &context).await;
+}
+
+async fn consumers(args: &[&str], context: &Context) {
+    let nowhere = Path::new("nowhere");
+    declare(context, stream()).await;
     let found = context.get_stream(choreography::STREAM).await.unwrap();
     found.delete_consumer("flight").await.unwrap();
     let gone = &["broker/consumer flight/consumer"];
     wrong(
         nowhere,
-        &args,
+        args,
         gone,
         &["flight has no consumer", "start flight"],
     );
@@ -120,10 +125,10 @@ async fn each_break_of_the_stream_and_its_consumers_is_named() {
         filter_subjects: vec!["trips.*.*.flight".into()],
         ..consumer("flight")
     };
-    put(&context, gives_up).await;
+    put(context, gives_up).await;
     wrong(
         nowhere,
-        &args,
+        args,
         &["broker/consumer flight/config"],
         &[
             "it gives up after 3",
@@ -133,10 +138,10 @@ async fn each_break_of_the_stream_and_its_consumers_is_named() {
     );
 
     // Facts wait, and nobody takes them.
-    put(&context, consumer("flight")).await;
+    put(context, consumer("flight")).await;
     let publish = context.publish("trips.booking.requested.flight", "{}".into());
     publish.await.unwrap().await.unwrap();
-    let (said, report) = doctor(nowhere, &args);
+    let (said, report) = doctor(nowhere, args);
     assert_eq!(
         with(&report, "warning"),
         ["broker/consumer flight/work"],
@@ -151,8 +156,8 @@ async fn each_break_of_the_stream_and_its_consumers_is_named() {
         ack_policy: AckPolicy::None,
         ..pull::Config::default()
     };
-    put(&context, foreign).await;
-    let (_, report) = doctor(nowhere, &args);
+    put(context, foreign).await;
+    let (_, report) = doctor(nowhere, args);
     let unseen = with(&report, "not-looked-at");
     assert!(
         unseen.contains(&"broker/consumer Archive/config".into()),

@@ -175,22 +175,26 @@ fn judge_stream(
     }
 }
 
+/// The subjects that it should take and does not.
+fn missing<'a>(found: &Config, wanted: &'a Config) -> Vec<&'a str> {
+    let missing = wanted
+        .subjects
+        .iter()
+        .filter(|subject| !found.subjects.contains(subject));
+    missing.map(String::as_str).collect()
+}
+
 /// What is set up so that facts are lost, refused or not heard: each with what to do.
 fn odd(found: &Config, wanted: &Config) -> Vec<(String, &'static str)> {
     const REMAKE: &str = "this cannot be changed: `nats stream rm TRIPS`, and services declare it anew within seconds; trips under way go on after being asked again";
     const EDIT: &str = "`nats stream edit TRIPS`, or `nats stream rm TRIPS`: services declare it anew within seconds, and trips under way go on after being asked again";
+    let missing = missing(found, wanted);
     let mut odd = Vec::new();
     let mut expect = |so: bool, seen: String, todo| {
         if !so {
             odd.push((seen, todo));
         }
     };
-    let missing: Vec<&str> = wanted
-        .subjects
-        .iter()
-        .filter(|subject| !found.subjects.contains(subject))
-        .map(String::as_str)
-        .collect();
     expect(
         missing.is_empty(),
         format!(

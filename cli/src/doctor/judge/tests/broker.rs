@@ -5,11 +5,12 @@ use async_nats::jetstream::stream::{DiscardPolicy, RetentionPolicy};
 
 use super::*;
 
+fn server(seen: &mut Seen) -> &mut Server {
+    seen.broker.as_mut().unwrap().server.as_mut().unwrap()
+}
+
 #[test]
-fn the_broker_and_its_stream() {
-    fn server(seen: &mut Seen) -> &mut Server {
-        seen.broker.as_mut().unwrap().server.as_mut().unwrap()
-    }
+fn the_broker() {
     becomes(|s| s.broker = None, "broker", "answers", NotLookedAt);
     becomes(
         |s| s.broker.as_mut().unwrap().server = Err("no".into()),
@@ -65,6 +66,10 @@ fn the_broker_and_its_stream() {
         "jetstream",
         Warning,
     );
+}
+
+#[test]
+fn the_stream() {
     becomes(
         |s| s.broker.as_mut().unwrap().stream = Ok(None),
         "TRIPS",
@@ -213,6 +218,11 @@ fn consumers() {
         "config",
         NotLookedAt,
     );
+}
+
+#[test]
+fn what_consumers_have_to_do() {
+    let name = "consumer flight";
     becomes(|s| consumer(s).paused = true, name, "paused", Wrong);
     becomes(|s| consumer(s).unacked = 10_000, name, "work", Wrong);
     becomes(|s| consumer(s).pending = 9_000, name, "work", Warning);

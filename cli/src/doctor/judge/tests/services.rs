@@ -35,6 +35,10 @@ fn services() {
         Warning,
     );
     becomes(|s| s.services[1].about = None, "flight", "version", Warning);
+}
+
+#[test]
+fn dead_letters_and_what_cannot_happen() {
     let kept = |last_us| Letters {
         count: 2,
         more: false,
