@@ -250,12 +250,14 @@ fn a_clock_that_is_off_and_a_replica_that_is_not_ready_are_seen_through_a_balanc
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
-        for (number, stream) in listener.incoming().enumerate() {
+        let mut asked_ready = 0;
+        for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let mut asked = [0; 1_024];
             let read = stream.read(&mut asked).unwrap_or(0);
             let ready = asked[..read].starts_with(b"GET /readyz");
-            let (status, body) = if ready && number % 2 == 0 {
+            asked_ready += u32::from(ready);
+            let (status, body) = if ready && asked_ready % 2 == 0 {
                 (
                     "503 Service Unavailable",
                     r#"{"detail":"Missing: it is draining."}"#,
