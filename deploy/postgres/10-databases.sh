@@ -16,7 +16,7 @@ SQL
 # Nobody connects anywhere unless it is granted.
 sql --dbname postgres -c 'revoke connect, temporary on database postgres, template1 from public'
 login auditor "$POSTGRES_AUDITOR_PASSWORD"
-sql --dbname postgres -c 'grant pg_read_all_data to auditor'
+sql --dbname postgres -c 'grant pg_read_all_data, pg_read_all_stats to auditor'
 
 for service in booking flight hotel; do
     password=POSTGRES_${service^^}_PASSWORD

@@ -70,12 +70,18 @@ async fn everything_is_restarted_in_the_middle(world: &mut World) {
 async fn the_broker_is_down_for_a_while(world: &mut World) {
     let crowd = Crowd::gather(world).await;
     crowd.until_more_are_decided(10).await;
+    let desk = (**world).clone();
+    let ready = async || {
+        let ready = desk.request(reqwest::Method::GET, "booking", "/readyz");
+        desk.send(ready).await.status
+    };
+    assert_eq!(ready().await, 200);
     world.kill_broker().await;
-    // Booking takes trips all the same, and says that it is not ready for more.
+    assert_eq!(ready().await, 200, "it may be back in a moment");
+    // Booking takes trips all the same, and says after a while that it is not ready for more.
     let held = world.ask(&usual()).await;
     eventually("booking says that it is not ready", async || {
-        let ready = world.request(reqwest::Method::GET, "booking", "/readyz");
-        (world.send(ready).await.status == 503).then_some(())
+        (ready().await == 503).then_some(())
     })
     .await;
     assert_eq!(world.show(held.trip).await.state, State::Pending);

@@ -39,6 +39,9 @@ async fn under_load(stack: &Stack, what: &str, happens: impl AsyncFnOnce(&Stack)
             tally.failed.len()
         ),
     );
+    for failed in &tally.failed {
+        eprintln!("  failed: {}", failed.lines().next().unwrap_or_default());
+    }
     tally
 }
 

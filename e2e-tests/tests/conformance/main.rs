@@ -6,6 +6,7 @@
 
 mod chores;
 mod meetings;
+mod opening;
 mod place;
 mod transactions;
 

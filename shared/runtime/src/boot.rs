@@ -4,9 +4,10 @@
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use futures::FutureExt as _;
@@ -27,6 +28,13 @@ use crate::service::Service;
 use crate::settings::Settings;
 use crate::telemetry::Metrics;
 use crate::worker::{Inputs, Parked, Worker};
+
+/// What is missing for less makes no replica unready: all of them miss it at once, when one broker node of three dies or the database's
+/// standby takes over, and with all of them out no request would be taken at all. What is asked meanwhile waits.
+const BLINK: Duration = Duration::from_secs(5);
+
+/// How long the database is waited for by whoever asks whether we are ready.
+const ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// A service that runs.
 pub struct Running {
@@ -82,16 +90,13 @@ pub async fn start<S: Service>(
         ..
     } = parts;
     let draining = Arc::new(AtomicBool::new(false));
-    let ready = {
-        let draining = Arc::clone(&draining);
-        move || {
-            readiness(
-                Arc::clone(&draining),
-                Arc::clone(&broker),
-                Arc::clone(&database),
-            )
-        }
-    };
+    let readiness = Arc::new(Readiness {
+        draining: Arc::clone(&draining),
+        broker,
+        database,
+        complete: Mutex::default(),
+    });
+    let ready = move || Arc::clone(&readiness).ask();
     let api = api(handle.clone()).merge(crate::letters::routes(Arc::clone(handle.database())));
     let router = http::shell(api, about, metrics, ready);
     let http = tokio::spawn(http::serve(
@@ -225,20 +230,39 @@ fn start_loop<S: Service>(
     (handle, worker, stop, give_up)
 }
 
-async fn readiness(
+/// Whether a load balancer should send requests here.
+struct Readiness {
     draining: Arc<AtomicBool>,
     broker: Arc<Broker>,
     database: Arc<Database>,
-) -> Result<(), String> {
-    if draining.load(Ordering::Relaxed) {
-        return Err(String::from("it is draining"));
+    /// When nothing was missing, as last asked.
+    complete: Mutex<Option<Instant>>,
+}
+
+impl Readiness {
+    async fn ask(self: Arc<Self>) -> Result<(), String> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Err(String::from("it is draining"));
+        }
+        let missing = tokio::time::timeout(ANSWER_WITHIN, self.missing()).await;
+        let missing = missing.unwrap_or_else(|_| Err(String::from("the database does not answer")));
+        let mut complete = self.complete.lock().unwrap_or_else(PoisonError::into_inner);
+        match missing {
+            Ok(()) => *complete = Some(Instant::now()),
+            Err(_) if complete.is_some_and(|then| then.elapsed() < BLINK) => {}
+            Err(missing) => return Err(missing),
+        }
+        Ok(())
     }
-    broker.ready()?;
-    database
-        .number("select cast(1 as bigint)", vec![])
-        .await
-        .map(drop)
-        .map_err(|error| format!("the database does not answer: {error}"))
+
+    async fn missing(&self) -> Result<(), String> {
+        self.broker.ready()?;
+        self.database
+            .number("select cast(1 as bigint)", vec![])
+            .await
+            .map(drop)
+            .map_err(|error| format!("the database does not answer: {error}"))
+    }
 }
 
 impl Running {
@@ -302,10 +326,15 @@ where
     F: Future<Output = Result<Running, anyhow::Error>>,
 {
     let telemetry = crate::telemetry::init(service, &settings.log, settings.log_format)?;
-    let running = start(settings).await?;
+    // From the first moment: in a container, process 1 is deaf to a signal that it does not ask for.
+    let mut stop = pin!(stop_signal());
+    let running = tokio::select! {
+        running = start(settings) => running?,
+        stop = &mut stop => return stop,
+    };
     tracing::info!(service, address = %running.address, "serving");
     let lost = tokio::select! {
-        stop = stop_signal() => { stop?; false }
+        stop = &mut stop => { stop?; false }
         () = running.lost() => true,
     };
     tracing::info!(service, "draining");

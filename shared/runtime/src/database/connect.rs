@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use sqlx::migrate::Migrator;
@@ -20,6 +20,9 @@ const SQLITE_FLOOR: (u32, u32, u32) = (3, 51, 3);
 /// How long one statement waits for another process's write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS_MAX: u32 = 4;
+/// How long a server that starts beside us may take; less than an orchestrator gives us to start.
+const COMES_UP_WITHIN: Duration = Duration::from_secs(60);
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// The table that says which of the runtime's migrations were applied.
 pub const RUNTIME_MIGRATION: &str = "runtime_migration";
 /// The same for the service's.
@@ -131,6 +134,50 @@ impl Readers {
                 )
             }
         })
+    }
+}
+
+/// Waits for a server that is still coming up, or that cannot be found yet: whoever starts everything at once starts nothing in vain.
+/// What a server that answers refuses, a wrong password say, is not waited for.
+pub(super) async fn until_reachable(url: &str) -> Result<(), anyhow::Error> {
+    if engine(url)? == Engine::Sqlite {
+        return Ok(());
+    }
+    let until = Instant::now() + COMES_UP_WITHIN;
+    let mut said = false;
+    loop {
+        let answer = tokio::time::timeout(CONNECT_WITHIN, postgres(url)?.connect()).await;
+        let error = match answer {
+            Ok(Ok(connection)) => {
+                return connection.close().await.with_context(|| unreachable(url));
+            }
+            Ok(Err(error)) if !is_coming_up(&error) => {
+                return Err(error).with_context(|| unreachable(url));
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} s", CONNECT_WITHIN.as_secs()),
+        };
+        if Instant::now() >= until {
+            let seconds = COMES_UP_WITHIN.as_secs();
+            bail!(
+                "{}, and {seconds} s of waiting did not help: {error}",
+                unreachable(url)
+            );
+        }
+        if !said {
+            tracing::warn!(error, "the database is not there yet; waiting for it");
+            said = true;
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+/// Nobody listens, the name is not known, or the server says `cannot_connect_now`.
+fn is_coming_up(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(refusal) => refusal.code().is_some_and(|code| code == "57P03"),
+        _ => false,
     }
 }
 

@@ -77,12 +77,13 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens it, and brings its schema up to date.
+    /// Opens it, and brings its schema up to date. A server that is not there yet is waited for, a minute at most.
     ///
     /// # Errors
     /// When it cannot be reached or its schema cannot be brought up to date, in words that say what to do.
     pub async fn open(url: &str, migrations: &Migrator) -> Result<Arc<Self>, anyhow::Error> {
         let engine = connect::engine(url)?;
+        connect::until_reachable(url).await?;
         connect::migrate(url, migrations).await?;
         Ok(Arc::new(Self {
             engine,
