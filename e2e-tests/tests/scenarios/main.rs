@@ -8,3 +8,4 @@ mod idempotency;
 mod letters;
 mod refusals;
 mod shapes;
+mod unreadable;

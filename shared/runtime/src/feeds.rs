@@ -52,7 +52,8 @@ impl<S: Service> Feeds<S> {
     pub(crate) async fn consume(self: Arc<Self>, facts: mpsc::Sender<Item<S>>) {
         let mut declared_before = false;
         while !self.stop.is_cancelled() {
-            let (consumer, messages) = match self.subscribe().await {
+            let connection = self.broker.connection();
+            let (consumer, messages) = match self.subscribe(&facts).await {
                 Ok(messages) => messages,
                 Err(error) => {
                     tracing::warn!(
@@ -73,15 +74,19 @@ impl<S: Service> Feeds<S> {
             }
             tokio::select! {
                 () = self.pull(messages, &facts) => {}
-                () = self.bury_unreadable(consumer, &facts) => {}
+                () = self.bury_unreadable(consumer, connection, &facts) => {}
             }
             // A broker that answers with errors only is not to be asked as fast as it can answer.
             self.pause(Duration::from_millis(50)).await;
         }
     }
 
-    async fn subscribe(&self) -> Result<(PullConsumer, pull::Stream), anyhow::Error> {
+    async fn subscribe(
+        &self,
+        facts: &mpsc::Sender<Item<S>>,
+    ) -> Result<(PullConsumer, pull::Stream), anyhow::Error> {
         let consumer = self.broker.declare().await?;
+        self.bury_delivered(&consumer, facts).await;
         let most = usize::try_from(self.settings.batch_max)
             .unwrap_or(512)
             .saturating_mul(2);
@@ -95,23 +100,14 @@ impl<S: Service> Feeds<S> {
         Ok((consumer, messages))
     }
 
-    /// Buries what the client cannot hand over, after each connection: it may be what ended the one before.
-    async fn bury_unreadable(&self, consumer: PullConsumer, facts: &mpsc::Sender<Item<S>>) {
+    /// Buries what the client cannot hand over, after each further connection: it may be what ended the one before.
+    async fn bury_unreadable(
+        &self,
+        consumer: PullConsumer,
+        mut connection: u64,
+        facts: &mpsc::Sender<Item<S>>,
+    ) {
         loop {
-            let connection = self.broker.connection();
-            match unreadable::find(&self.broker, consumer.clone()).await {
-                Ok(found) => {
-                    for message in found {
-                        let letter = Letter::of(&message, "its headers cannot be read");
-                        let step = Step::Letter(Box::new(letter));
-                        let owed = Owed::Acknowledgement(Box::new(message));
-                        if facts.send((step, owed)).await.is_err() {
-                            return;
-                        }
-                    }
-                }
-                Err(error) => tracing::debug!(%error, "what was delivered cannot be looked at"),
-            }
             while connection == self.broker.connection() {
                 self.pause(Duration::from_secs(1)).await;
                 if self.stop.is_cancelled() {
@@ -119,6 +115,34 @@ impl<S: Service> Feeds<S> {
                     std::future::pending::<()>().await;
                 }
             }
+            connection = self.broker.connection();
+            self.bury_delivered(&consumer, facts).await;
+        }
+    }
+
+    /// Buries what was delivered before and cannot be handed over, and waits until the broker knows that it was. Pulled once
+    /// more, it would end this process before that could be said, and after each longer pause the next one.
+    async fn bury_delivered(&self, consumer: &PullConsumer, facts: &mpsc::Sender<Item<S>>) {
+        while !self.stop.is_cancelled() {
+            let found = match unreadable::find(&self.broker, consumer.clone()).await {
+                Ok(found) => found,
+                Err(error) => {
+                    tracing::debug!(%error, "what was delivered cannot be looked at");
+                    return;
+                }
+            };
+            if found.is_empty() {
+                return;
+            }
+            for message in found {
+                let letter = Letter::of(&message, "its subject or headers cannot be read");
+                let step = Step::Letter(Box::new(letter));
+                let owed = Owed::Acknowledgement(Box::new(message));
+                if facts.send((step, owed)).await.is_err() {
+                    return;
+                }
+            }
+            self.pause(Duration::from_secs(1)).await;
         }
     }
 

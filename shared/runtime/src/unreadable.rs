@@ -1,4 +1,4 @@
-//! Messages that async-nats cannot even hand over: their headers are no headers.
+//! Messages that async-nats cannot even hand over: their headers are no headers, or their subject is no text.
 //!
 //! One byte that is no UTF-8 ends the connection, a bare carriage return the whole client (0.51), each time the broker
 //! delivers the message again. So after every connection what was delivered and never acknowledged is looked at from the
@@ -60,7 +60,7 @@ pub(crate) async fn find(
             return Ok(None);
         };
         let headers = decode(&stored.hdrs);
-        if is_readable(&headers) {
+        if is_text(&stored.subject) && is_readable(&headers) {
             return Ok(None);
         }
         let message = async_nats::Message {
@@ -83,25 +83,38 @@ pub(crate) async fn find(
         .await
 }
 
-/// What async-nats asks of headers, no less: what it cannot read must be found.
+/// Whether the subject is UTF-8, which the broker does not ask for: its JSON has a sign in place of whatever is not.
+fn is_text(subject: &str) -> bool {
+    !subject.contains(char::REPLACEMENT_CHARACTER)
+}
+
+/// What async-nats asks of headers, no less and no more, and read as it reads: what it cannot hand over must be found, and
+/// what it can is not to be buried under its hands.
 fn is_readable(headers: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(headers) else {
         return false;
     };
-    let mut lines = text.lines();
-    if headers.is_empty() {
-        return true;
+    let mut lines = text.lines().peekable();
+    if lines.next().unwrap_or("NATS/1.0").trim_end() != "NATS/1.0" {
+        return false;
     }
-    lines
-        .next()
-        .is_some_and(|line| line.trim_end() == "NATS/1.0")
-        && lines.filter(|line| !line.is_empty()).all(|line| {
-            !line.contains('\r')
-                && (line.starts_with(char::is_whitespace)
-                    || line
-                        .split_once(':')
-                        .is_some_and(|(name, _)| name.parse::<HeaderName>().is_ok()))
-        })
+    while let Some(line) = lines.next() {
+        if line.is_empty() {
+            continue;
+        }
+        // Only behind a header is a line that begins with a space its continuation.
+        let Some((name, value)) = line.split_once(':') else {
+            return false;
+        };
+        let mut value = value.trim_start().to_owned();
+        while let Some(folded) = lines.next_if(|line| line.starts_with(char::is_whitespace)) {
+            value.push_str(folded);
+        }
+        if name.parse::<HeaderName>().is_err() || value.trim_end().contains('\r') {
+            return false;
+        }
+    }
+    true
 }
 
 /// What can be kept of them, for the dead letter.
@@ -153,8 +166,12 @@ mod tests {
         let readable = |headers: &str| is_readable(headers.as_bytes());
         assert!(readable(""));
         assert!(readable("NATS/1.0\r\nce-id: a\r\n folded\r\nx:\r\n\r\n"));
+        assert!(readable("NATS/1.0\r\nce-id: a\r\r\n\r\n"));
         for stumbled in [
             "NATS/1.0\r\nce-id: a\rb\r\n\r\n",
+            "NATS/1.0\r\nce-id: a\r\n folded \r here\r\n\r\n",
+            "NATS/1.0\r\n folded: too soon\r\n\r\n",
+            "NATS/1.0\r\nce-id: a\r\n\r\n folded: too late\r\n\r\n",
             "NATS/1.0\r\nno colon\r\n\r\n",
             "NATS/1.0\r\na name: x\r\n\r\n",
             "NATS/2.0\r\n\r\n",
