@@ -163,7 +163,7 @@ fn load_sqlite(tables: &[&'static Table]) -> String {
     let engine = Engine::Sqlite;
     let mut sql = format!(
         "begin immediate; \
-         select json_group_array(value) from json_each($1) where not exists (select 1 from inbox where id = value); \
+         select json_group_array(value) from json_each($1) as given where not exists (select 1 from inbox where inbox.id = given.value); \
          insert into inbox (id, seen_us) select value, {} from json_each($1) where true on conflict do nothing;",
         engine.now_us()
     );
