@@ -17,6 +17,7 @@ DISTROLESS=gcr.io/distroless/cc-debian12:nonroot
 NATS=nats:2.15.1-alpine
 POSTGRES=postgres:18
 HAPROXY=haproxy:2.6
+PROMETHEUS=prom/prometheus:v2.55.1
 
 say() { echo "== $*"; }
 fail() { echo "error: $*" >&2; exit 1; }
@@ -24,7 +25,7 @@ fail() { echo "error: $*" >&2; exit 1; }
 docker version >/dev/null 2>&1 || fail "no Docker engine answers; install one (Debian: apt-get install docker.io) and start it"
 
 if [ "${1:-}" = --remove ]; then
-    for tag in $RUST $DISTROLESS $NATS $POSTGRES $HAPROXY $DEBIAN; do
+    for tag in $RUST $DISTROLESS $NATS $POSTGRES $HAPROXY $PROMETHEUS $DEBIAN; do
         [ -n "$(docker images -q --filter "label=$LABEL" "$tag")" ] || continue
         docker rmi "$tag" >/dev/null
         say "$tag is gone"
@@ -91,6 +92,10 @@ fi
 
 if wanted $HAPROXY haproxy.Dockerfile; then
     made $HAPROXY <haproxy.Dockerfile
+fi
+
+if wanted $PROMETHEUS prometheus.Dockerfile; then
+    made $PROMETHEUS <prometheus.Dockerfile
 fi
 
 if wanted $NATS nats.Dockerfile 2.15.1; then

@@ -12,13 +12,24 @@ use std::time::Duration;
 
 use roundtrip::audit::{self, Nats, Part, Parts, Report};
 use roundtrip::local::port;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::desk::Desk;
 use crate::eventually;
 
 /// The services that take requests, in front of each the load balancer.
 pub const SERVICES: [&str; 3] = ["booking", "flight", "hotel"];
+
+/// What has a port on 127.0.0.1.
+const PUBLISHED: [&str; 7] = [
+    "BOOKING",
+    "FLIGHT",
+    "HOTEL",
+    "HAPROXY",
+    "NATS",
+    "POSTGRES",
+    "PROMETHEUS",
+];
 
 /// Whatever Compose is called here.
 const COMPOSE: &str = "deploy/compose.sh";
@@ -95,7 +106,7 @@ impl Stack {
                 folder.display().to_string(),
             ),
         ]);
-        for name in ["BOOKING", "FLIGHT", "HOTEL", "HAPROXY", "NATS", "POSTGRES"] {
+        for name in PUBLISHED {
             settings.insert(format!("{name}_PORT"), port::free().unwrap().to_string());
         }
         Self {
@@ -277,6 +288,18 @@ impl Stack {
             desk.is_balanced(service, format!("http://127.0.0.1:{port}"), replicas);
         }
         desk
+    }
+
+    /// What Prometheus answers to a question about itself, such as `targets`.
+    ///
+    /// # Panics
+    /// When it does not answer, or with an error.
+    pub async fn prometheus(&self, about: &str) -> Value {
+        let port = &self.settings["PROMETHEUS_PORT"];
+        let url = format!("http://127.0.0.1:{port}/api/v1/{about}");
+        let answer: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+        assert_eq!(answer["status"], "success", "{answer}");
+        answer["data"].clone()
     }
 
     /// The broker, for whoever may do everything there.

@@ -10,6 +10,7 @@ mod faults;
 mod keeping;
 mod logins;
 mod scale;
+mod watch;
 
 use std::time::Instant;
 
@@ -59,6 +60,7 @@ async fn the_stack_of_containers_keeps_its_promises() {
     let stack = Stack::up("").await;
     tell("up and healthy", begun, "");
     logins::each_login_is_refused_by_the_others(&stack).await;
+    watch::prometheus_asks_every_replica_and_its_alarms_stand(&stack).await;
     faults::no_request_fails_while_replicas_are_killed_and_replaced(&stack).await;
     scale::a_third_replica_takes_its_share_and_leaves_without_a_trace(&stack).await;
     faults::no_trip_is_lost_while_what_all_need_is_away(&stack).await;
