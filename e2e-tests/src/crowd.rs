@@ -44,6 +44,8 @@ pub struct Tally {
     pub trips: BTreeSet<TripId>,
     /// Trips that went through; of the others each is back.
     pub confirmed: usize,
+    /// The longest that anybody waited for an outcome.
+    pub slowest: Duration,
 }
 
 /// What most of them ask for: a trip that goes through.
@@ -104,6 +106,7 @@ impl Crowd {
             sum.requests += tally.requests;
             sum.failed.extend(tally.failed);
             sum.confirmed += tally.confirmed;
+            sum.slowest = sum.slowest.max(tally.slowest);
             let both = sum.trips.len() + tally.trips.len();
             sum.trips.extend(tally.trips);
             assert_eq!(sum.trips.len(), both, "one trip was given to two");
@@ -120,7 +123,9 @@ async fn travel(desk: Desk, stop: Arc<AtomicBool>, decided: Arc<AtomicUsize>) ->
             true => trip([flight(FLIGHT, 1), stay(FULL, 1, 1)]),
             false => usual(),
         };
+        let begun = Instant::now();
         let booked = outcome(&desk, &asked, &mut tally).await;
+        tally.slowest = tally.slowest.max(begun.elapsed());
         assert_eq!(booked.state == State::Closed, full, "{booked:?}");
         if full {
             assert_eq!(booked.reason.as_ref().unwrap().code, "sold-out");

@@ -6,6 +6,9 @@ use e2e_tests::compose::{SERVICES, Stack};
 
 use crate::under_load;
 
+/// As the compose file sets it.
+const ACK_WAIT: Duration = Duration::from_secs(10);
+
 async fn for_a_while(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
@@ -29,6 +32,11 @@ pub(crate) async fn no_request_fails_while_replicas_are_killed_and_replaced(stac
         })
         .await;
         assert!(tally.failed.is_empty(), "{what}: {:?}", tally.failed);
+        let slowest = tally.slowest;
+        assert!(
+            slowest < ACK_WAIT,
+            "{what}: somebody waited {slowest:?}, as for facts that were fetched and left behind"
+        );
     }
     for service in SERVICES {
         under_load(

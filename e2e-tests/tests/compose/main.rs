@@ -33,9 +33,10 @@ async fn under_load(stack: &Stack, what: &str, happens: impl AsyncFnOnce(&Stack)
         what,
         begun,
         &format!(
-            "{} trips, {} confirmed, {} requests, {} failed; audit clean",
+            "{} trips, {} confirmed, the slowest in {:.1} s, {} requests, {} failed; audit clean",
             tally.trips.len(),
             tally.confirmed,
+            tally.slowest.as_secs_f32(),
             tally.requests,
             tally.failed.len()
         ),
@@ -62,6 +63,7 @@ async fn the_stack_of_containers_keeps_its_promises() {
     logins::each_login_is_refused_by_the_others(&stack).await;
     watch::prometheus_asks_every_replica_and_its_alarms_stand(&stack).await;
     faults::no_request_fails_while_replicas_are_killed_and_replaced(&stack).await;
+    scale::a_replica_that_drains_gets_nothing_new(&stack).await;
     scale::a_third_replica_takes_its_share_and_leaves_without_a_trace(&stack).await;
     faults::no_trip_is_lost_while_what_all_need_is_away(&stack).await;
     keeping::volumes_outlive_containers_and_a_backup_outlives_volumes(&stack).await;

@@ -4,6 +4,8 @@
 //!
 //! Tests that need it are `#[ignore]`d, so that whoever has no Docker engine is told; `cargo xtask containers` runs them.
 
+mod balancer;
+
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,8 @@ use serde_json::{Value, json};
 
 use crate::desk::Desk;
 use crate::eventually;
+
+pub use balancer::Place;
 
 /// The services that take requests, in front of each the load balancer.
 pub const SERVICES: [&str; 3] = ["booking", "flight", "hotel"];
@@ -241,41 +245,6 @@ impl Stack {
             (answer.status == 200 && there("flight") && there("hotel")).then_some(())
         })
         .await;
-    }
-
-    /// Waits until just so many replicas of a service are ready, and the load balancer has found them to be.
-    pub(crate) async fn until_serving(&self, service: &str, replicas: usize) {
-        let what = format!("{replicas} of {service} serve");
-        eventually(&what, async || {
-            (self.serving(service).await? == replicas).then_some(())
-        })
-        .await;
-    }
-
-    /// To how many replicas of a service the load balancer sends requests, each of them ready. One that has only just been found is
-    /// taken for up before its first check, and one that has just died until its next: so they are asked themselves, too.
-    async fn serving(&self, service: &str) -> Option<usize> {
-        let ready = |container: &String| {
-            let asked = ["exec", container, service, "health"];
-            run("docker", &asked, &self.settings, &self.root).is_ok()
-        };
-        let ready = self
-            .containers(service)
-            .iter()
-            .filter(|it| ready(it))
-            .count();
-        let url = format!("http://127.0.0.1:{}/;csv", self.settings["HAPROXY_PORT"]);
-        let table = reqwest::get(url).await.ok()?.text().await.ok()?;
-        let rows = table.lines().map(|row| row.split(',').collect::<Vec<_>>());
-        let up = rows.filter(|row| {
-            let name = |at: usize| row.get(at).copied().unwrap_or_default();
-            name(0) == service
-                && name(1) != "BACKEND"
-                && name(17).starts_with("UP")
-                && name(36) == "L7OK"
-        });
-        let up = up.count();
-        (up == ready).then_some(up)
     }
 
     /// Where travellers and operators ask: at the load balancer.
