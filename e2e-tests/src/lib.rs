@@ -3,6 +3,7 @@
 //! - [`Setup`] says what a world is made of, and [`World`] is one: its house, what can be done to it, and its end. A house is made of
 //!   processes on this machine, or of the containers of a [`compose`] stack.
 //! - [`Desk`] is how travellers and operators reach it; [`trip`] is what they ask for.
+//! - [`past`] is what earlier versions left, for a world to begin with.
 //! - [`Story`] is what was said on the wire, so that a test that fails can tell one trip's story in order.
 //!
 //! Every world ends with the audit ([`World::finish`]): what must always hold is checked there and not in each test. A scenario
@@ -20,6 +21,7 @@ mod containers;
 pub mod crowd;
 mod desk;
 mod ground;
+pub mod past;
 mod processes;
 mod setup;
 mod story;

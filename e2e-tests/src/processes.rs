@@ -15,8 +15,8 @@ use sqlx::Connection as _;
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::PATIENCE;
 use crate::ground::{self, Engine};
+use crate::{PATIENCE, eventually};
 
 /// As many houses at a time as the machine bears; one with replicas counts for each of them.
 static ROOM: Semaphore = Semaphore::const_new(4);
@@ -112,7 +112,7 @@ impl Processes {
         url
     }
 
-    async fn database(&mut self, service: &str) -> String {
+    pub(crate) async fn database(&mut self, service: &str) -> String {
         if let Some(url) = self.databases.get(service) {
             return url.clone();
         }
@@ -129,6 +129,10 @@ impl Processes {
         };
         self.databases.insert(service.to_owned(), url.clone());
         url
+    }
+
+    pub(crate) fn database_url(&self, service: &str) -> &str {
+        &self.databases[service]
     }
 
     pub(crate) async fn until_ready(&mut self) {
@@ -156,6 +160,11 @@ impl Processes {
         self.gone.insert(service.to_owned());
     }
 
+    /// Somebody outside speaks for a leg: it has no database to look at.
+    pub(crate) fn is_played(&mut self, leg: &str) {
+        self.gone.insert(leg.to_owned());
+    }
+
     /// Changes a service's database behind the service's back.
     pub(crate) async fn by_hand(&self, service: &str, statement: &'static str) {
         let url = &self.databases[service];
@@ -180,6 +189,11 @@ impl Processes {
             "{service} was asked to stop and ended with {status}:\n{}",
             process.last_words()
         );
+    }
+
+    pub(crate) async fn until_ended(&mut self, service: &str, replica: usize) {
+        let process = std::cell::RefCell::new(self.process(service, replica));
+        eventually("it ends by itself", async || process.borrow_mut().ended()).await;
     }
 
     /// On the port and the database that it had.
@@ -241,7 +255,9 @@ impl Processes {
             process.stop().await.unwrap();
             let log = folder.join(format!("{}.log", process.name()));
             let log = std::fs::read_to_string(log).unwrap_or_default();
-            let panicked = log.lines().any(|line| line.contains("panicked at"));
+            // The client's own panic is seen in how the process ended, unless the test was about that.
+            let ours = |line: &str| line.contains("panicked at") && !line.contains("/async-nats-");
+            let panicked = log.lines().any(ours);
             let fine = process.ended().is_some_and(|status| status.success()) && !panicked;
             let ended = process.ended();
             (!fine).then(|| format!("{}: {ended:?}\n{}", process.name(), process.last_words()))

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::containers::Containers;
 use crate::desk::Desk;
 use crate::ground::Engine;
+use crate::past;
 use crate::processes::Processes;
 use crate::world::{House, World};
 
@@ -35,6 +36,7 @@ pub struct Setup {
     engine: Engine,
     replicas: u32,
     settings: BTreeMap<String, String>,
+    past: Option<String>,
 }
 
 impl Setup {
@@ -48,6 +50,7 @@ impl Setup {
             settings: settings
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect(),
+            past: None,
         }
     }
 
@@ -65,6 +68,13 @@ impl Setup {
         self
     }
 
+    /// On databases as a version left them, such as `v1`.
+    #[must_use]
+    pub fn upon(mut self, version: &str) -> Self {
+        self.past = Some(version.to_owned());
+        self
+    }
+
     /// A world that is ready for travellers; None where what it stands on cannot be obtained, which is said.
     pub async fn start(self, test: &str) -> Option<World> {
         let mut desk = Desk::new();
@@ -76,6 +86,10 @@ impl Setup {
             let (engine, replicas) = (self.engine, self.replicas);
             let mut processes = Processes::begin(test, engine, replicas, self.settings).await?;
             for service in HOUSE {
+                if let Some(version) = &self.past {
+                    let copy = past::read(version, &format!("{service}.sql"));
+                    past::lay(&processes.database(service).await, &copy).await;
+                }
                 for _ in 0..replicas {
                     desk.opens(service, processes.start(service).await);
                 }

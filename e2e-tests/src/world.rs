@@ -93,6 +93,20 @@ impl World {
         stream.delete_consumer(service).await.unwrap();
     }
 
+    /// A leg that only the test speaks for: it has no database to look at.
+    pub fn is_played(&mut self, leg: &str) {
+        self.processes().is_played(leg);
+    }
+
+    /// Where a service's database is.
+    #[must_use]
+    pub fn database_url(&self, service: &str) -> &str {
+        match &self.house {
+            House::Processes(processes) => processes.database_url(service),
+            House::Containers(_) => panic!("{}: its databases are its own", self.test),
+        }
+    }
+
     /// Changes a service's database by hand, behind the service's back.
     pub async fn by_hand(&mut self, service: &str, statement: &'static str) {
         self.processes().by_hand(service, statement).await;
@@ -121,6 +135,11 @@ impl World {
     /// SIGTERM to one replica: it drains and ends, and says that all is well.
     pub async fn stop(&mut self, service: &str, replica: usize) {
         either!(&mut self.house, house => house.stop(service, replica).await);
+    }
+
+    /// Waits until one replica has ended by itself.
+    pub async fn until_ended(&mut self, service: &str, replica: usize) {
+        self.processes().until_ended(service, replica).await;
     }
 
     /// Starts one replica again, with the database that it had, and waits until it is ready.

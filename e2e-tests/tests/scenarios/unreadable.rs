@@ -8,7 +8,11 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-on_both_databases![headers_that_end_a_connection_are_a_dead_letter_and_nothing_else_stops,];
+on_both_databases![
+    headers_that_end_a_connection_are_a_dead_letter_and_nothing_else_stops,
+    // Whoever starts it again takes longer than the broker waits: the message comes again at once.
+    a_header_that_ends_the_process_is_a_dead_letter_once_it_is_back with |setup| setup.setting("ACK_WAIT_MS", "100"),
+];
 
 const TO_FLIGHT: &str = "trips.booking.requested.flight";
 const REASON: &str = "its subject or headers cannot be read";
@@ -99,5 +103,20 @@ async fn headers_that_end_a_connection_are_a_dead_letter_and_nothing_else_stops(
         let letter = letter(world, service, "on-no-subject").await;
         assert_eq!(letter["subject"], "trips.\u{fffd}.rejected");
     }
+    a_trip_goes_through(world).await;
+}
+
+/// A bare carriage return ends the client for good, so the process ends, and is started again as by any supervisor. The story's own
+/// client ends with it: from here on nothing can be asked of it.
+async fn a_header_that_ends_the_process_is_a_dead_letter_once_it_is_back(world: &mut World) {
+    world.seats("RT100", 10).await;
+    world.rooms("LIS", 10).await;
+    let headers = b"NATS/1.0\r\nce-subject: returned\r\nx: a\rb\r\n\r\n";
+    publish(world, TO_FLIGHT.as_bytes(), headers, "kept whole").await;
+    world.until_ended("flight", 0).await;
+    world.restart("flight", 0).await;
+    let letter = letter(world, "flight", "returned").await;
+    assert_eq!(letter["payload"], "kept whole");
+    assert_eq!(letter["headers"], r#"{"ce-subject":"returned","x":"a�b"}"#);
     a_trip_goes_through(world).await;
 }

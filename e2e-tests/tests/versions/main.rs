@@ -3,4 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod expand;
+mod freeze;
 mod migrations;
+mod newer;
+mod older;
+mod wire;

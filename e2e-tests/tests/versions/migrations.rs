@@ -45,7 +45,7 @@ fn checksum(sql: &str) -> String {
 }
 
 /// The list: checksums by file.
-fn frozen() -> BTreeMap<String, String> {
+pub(crate) fn frozen() -> BTreeMap<String, String> {
     let list = fs::read_to_string(root().join(LIST)).unwrap();
     let lines = list.lines().map(|line| line.split_once("  ").unwrap());
     lines
