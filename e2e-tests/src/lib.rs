@@ -107,7 +107,7 @@ macro_rules! on_both_databases {
     };
 }
 
-/// [`on_both_databases!`], and a test on the stack of containers besides. What only processes can show comes last:
+/// [`on_both_databases!`], and a test on the stack of containers besides, which skips itself unless it is asked for. What only processes can show comes last:
 /// `; only as processes: name`.
 #[macro_export]
 macro_rules! everywhere {
@@ -120,10 +120,7 @@ macro_rules! everywhere {
             $(, $($alone $(with $alone_change)?),+)?
         ];
         mod containers {
-            $($crate::on_one_database!(
-                #[ignore = "needs containers: cargo xtask containers"]
-                $name, $crate::Engine::Containers $(, $change)?
-            );)+
+            $($crate::on_one_database!($name, $crate::Engine::Containers $(, $change)?);)+
         }
     };
 }
@@ -131,8 +128,7 @@ macro_rules! everywhere {
 /// One test of [`on_both_databases!`].
 #[macro_export]
 macro_rules! on_one_database {
-    ($(#[$attribute:meta])? $name:ident, $engine:expr $(, $change:expr)?) => {
-        $(#[$attribute])?
+    ($name:ident, $engine:expr $(, $change:expr)?) => {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
             let setup = $crate::Setup::on($engine);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::compose;
 use crate::containers::Containers;
 use crate::desk::Desk;
 use crate::ground::Engine;
@@ -79,6 +80,9 @@ impl Setup {
     pub async fn start(self, test: &str) -> Option<World> {
         let mut desk = Desk::new();
         let house = if self.engine == Engine::Containers {
+            if !compose::are_asked_for(test) {
+                return None;
+            }
             let containers = Containers::begin(self.replicas, &self.settings).await;
             desk = containers.desk();
             House::Containers(containers)

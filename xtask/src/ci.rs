@@ -43,7 +43,7 @@ pub(crate) fn run() -> Result<bool> {
 
     say("== tests: cargo xtask test")?;
     let mut count = Count::default();
-    count.run(&[])?;
+    count.run(&[], &[])?;
     steps.containers(&mut count)?;
     let tests = count.close(&steps.0)?;
     Ok(tests && !steps.failed())

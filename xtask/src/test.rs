@@ -26,7 +26,7 @@ pub(crate) struct Count {
 /// Runs the tests; true when some passed and none failed.
 pub(crate) fn run(args: &[String]) -> Result<bool> {
     let mut count = Count::default();
-    count.run(args)?;
+    count.run(args, &[])?;
     count.close(&[])
 }
 
@@ -39,7 +39,7 @@ fn skip_log() -> Result<PathBuf> {
 
 impl Count {
     /// Counts the tests of `cargo test --workspace`, or of these arguments in its place.
-    pub(crate) fn run(&mut self, args: &[String]) -> Result<()> {
+    pub(crate) fn run(&mut self, args: &[String], env: &[(&str, &str)]) -> Result<()> {
         let start = Instant::now();
         // Tests of several processes append to it.
         let log = skip_log()?;
@@ -52,6 +52,7 @@ impl Count {
         let mut tests = command
             .args(args)
             .env("ROUNDTRIP_SKIP_LOG", &log)
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -2,7 +2,7 @@
 //! operator does, and taken down with its volumes, however the process that brought it up ends. Reached through ports on 127.0.0.1
 //! only. Containers are found by label, since their names differ between versions of Compose.
 //!
-//! Tests that need it are `#[ignore]`d, so that whoever has no Docker engine is told; `cargo xtask containers` runs them.
+//! It takes minutes and needs a Docker engine, so tests that need it run only when they are asked for: `cargo xtask containers`.
 
 mod balancer;
 
@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use roundtrip::audit::{self, Nats, Part, Parts, Report};
-use roundtrip::local::port;
+use roundtrip::local::{port, skip};
 use serde_json::{Value, json};
 
 use crate::desk::Desk;
@@ -50,6 +50,16 @@ paused=$(docker ps -q --filter status=paused --filter "label=com.docker.compose.
 [ -z "$paused" ] || docker unpause $paused >/dev/null
 said=$(deploy/compose.sh down -v --remove-orphans --timeout 10 2>&1) || { echo "$COMPOSE_PROJECT_NAME is left behind: $said" >&2; exit 1; }
 rm -r "$ROUNDTRIP_STACK_FOLDER""#;
+
+/// Whether tests on containers are asked for; if not, that is said.
+#[must_use]
+pub fn are_asked_for(test: &str) -> bool {
+    let asked = std::env::var_os("ROUNDTRIP_CONTAINERS").is_some_and(|asked| !asked.is_empty());
+    if !asked {
+        skip::say(test, "needs containers: cargo xtask containers");
+    }
+    asked
+}
 
 /// A stack of containers of its own: its name, its ports, its volumes.
 #[derive(Debug)]
