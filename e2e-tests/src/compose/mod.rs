@@ -44,11 +44,12 @@ const STOP_WITHIN_S: &str = "45";
 /// What a stack's own Compose file, beside `docker-compose.yml`, is called. JSON is YAML.
 const DIFFERENT: &str = "different.json";
 
-/// Waits until its standard input ends, which it does however we end, and takes the stack down. Compose cannot remove what is paused.
+/// Waits until its standard input ends, which it does however we end, and takes the stack down. Compose cannot remove what is paused, and
+/// some versions leave what a profile started.
 const TAKE_DOWN: &str = r#"cat >/dev/null
 paused=$(docker ps -q --filter status=paused --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME")
 [ -z "$paused" ] || docker unpause $paused >/dev/null
-said=$(deploy/compose.sh down -v --remove-orphans --timeout 10 2>&1) || { echo "$COMPOSE_PROJECT_NAME is left behind: $said" >&2; exit 1; }
+said=$(COMPOSE_PROFILES=observability,cluster deploy/compose.sh down -v --remove-orphans --timeout 10 2>&1) || { echo "$COMPOSE_PROJECT_NAME is left behind: $said" >&2; exit 1; }
 rm -r "$ROUNDTRIP_STACK_FOLDER""#;
 
 /// Whether tests on containers are asked for; if not, that is said.
