@@ -12,8 +12,8 @@ use crate::world::{House, World};
 
 /// Small intervals, so that nothing waits for a timer in a test; and everything that a failure may need in the logs.
 const SETTINGS: &[(&str, &str)] = &[
-    ("REANNOUNCE_FIRST_MS", "300"),
-    ("REANNOUNCE_MAX_MS", "1000"),
+    ("REANNOUNCE_FIRST_MS", "1000"),
+    ("REANNOUNCE_MAX_MS", "2000"),
     ("TIMER_INTERVAL_MS", "20"),
     ("SWEEP_INTERVAL_MS", "50"),
     ("OUTBOX_LEASE_MS", "500"),

@@ -131,7 +131,9 @@ pub(crate) async fn a_row_that_somebody_damaged_stops_no_other(place: Place) {
     drop(writer);
     let due = chores::due::<(TripId, i64)>(&flight.database, leg::store::LEG, i64::MAX, i64::MAX);
     assert_eq!(due.await.unwrap(), [((good, 0), true)]);
-    let swept = chores::sweep(&flight.database, 1_000_000).await.unwrap();
+    let swept = chores::sweep(&flight.database, 1_000_000, 512)
+        .await
+        .unwrap();
     let swept: Vec<Uuid> = swept.iter().map(|event| event.id).collect();
     assert_eq!(swept, [said[0].id]);
 }
@@ -181,7 +183,7 @@ pub(crate) async fn an_outbox_row_whose_lease_ended_is_swept_by_one_replica_alon
         .await
         .unwrap();
     assert_eq!(
-        chores::sweep(&two.database, 1_000_000).await.unwrap(),
+        chores::sweep(&two.database, 1_000_000, 512).await.unwrap(),
         [],
         "its publisher still has the lease"
     );
@@ -192,8 +194,8 @@ pub(crate) async fn an_outbox_row_whose_lease_ended_is_swept_by_one_replica_alon
         .unwrap();
     drop(writer);
     let (first, second) = futures::join!(
-        chores::sweep(&one.database, 60_000_000),
-        chores::sweep(&two.database, 60_000_000)
+        chores::sweep(&one.database, 60_000_000, 512),
+        chores::sweep(&two.database, 60_000_000, 512)
     );
     let swept: Vec<runtime::Event> = first.unwrap().into_iter().chain(second.unwrap()).collect();
     let expected = runtime::Event {

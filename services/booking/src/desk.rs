@@ -60,6 +60,15 @@ impl Desk {
 
     /// Overload is met where trips begin, and nowhere else.
     pub(crate) fn refuse_when_full(&self) -> Result<(), Problem> {
+        if let Err(why) = self.handle.publishes() {
+            return Err(Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "nothing-is-published",
+                "New trips would wait",
+                format!("Nothing was booked, for no leg would hear of it: {why}. Try again in a few seconds."),
+            )
+            .retry_after(5));
+        }
         let max = pending_max(&self.handle);
         if self.pending.load(Ordering::Relaxed) <= max && self.handle.outbox_depth() <= max {
             return Ok(());

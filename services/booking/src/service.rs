@@ -333,8 +333,10 @@ impl runtime::Service for Booking {
     }
 
     fn committed(&self, rows: &Work) {
-        for trip in rows.trips.changed() {
-            if trip.is_final() {
+        for (before, trip) in rows.trips.changed() {
+            // What is only said again is no news.
+            let news = before.is_none_or(|before| before.state != trip.state);
+            if news && trip.is_final() {
                 tracing::info!(trip = %trip.trip, fact = trip.said_id, outcome = trip.outcome.map(core::Outcome::as_str), reason = trip.reason_code, "{} is {}", trip.trip, trip.state.as_str());
                 self.waiters.wake(trip);
             }

@@ -40,7 +40,7 @@ pub use itinerary::{Itinerary, ItineraryError, LEGS_MAX};
 use jiff::Timestamp;
 pub use joined::Joined;
 pub use money::Money;
-pub use pace::{Moment, Pace, instant};
+pub use pace::{Moment, Pace, STEADY_TRIES, instant};
 use serde::{Deserialize, Serialize};
 pub use subjects::{filters_for_booking, filters_for_leg};
 pub use wire::{Heard, Unread, read};

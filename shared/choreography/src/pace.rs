@@ -1,9 +1,13 @@
 //! Time as a value: the moment in which something is judged, and how long to wait before asking again.
 //!
-//! Who waits, re-announces: first after half a minute, doubling to five at most, with jitter so that a crowd of trips that began
-//! together does not ask together. The clock and the die are read outside; here is only arithmetic, and it cannot overflow.
+//! Who waits, re-announces: every half minute at first, and after some four minutes at pauses that double to five minutes, with jitter
+//! so that a crowd of trips that began together does not ask together. So whatever was lost in the first minutes of a trip is said again
+//! within 38 seconds of the last loss, and a trip that waits for a leg that is gone for a day costs next to nothing. The clock and the die are read outside; here is only arithmetic, and it cannot overflow.
 
 use jiff::Timestamp;
+
+/// How often a record asks at the first pause before its pauses double.
+pub const STEADY_TRIES: i64 = 8;
 
 /// How long a waiting record waits before it says again what it has to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +46,8 @@ impl Moment {
 
     /// When to wake a record that has asked `tries` times without an answer, in microseconds.
     pub fn wake_us(&self, tries: i64) -> i64 {
-        let doublings = u32::try_from(tries.clamp(0, 30)).unwrap_or(0);
+        let doublings =
+            u32::try_from(tries.saturating_sub(STEADY_TRIES - 1).clamp(0, 30)).unwrap_or(0);
         let pause_ms = self
             .pace
             .first_ms

@@ -3,7 +3,7 @@
 
 use choreography::{
     Currency, Heard, Itinerary, ItineraryError, LegName, LegNameError, Moment, Money, Pace, Reason,
-    Unread, instant, read,
+    STEADY_TRIES, Unread, instant, read,
 };
 use jiff::Timestamp;
 
@@ -252,16 +252,18 @@ fn a_reason_is_tidied_and_never_refused() {
 }
 
 #[test]
-fn pauses_double_up_to_the_longest_and_jitter_keeps_them_apart() {
+fn pauses_are_steady_then_double_up_to_the_longest_and_jitter_keeps_them_apart() {
     let moment = |jitter| Moment {
         now: Timestamp::UNIX_EPOCH,
         jitter,
         pace: Pace::default(),
     };
-    let seconds: Vec<_> = (0..6)
+    let seconds: Vec<_> = (0..13)
         .map(|tries| moment(0.5).wake_us(tries) / 1_000_000)
         .collect();
-    assert_eq!(seconds, [30, 60, 120, 240, 300, 300]);
+    let doubling = [60, 120, 240, 300, 300];
+    let steady = vec![30; usize::try_from(STEADY_TRIES).unwrap()];
+    assert_eq!(seconds, [steady.as_slice(), &doubling].concat());
     assert_eq!(moment(0.0).wake_us(0), 22_500_000);
     assert_eq!(moment(1.0).wake_us(0), 37_500_000);
     assert_eq!(moment(0.5).wake_us(i64::MAX), 300_000_000);

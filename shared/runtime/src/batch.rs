@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::database::{Database, Engine, Failure, Param, Transaction, sql};
 use crate::event::Event;
+use crate::faults::{self, CrashPoint, Guard};
 use crate::letters::Letter;
 use crate::service::{Input, Service, ServiceInput, Turn};
 use crate::table::Table;
@@ -102,9 +103,23 @@ impl<S: Service> Open<'_, S> {
     /// # Errors
     /// See [`Failure`]; nothing is left behind then, unless it is the commit itself whose outcome is unknown.
     pub async fn commit(mut self) -> Result<Done<S>, Failure> {
-        self.transaction.run(self.save, self.params).await?;
+        // On SQLite one call saves and commits.
+        let commits = self.transaction.engine() == Engine::Sqlite;
+        self.reach_if(commits, CrashPoint::BeforeCommit);
+        self.transaction
+            .run(self.save, std::mem::take(&mut self.params))
+            .await?;
+        self.reach_if(!commits, CrashPoint::BeforeCommit);
         self.transaction.commit().await?;
+        self.reach_if(true, CrashPoint::AfterCommit);
         Ok(self.done)
+    }
+
+    /// Only with inputs: what is merely deleted is no step of anybody's trip.
+    fn reach_if(&self, here: bool, point: CrashPoint) {
+        if here && !self.done.replies.is_empty() {
+            faults::reach(point);
+        }
     }
 }
 
@@ -169,6 +184,9 @@ impl<S: Service> Transactor<S> {
         let mut transaction = self.database.writer().await?;
         transaction.begin().await?;
         let loaded = transaction.run(&self.load, params).await?;
+        if !steps.is_empty() {
+            faults::reach(CrashPoint::Loaded);
+        }
         let judged = self.judge(steps, &loaded, rows).and_then(|mut done| {
             let params = self.changes(steps, &mut done, published)?;
             Ok((done, params))
@@ -212,7 +230,8 @@ impl<S: Service> Transactor<S> {
         let now_us = now_us();
         for step in steps {
             // Removing it makes the second of two same ids in one batch an echo too.
-            let heard = step.id().is_some_and(|id| !fresh.remove(&id));
+            let heard =
+                step.id().is_some_and(|id| !fresh.remove(&id)) && !faults::is_off(Guard::Inbox);
             let reply = catch_unwind(AssertUnwindSafe(|| {
                 self.apply(step, heard, now_us, &mut done)
             }))
@@ -277,8 +296,13 @@ impl<S: Service> Transactor<S> {
                 _ => None,
             })
             .collect();
+        let kept: &[Event] = if faults::is_off(Guard::Outbox) {
+            &[]
+        } else {
+            &done.said
+        };
         params.extend([
-            json(&done.said)?,
+            json(&kept)?,
             json(&published)?,
             Param::Int(self.lease_us),
             json(&one_of_each(letters))?,

@@ -63,6 +63,7 @@ pub async fn start<S: Service>(
     settings: Settings,
     api: impl FnOnce(Handle<S>) -> OpenApiRouter,
 ) -> Result<Running, anyhow::Error> {
+    settings.check().map_err(anyhow::Error::msg)?;
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("LISTEN: {} cannot be bound; is it taken?", settings.listen))?;
@@ -93,6 +94,7 @@ pub async fn start<S: Service>(
     let draining = Arc::new(AtomicBool::new(false));
     let readiness = Arc::new(Readiness {
         draining: Arc::clone(&draining),
+        publisher: handle.publisher.clone(),
         broker,
         database,
         complete: Mutex::default(),
@@ -166,6 +168,7 @@ fn start_loop<S: Service>(
     let publisher = Publisher::start(
         Arc::clone(broker),
         format!("/{}", service.name()),
+        Settings::ms(settings.outbox_lease_ms),
         Arc::clone(metrics),
         lost,
     );
@@ -182,6 +185,7 @@ fn start_loop<S: Service>(
             settings.outbox_lease_ms,
         ),
         publisher: publisher.clone(),
+        broker: Arc::clone(broker),
         metrics: Arc::clone(metrics),
         parked: Arc::clone(&parked),
         batch_max: usize::try_from(settings.batch_max).unwrap_or(512),
@@ -196,6 +200,7 @@ fn start_loop<S: Service>(
         give_up.clone(),
     );
     let worker = vital(lost, worker);
+    let publishing = publisher.clone();
     let feeds = Arc::new(Feeds {
         service: Arc::clone(service),
         database: Arc::clone(database),
@@ -225,6 +230,7 @@ fn start_loop<S: Service>(
         commands: commands_in,
         database: Arc::clone(database),
         outbox_depth: Arc::clone(&feeds.outbox_depth),
+        publisher: publishing,
         settings: Arc::new(settings.clone()),
         stopping: http_stop.clone(),
     };
@@ -234,6 +240,7 @@ fn start_loop<S: Service>(
 /// Whether a load balancer should send requests here.
 struct Readiness {
     draining: Arc<AtomicBool>,
+    publisher: Publisher,
     broker: Arc<Broker>,
     database: Arc<Database>,
     /// When nothing was missing, as last asked.
@@ -253,7 +260,9 @@ impl Readiness {
             Err(_) if complete.is_some_and(|then| then.elapsed() < BLINK) => {}
             Err(missing) => return Err(missing),
         }
-        Ok(())
+        drop(complete);
+        // It has been waited for already.
+        self.publisher.ready()
     }
 
     async fn missing(&self) -> Result<(), String> {
@@ -371,6 +380,9 @@ where
             Ok(settings) => settings,
             Err(error) => error.exit(),
         };
+        if let Err(rule) = settings.check() {
+            clap::Error::raw(clap::error::ErrorKind::ValueValidation, rule + "\n").exit();
+        }
         tokio::runtime::Runtime::new()
             .map_err(anyhow::Error::from)
             .and_then(|runtime| runtime.block_on(run(service, settings, start)))

@@ -3,13 +3,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, anyhow, bail};
 use async_nats::client::FlushErrorKind;
 use async_nats::connection::State;
+use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use async_nats::jetstream::context::CreateStreamErrorKind;
 use async_nats::jetstream::stream::{
     Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType,
 };
@@ -29,6 +31,7 @@ pub const SERVER_FLOOR: (u32, u32) = (2, 11);
 /// How long, and how often, a missing connection is looked for before it is reported.
 const CONNECT_LOOK: Duration = Duration::from_millis(20);
 const CONNECT_LOOKS: u32 = 150;
+const NOT_DECLARED: &str = "the consumer is not declared yet";
 
 /// The stream that a house shares: its name and the subjects in it.
 #[derive(Debug, Clone, Copy)]
@@ -47,8 +50,10 @@ pub struct Broker {
     consumer: String,
     filters: Vec<String>,
     settings: Settings,
-    /// Whether stream and consumer are there, as far as is known.
-    declared: watch::Sender<bool>,
+    /// What keeps stream and consumer from being there; nothing once they are.
+    missing: watch::Sender<Option<String>>,
+    /// The broker's time of the last fact that was applied, in microseconds since 1970; 0 before the first.
+    heard_us: AtomicI64,
 }
 
 impl Broker {
@@ -65,8 +70,10 @@ impl Broker {
         let client = client(service, settings).await?;
         let context = jetstream::ContextBuilder::new()
             .timeout(Duration::from_secs(5))
-            .ack_timeout(Settings::ms(settings.outbox_lease_ms).min(Duration::from_secs(5)))
+            .ack_timeout(ack_within(settings))
+            // Never reached, and never waited for: the publisher has a smaller window of its own.
             .max_ack_inflight(4_096)
+            .backpressure_on_inflight(false)
             .build(client.clone());
         Ok(Arc::new(Self {
             client,
@@ -75,7 +82,8 @@ impl Broker {
             consumer: service.to_owned(),
             filters,
             settings: settings.clone(),
-            declared: watch::Sender::new(false),
+            missing: watch::Sender::new(Some(String::from(NOT_DECLARED))),
+            heard_us: AtomicI64::new(0),
         }))
     }
 
@@ -90,20 +98,26 @@ impl Broker {
                 shown(&self.settings.nats_url)
             ));
         }
-        if !*self.declared.borrow() {
-            return Err(String::from("the consumer is not declared yet"));
+        match self.missing.borrow().clone() {
+            Some(missing) => Err(missing),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// How long a publish may take, and its acknowledgement: no longer than the row is ours.
+    pub(crate) fn ack_within(&self) -> Duration {
+        ack_within(&self.settings)
+    }
+
+    /// A fact was applied that the broker stored at this time.
+    pub(crate) fn heard(&self, stored_us: i64) {
+        self.heard_us.fetch_max(stored_us, Ordering::Relaxed);
     }
 
     /// Waits until stream and consumer are there: what is published before reaches nobody.
     pub(crate) async fn wait_declared(&self) {
         // The sender is ours, so it cannot be gone.
-        let _ = self
-            .declared
-            .subscribe()
-            .wait_for(|declared| *declared)
-            .await;
+        let _ = self.missing.subscribe().wait_for(Option::is_none).await;
     }
 
     /// Waits a moment for the connection.
@@ -147,16 +161,34 @@ impl Broker {
         matches!(self.client.flush().now_or_never(), Some(Err(error)) if error.kind() == FlushErrorKind::SendError)
     }
 
-    /// Declares stream and consumer where they are missing, and hands out the consumer.
+    /// Declares stream and consumer where they are missing, and hands out the consumer. A consumer that is made anew hears what was
+    /// stored since `heard_us` (microseconds since 1970), or since the last fact that this process applied, less the acknowledgement
+    /// wait: what had been delivered and not applied is not older. Without either it hears the whole window.
+    ///
+    /// By time and never by sequence: a broker that lost its store begins to count anew.
     ///
     /// # Errors
     /// When the broker does not answer, is too old, or has no JetStream.
-    pub async fn declare(&self) -> Result<PullConsumer, anyhow::Error> {
-        self.declared.send_replace(false);
+    pub async fn declare(&self, heard_us: Option<i64>) -> Result<PullConsumer, anyhow::Error> {
+        self.missing.send_if_modified(|missing| {
+            let there = missing.is_none();
+            if there {
+                *missing = Some(String::from(NOT_DECLARED));
+            }
+            there
+        });
+        let declared = self.declare_both(heard_us).await;
+        let missing = declared.as_ref().err().map(|error| format!("{error:#}"));
+        self.missing.send_replace(missing);
+        declared
+    }
+
+    async fn declare_both(&self, heard_us: Option<i64>) -> Result<PullConsumer, anyhow::Error> {
         self.connected().await?;
         check_version(&self.client.server_info().version)?;
         self.declare_stream().await?;
-        let wanted = consumer_config(&self.consumer, &self.filters, &self.settings);
+        let mut wanted = consumer_config(&self.consumer, &self.filters, &self.settings);
+        wanted.deliver_policy = self.since(heard_us);
         let stream = self
             .context
             .get_stream_no_info(self.stream.name)
@@ -166,32 +198,71 @@ impl Broker {
             .get_or_create_consumer(&self.consumer, wanted.clone())
             .await
             .with_context(|| format!("the consumer {} cannot be declared", self.consumer))?;
-        let found = consumer
-            .cached_info()
-            .config
+        let config = &consumer.cached_info().config;
+        let found = config
             .metadata
             .get(CONFIG_KEY)
             .and_then(|n| n.parse::<u32>().ok())
             .unwrap_or(0);
-        let consumer = if found < CONSUMER_CONFIG {
-            self.context
-                .update_consumer_on_stream(wanted, self.stream.name)
-                .await
-                .context("the consumer cannot be updated")?
-        } else {
-            consumer
-        };
-        self.declared.send_replace(true);
-        Ok(consumer)
+        if found >= CONSUMER_CONFIG {
+            return Ok(consumer);
+        }
+        // Where it began cannot be changed.
+        wanted.deliver_policy = config.deliver_policy;
+        self.context
+            .update_consumer_on_stream(wanted, self.stream.name)
+            .await
+            .context("the consumer cannot be updated")
+    }
+
+    fn since(&self, heard_us: Option<i64>) -> DeliverPolicy {
+        let here_us = self.heard_us.load(Ordering::Relaxed);
+        let heard_us = if here_us > 0 { Some(here_us) } else { heard_us };
+        let since = heard_us.and_then(|heard_us| {
+            let heard = Duration::from_micros(u64::try_from(heard_us).ok()?);
+            let since = heard.saturating_sub(Settings::ms(self.settings.ack_wait_ms));
+            SystemTime::UNIX_EPOCH.checked_add(since)
+        });
+        since.map_or(DeliverPolicy::All, |since| DeliverPolicy::ByStartTime {
+            start_time: since.into(),
+        })
     }
 
     /// Declares the stream where it is missing. An existing one is left as its operator set it up.
     pub(crate) async fn declare_stream(&self) -> Result<(), anyhow::Error> {
-        self.context
+        let declared = self
+            .context
             .get_or_create_stream(stream_config(self.stream, &self.settings))
-            .await
-            .map(drop)
-            .with_context(|| format!("the stream {} cannot be declared", self.stream.name))
+            .await;
+        let Err(error) = declared else { return Ok(()) };
+        if let CreateStreamErrorKind::JetStream(error) = error.kind()
+            && error.error_code() == ErrorCode::STORAGE_RESOURCES_EXCEEDED
+        {
+            bail!("{}", self.too_large().await);
+        }
+        let name = self.stream.name;
+        Err(error).with_context(|| format!("the stream {name} cannot be declared"))
+    }
+
+    /// The stream reserves more than the broker has. How much that is it says only where the account has a limit; else it is three
+    /// quarters of what was free on its disk when it started.
+    async fn too_large(&self) -> String {
+        let wanted = self.settings.stream_max_bytes;
+        let account = self.context.query_account().await.ok();
+        let left = account.and_then(|account| {
+            let reserved = i64::try_from(account.reserved_storage).ok()?;
+            Some(account.limits.max_storage?.saturating_sub(reserved))
+        });
+        let fits = match left {
+            Some(left) => format!("set it to {left} at most"),
+            None => String::from(
+                "set it lower (a broker offers three quarters of what is free on its disk when it starts, less what other streams reserve)",
+            ),
+        };
+        format!(
+            "STREAM_MAX_BYTES: the broker has no room to reserve {wanted} bytes for the stream {}: {fits}, or give the broker a larger disk or max_file_store",
+            self.stream.name
+        )
     }
 
     /// What the consumer still has to deliver, and what was delivered but not acknowledged; and the first sequence that
@@ -247,6 +318,11 @@ pub fn consumer_config(service: &str, filters: &[String], settings: &Settings) -
         metadata: HashMap::from([(CONFIG_KEY.to_owned(), CONSUMER_CONFIG.to_string())]),
         ..pull::Config::default()
     }
+}
+
+/// See [`Broker::ack_within`].
+fn ack_within(settings: &Settings) -> Duration {
+    Settings::ms(settings.outbox_lease_ms).min(Duration::from_secs(5))
 }
 
 async fn client(service: &str, settings: &Settings) -> Result<Client, anyhow::Error> {

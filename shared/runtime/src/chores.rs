@@ -61,12 +61,13 @@ fn readable<T: DeserializeOwned>(rows: &[String]) -> impl Iterator<Item = T> {
     })
 }
 
-/// Takes over outbox rows whose lease ended, by the database's own clock, for `lease_us`. No other sweeper gets them
-/// meanwhile.
+/// Takes over outbox rows whose lease ended, by the database's own clock, for `lease_us`: at most `most`. No other sweeper
+/// gets them meanwhile.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn sweep(database: &Database, lease_us: i64) -> Result<Vec<Event>, Failure> {
+pub async fn sweep(database: &Database, lease_us: i64, most: usize) -> Result<Vec<Event>, Failure> {
+    let most = i64::try_from(most).unwrap_or(LIMIT);
     let engine = database.engine();
     let now = engine.now_us();
     let (skip, cast) = match engine {
@@ -81,9 +82,24 @@ pub async fn sweep(database: &Database, lease_us: i64) -> Result<Vec<Event>, Fai
     let rows = database
         .writer()
         .await?
-        .run(&sql, vec![lease_us.into(), LIMIT.into()])
+        .run(&sql, vec![lease_us.into(), most.into()])
         .await?;
     Ok(readable(&rows).collect())
+}
+
+/// When the oldest of the facts was said that were applied last, in microseconds since 1970, by the time that their ids carry (UUIDv7).
+/// Commands are among the ids too, and younger. None where nothing was applied yet.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn heard_us(database: &Database) -> Result<Option<i64>, Failure> {
+    let sql = "select id from inbox order by seen_us desc limit $1";
+    let ids = database.texts(sql, vec![LIMIT.into()]).await?;
+    let said_us = |id: &String| {
+        let (seconds, nanos) = uuid::Uuid::parse_str(id).ok()?.get_timestamp()?.to_unix();
+        Some(i64::try_from(seconds).ok()? * 1_000_000 + i64::from(nanos) / 1_000)
+    };
+    Ok(ids.iter().filter_map(said_us).min())
 }
 
 /// Drops ids of facts and commands that were applied before `before_us`. Answers how many went; at most [`CHORE_MAX`].

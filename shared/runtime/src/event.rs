@@ -10,7 +10,7 @@ use crate::telemetry::TraceContext;
 
 /// A row of the table `outbox`. The columns `id, aggregatetype, aggregateid, type, payload` are those that Debezium's
 /// outbox router expects, so that change data capture could take the publisher's place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Event {
     /// `ce-id`, and what every inbox knows it by.
     pub id: Uuid,

@@ -18,11 +18,12 @@ use crate::broker::Broker;
 use crate::chores::{self, CHORE_MAX};
 use crate::database::{Database, Failure};
 use crate::event::Message;
+use crate::faults::{self, CrashPoint, Guard};
 use crate::letters::Letter;
 use crate::publisher::Publisher;
 use crate::service::{Input, Service, Unread};
 use crate::settings::Settings;
-use crate::telemetry::{Metrics, Redeclared};
+use crate::telemetry::{Metrics, Redeclared, Repeated};
 use crate::unreadable;
 use crate::worker::{Item, Owed, Parked};
 
@@ -30,6 +31,9 @@ use crate::worker::{Item, Owed, Parked};
 const FACT_MAX: usize = 256 << 10;
 /// How often housekeeping is done.
 const FORGET_EVERY: Duration = Duration::from_secs(30);
+
+/// The loop has ended.
+struct Gone;
 
 /// What every feed needs.
 pub(crate) struct Feeds<S: Service> {
@@ -51,15 +55,19 @@ impl<S: Service> Feeds<S> {
     /// Pulls facts; declares stream and consumer again whenever they are found missing.
     pub(crate) async fn consume(self: Arc<Self>, facts: mpsc::Sender<Item<S>>) {
         let mut declared_before = false;
+        let mut noise = Repeated::default();
         while !self.stop.is_cancelled() {
             let connection = self.broker.connection();
             let (consumer, messages) = match self.subscribe(&facts).await {
                 Ok(messages) => messages,
                 Err(error) => {
-                    tracing::warn!(
-                        error = format!("{error:#}"),
-                        "the broker is not ready; trying again"
-                    );
+                    if let Some(times) = noise.say(Instant::now()) {
+                        tracing::warn!(
+                            error = format!("{error:#}"),
+                            times,
+                            "the broker is not ready; trying again"
+                        );
+                    }
                     if self.broker.is_dead() {
                         tracing::error!("the broker's client panicked and connects no more");
                         self.lost.cancel();
@@ -85,7 +93,8 @@ impl<S: Service> Feeds<S> {
         &self,
         facts: &mpsc::Sender<Item<S>>,
     ) -> Result<(PullConsumer, pull::Stream), anyhow::Error> {
-        let consumer = self.broker.declare().await?;
+        let heard_us = chores::heard_us(&self.database).await?;
+        let consumer = self.broker.declare(heard_us).await?;
         self.bury_delivered(&consumer, facts).await;
         let most = usize::try_from(self.settings.batch_max)
             .unwrap_or(512)
@@ -154,14 +163,18 @@ impl<S: Service> Feeds<S> {
             };
             match message {
                 Some(Ok(message)) => {
-                    if let Some(item) = self.classify(message).await
-                        && facts.send(item).await.is_err()
-                    {
+                    if self.hear(message, facts).await.is_err() {
                         return;
                     }
                 }
                 Some(Err(error)) => {
                     tracing::warn!(%error, "the consumer does not answer; declaring it again");
+                    // What came before that is ours: dropped, it would lie there until the acknowledgement wait is over.
+                    while let Some(Some(Ok(message))) = messages.next().now_or_never() {
+                        if self.hear(message, facts).await.is_err() {
+                            return;
+                        }
+                    }
                     return;
                 }
                 None => return,
@@ -171,6 +184,21 @@ impl<S: Service> Feeds<S> {
         while let Some(Some(Ok(message))) = messages.next().now_or_never() {
             let _ = message.ack_with(AckKind::Nak(None)).await;
         }
+    }
+
+    /// Hands a message to the loop; an error when that is gone.
+    async fn hear(
+        &self,
+        message: async_nats::jetstream::Message,
+        facts: &mpsc::Sender<Item<S>>,
+    ) -> Result<(), Gone> {
+        let Some(item) = self.classify(message).await else {
+            return Ok(());
+        };
+        if matches!(item.0, Step::Fact { .. }) {
+            faults::reach(CrashPoint::Received);
+        }
+        facts.send(item).await.map_err(|_| Gone)
     }
 
     /// Reads a message as far as this service can. What can't be read is a dead letter; what is newer is put back.
@@ -230,7 +258,8 @@ impl<S: Service> Feeds<S> {
     /// Says *now* to every record that is due.
     pub(crate) async fn timers(self: Arc<Self>, timers: mpsc::Sender<Item<S>>) {
         let far_us = micros(self.settings.reannounce_max_ms).saturating_mul(2);
-        while !self.stop.is_cancelled() {
+        let mut noise = Repeated::default();
+        while !self.stop.is_cancelled() && !faults::is_off(Guard::Reannouncing) {
             let now = now_us();
             let due: Result<Vec<(S::Timer, bool)>, _> = chores::due(
                 &self.database,
@@ -263,7 +292,11 @@ impl<S: Service> Feeds<S> {
                         }
                     }
                 }
-                Err(error) => tracing::warn!(%error, "due records cannot be read; trying again"),
+                Err(error) => {
+                    if let Some(times) = noise.say(Instant::now()) {
+                        tracing::warn!(%error, times, "due records cannot be read; trying again");
+                    }
+                }
             }
             self.pause(pause).await;
         }
@@ -281,27 +314,41 @@ impl<S: Service> Feeds<S> {
         waits
     }
 
-    /// Takes up outbox rows whose publisher died or gave up, and hands them to this process's own.
+    /// Takes up outbox rows whose publisher died or gave up, and hands them to this process's own: no more than it can publish while
+    /// it has their lease.
     pub(crate) async fn sweep(self: Arc<Self>) {
         let lease_us = micros(self.settings.outbox_lease_ms);
+        let (mut found, mut failed) = (Repeated::default(), Repeated::default());
         let mut more = false;
         while !self.stop.is_cancelled() {
             if !std::mem::take(&mut more) {
                 self.pause(Settings::ms(self.settings.sweep_interval_ms))
                     .await;
             }
-            if !self.publisher.is_idle() || self.broker.ready().is_err() {
+            let room = self.publisher.room().min(CHORE_MAX);
+            if room == 0 || self.broker.ready().is_err() {
                 continue;
             }
-            match chores::sweep(&self.database, lease_us).await {
+            let leased = Instant::now();
+            match chores::sweep(&self.database, lease_us, room).await {
                 Ok(events) if events.is_empty() => {}
                 Ok(events) => {
-                    tracing::info!(rows = events.len(), "outbox rows are published again");
+                    if let Some(times) = found.say(leased) {
+                        tracing::info!(
+                            rows = events.len(),
+                            times,
+                            "outbox rows are published again"
+                        );
+                    }
                     self.metrics.republished(events.len() as u64);
-                    more = events.len() >= CHORE_MAX;
-                    self.publisher.offer(events);
+                    more = events.len() >= room;
+                    self.publisher.offer(events, leased);
                 }
-                Err(error) => tracing::warn!(%error, "the outbox cannot be swept; trying again"),
+                Err(error) => {
+                    if let Some(times) = failed.say(leased) {
+                        tracing::warn!(%error, times, "the outbox cannot be swept; trying again");
+                    }
+                }
             }
         }
     }
@@ -358,7 +405,12 @@ impl<S: Service> Feeds<S> {
             {
                 self.outbox_depth.store(depth, Ordering::Relaxed);
                 self.metrics.outbox_depth(u64::try_from(depth).unwrap_or(0));
+                if depth == 0 {
+                    self.publisher.nothing_lies_there();
+                }
             }
+            self.metrics
+                .publisher_stalled(self.publisher.stalled_for().as_secs());
             self.metrics.queue_depth(depths() as u64);
             // Without a connection it answers after ten seconds, and the depth of the outbox would be that old.
             if self.broker.is_connected()

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::batch::Step;
 use crate::database::Database;
 use crate::problem::Problem;
+use crate::publisher::Publisher;
 use crate::service::{Input, Service};
 use crate::settings::Settings;
 use crate::telemetry::TraceContext;
@@ -22,6 +23,7 @@ pub struct Handle<S: Service> {
     pub(crate) commands: mpsc::Sender<Item<S>>,
     pub(crate) database: Arc<Database>,
     pub(crate) outbox_depth: Arc<AtomicI64>,
+    pub(crate) publisher: Publisher,
     pub(crate) settings: Arc<Settings>,
     pub(crate) stopping: CancellationToken,
 }
@@ -33,6 +35,7 @@ impl<S: Service> Clone for Handle<S> {
             commands: self.commands.clone(),
             database: Arc::clone(&self.database),
             outbox_depth: Arc::clone(&self.outbox_depth),
+            publisher: self.publisher.clone(),
             settings: Arc::clone(&self.settings),
             stopping: self.stopping.clone(),
         }
@@ -67,6 +70,14 @@ impl<S: Service> Handle<S> {
     #[must_use]
     pub fn outbox_depth(&self) -> i64 {
         self.outbox_depth.load(Ordering::Relaxed)
+    }
+
+    /// Whether facts get out to the broker.
+    ///
+    /// # Errors
+    /// When none did for some time although one waits, with the broker's own words.
+    pub fn publishes(&self) -> Result<(), String> {
+        self.publisher.ready()
     }
 
     /// Gives the loop a command, waiting for room in its queue, and waits until it is committed.

@@ -12,8 +12,10 @@
 //!
 //! # Layout
 //! - [`service`]: what a service is; [`table`]: how it tells of its rows; [`event`]: a fact on its way.
-//! - [`batch`]: the transaction; `worker`: the loop around it; `feeds`: what fills it; `publisher`: what empties it.
+//! - [`batch`]: the transaction; `worker`: the loop around it; `feeds`: what fills it; `publisher`: what empties it, by the rules of
+//!   [`outgoing`].
 //! - [`chores`]: what the database is asked for between batches.
+//! - [`faults`]: what a test may ask of a service, in no image.
 //! - [`database`]: the one place that knows how the two databases differ; [`broker`]: JetStream.
 //! - [`http`], [`health`], [`problem`], [`letters`], [`telemetry`], [`settings`], [`handle`], [`boot`]: the shell.
 
@@ -23,11 +25,13 @@ pub mod broker;
 pub mod chores;
 pub mod database;
 pub mod event;
+pub mod faults;
 mod feeds;
 pub mod handle;
 pub mod health;
 pub mod http;
 pub mod letters;
+pub mod outgoing;
 pub mod problem;
 mod publisher;
 pub mod service;

@@ -1,13 +1,13 @@
 //! From the outbox to the stream: pipelined, many acknowledgements in flight, beside the next transaction.
 //!
-//! It deletes nothing: it remembers what the broker acknowledged, and a later batch's transaction deletes it. What it
-//! could not publish stays in the outbox until its lease ends and a sweeper, in any replica, takes it up.
+//! A thin shell around [`Outgoing`], which says what goes when. It deletes nothing: a later batch's transaction deletes what the
+//! broker acknowledged. What could not be published stays in the outbox until its lease ends and a sweeper, in any replica,
+//! takes it up. It waits for nothing that only it could end, and for nothing without a bound.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::context::{PublishAckFuture, PublishErrorKind};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
@@ -17,164 +17,230 @@ use uuid::Uuid;
 use crate::boot::vital;
 use crate::broker::Broker;
 use crate::event::Event;
-use crate::telemetry::{Metrics, Redeclared};
+use crate::faults::{self, CrashPoint, Guard};
+use crate::outgoing::{Limits, Outgoing, Stall};
+use crate::telemetry::{Metrics, Redeclared, Repeated};
 
-/// Batches that wait for the publisher; more than these are left to the sweeper.
-const WAITING_MAX: usize = 256;
-/// Acknowledgements in flight.
-const IN_FLIGHT_MAX: usize = 2_048;
+/// Nothing stored for so long while something waits: this replica is not ready, and booking takes no new trips. As long as
+/// readiness bears anything else that is missing: a broker cluster may need nine seconds to elect a leader.
+const STALLED_AFTER: Duration = Duration::from_secs(15);
 
 /// A handle on the publishing task.
 #[derive(Clone)]
 pub(crate) struct Publisher {
-    batches: mpsc::Sender<Vec<Event>>,
     broker: Arc<Broker>,
-    /// Acknowledged by the broker, not yet deleted.
-    published: Arc<Mutex<Vec<Uuid>>>,
-    /// Handed over and neither acknowledged nor given up.
-    open: Arc<AtomicUsize>,
+    outgoing: Arc<Mutex<Outgoing>>,
+    /// Wakes the task; it ends when the last handle is gone.
+    wake: mpsc::Sender<()>,
+    lease: Duration,
 }
 
 impl Publisher {
-    /// Starts the task; it ends when the last handle is gone.
+    /// Starts the task. Outbox rows belong to this process for `lease`.
     pub(crate) fn start(
         broker: Arc<Broker>,
         source: String,
+        lease: Duration,
         metrics: Arc<Metrics>,
         lost: &CancellationToken,
     ) -> Self {
-        let (batches, waiting) = mpsc::channel(WAITING_MAX);
+        let limits = Limits {
+            bounded: !faults::is_off(Guard::SweepBound),
+            ..Limits::default()
+        };
+        let (wake, woken) = mpsc::channel(1);
         let publisher = Self {
-            batches,
             broker: Arc::clone(&broker),
-            published: Arc::default(),
-            open: Arc::default(),
+            outgoing: Arc::new(Mutex::new(Outgoing::new(limits))),
+            wake,
+            lease,
         };
         let task = Task {
             broker,
             source,
             metrics,
-            published: Arc::clone(&publisher.published),
-            open: Arc::clone(&publisher.open),
-            declared: Instant::now(),
+            outgoing: Arc::clone(&publisher.outgoing),
+            declared: None,
+            noise: Repeated::default(),
         };
-        vital(lost, task.run(waiting));
+        vital(lost, task.run(woken));
         publisher
     }
 
-    /// Hands facts over without waiting; what there is no room for is the sweeper's.
-    pub(crate) fn offer(&self, said: Vec<Event>) {
-        let count = said.len();
-        if count == 0 {
-            return;
-        }
-        self.open.fetch_add(count, Ordering::Relaxed);
-        if self.batches.try_send(said).is_err() {
-            self.open.fetch_sub(count, Ordering::Relaxed);
-        }
+    fn outgoing(&self) -> MutexGuard<'_, Outgoing> {
+        lock(&self.outgoing)
     }
 
-    /// Room for the sweeper's finds.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.batches.capacity() > WAITING_MAX / 2
+    /// Hands facts over without waiting. Their rows were leased by a statement that began at `leased`; what there is no room for is
+    /// the sweeper's.
+    pub(crate) fn offer(&self, said: Vec<Event>, leased: Instant) {
+        if said.is_empty() {
+            return;
+        }
+        let left = self
+            .outgoing()
+            .take(said, leased + self.lease, Instant::now());
+        if left > 0 {
+            tracing::debug!(rows = left, "facts are left to the sweeper");
+        }
+        // A full channel has a wake-up in it already.
+        let _ = self.wake.try_send(());
+    }
+
+    /// How many rows the sweeper may bring.
+    pub(crate) fn room(&self) -> usize {
+        self.outgoing().room()
     }
 
     /// What may be deleted now.
     pub(crate) fn take_published(&self) -> Vec<Uuid> {
-        std::mem::take(
-            &mut *self
-                .published
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
+        self.outgoing().take_published()
     }
 
     /// Gives back what a failed transaction did not delete.
-    pub(crate) fn put_back(&self, mut ids: Vec<Uuid>) {
-        self.published
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .append(&mut ids);
+    pub(crate) fn put_back(&self, ids: Vec<Uuid>) {
+        self.outgoing().put_back(ids);
     }
 
     /// Whether something may be deleted.
     pub(crate) fn has_published(&self) -> bool {
-        !self
-            .published
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_empty()
+        self.outgoing().has_published()
     }
 
     /// Whether nothing is under way, or nothing can be: what is left stays in the outbox.
     pub(crate) fn is_done(&self) -> bool {
-        self.open.load(Ordering::Relaxed) == 0 || self.broker.ready().is_err()
+        self.outgoing().is_empty() || self.broker.ready().is_err()
     }
 
-    /// Whether the broker is there.
-    pub(crate) fn is_connected(&self) -> bool {
-        self.broker.is_connected()
+    /// The outbox was counted, and is empty.
+    pub(crate) fn nothing_lies_there(&self) {
+        self.outgoing().nothing_lies_there();
     }
+
+    /// For how long nothing was stored although something waits.
+    pub(crate) fn stalled_for(&self) -> Duration {
+        let now = Instant::now();
+        self.outgoing()
+            .stall(now, Duration::from_secs(1))
+            .map_or(Duration::ZERO, |stall| now - stall.since)
+    }
+
+    /// Whether facts get out.
+    ///
+    /// # Errors
+    /// When none did for some time, with the broker's own words.
+    pub(crate) fn ready(&self) -> Result<(), String> {
+        let now = Instant::now();
+        let told = |stall: &Stall| stall.tell(now);
+        match self.outgoing().stall(now, STALLED_AFTER).map(told) {
+            Some(told) => Err(told),
+            None => Ok(()),
+        }
+    }
+}
+
+fn lock(outgoing: &Mutex<Outgoing>) -> MutexGuard<'_, Outgoing> {
+    outgoing.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Task {
     broker: Arc<Broker>,
     source: String,
     metrics: Arc<Metrics>,
-    published: Arc<Mutex<Vec<Uuid>>>,
-    open: Arc<AtomicUsize>,
-    declared: Instant,
+    outgoing: Arc<Mutex<Outgoing>>,
+    /// When the stream was last declared from here.
+    declared: Option<Instant>,
+    noise: Repeated,
 }
 
+/// What a publish that is under way will come to: the fact's id and kind, and the broker's word.
+type Outcome = (
+    Uuid,
+    String,
+    Result<(), async_nats::jetstream::context::PublishError>,
+);
+
 impl Task {
-    async fn run(mut self, mut waiting: mpsc::Receiver<Vec<Event>>) {
+    async fn run(mut self, mut woken: mpsc::Receiver<()>) {
         let mut in_flight = FuturesUnordered::new();
         loop {
             tokio::select! {
-                batch = waiting.recv(), if in_flight.len() < IN_FLIGHT_MAX => {
-                    let Some(batch) = batch else { break };
-                    self.broker.wait_declared().await;
-                    for event in batch {
-                        let (id, headers, kind) = (event.id, event.headers(&self.source), event.kind);
-                        match self.broker.context.publish_with_headers(event.subject, headers, event.payload.into()).await {
-                            Ok(acknowledgement) => in_flight.push(async move { (id, kind, acknowledgement.await) }),
-                            Err(error) => self.failed(error.kind(), &error.to_string()).await,
-                        }
+                biased;
+                Some(outcome) = in_flight.next() => self.land(outcome).await,
+                // Only where it is known that somebody listens: what is published before reaches nobody.
+                Some(fact) = self.next() => {
+                    let (id, kind) = (fact.id, fact.kind.clone());
+                    match self.hand_over(fact).await {
+                        Ok(acknowledgement) => in_flight.push(async move {
+                            (id, kind, acknowledgement.await.map(drop))
+                        }),
+                        Err(error) => self.land((id, kind, Err(error))).await,
                     }
                 }
-                Some((id, kind, acknowledgement)) = in_flight.next() => match acknowledgement {
-                    Ok(_) => {
-                        self.metrics.facts_out(&kind, 1);
-                        self.published.lock().unwrap_or_else(PoisonError::into_inner).push(id);
-                        self.open.fetch_sub(1, Ordering::Relaxed);
-                    }
-                    Err(error) => self.failed(error.kind(), &error.to_string()).await,
-                },
+                more = woken.recv() => if more.is_none() { break },
             }
         }
     }
 
-    /// The row stays in the outbox, and its outcome is unknown. A stream that is gone is declared again at once.
-    async fn failed(&mut self, kind: PublishErrorKind, error: &str) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
-        if kind == PublishErrorKind::MaxPayloadExceeded {
-            tracing::error!(
-                error,
-                "a fact is larger than the broker takes; raise its max_payload"
-            );
-        } else {
-            tracing::debug!(error, "a fact was not published; it stays in the outbox");
+    /// The next fact, once the broker is there; none when nothing may go.
+    async fn next(&self) -> Option<Event> {
+        self.broker.wait_declared().await;
+        lock(&self.outgoing).next(Instant::now())
+    }
+
+    /// To the client, which may be full while it is not connected.
+    async fn hand_over(
+        &self,
+        fact: Event,
+    ) -> Result<PublishAckFuture, async_nats::jetstream::context::PublishError> {
+        faults::reach(CrashPoint::BeforePublish);
+        let headers = fact.headers(&self.source);
+        let context = &self.broker.context;
+        let handing = context.publish_with_headers(fact.subject, headers, fact.payload.into());
+        match tokio::time::timeout(self.broker.ack_within(), handing).await {
+            Ok(handed) => handed,
+            Err(_) => Err(PublishErrorKind::TimedOut.into()),
         }
-        if kind == PublishErrorKind::StreamNotFound
-            && self.declared.elapsed() > Duration::from_millis(500)
-        {
-            self.declared = Instant::now();
-            if let Err(error) = self.broker.declare_stream().await {
-                tracing::warn!(%error, "the stream is gone and cannot be declared yet");
-            } else {
-                tracing::warn!("the stream was gone and is declared again");
-                self.metrics.redeclared(Redeclared::Stream);
-            }
+    }
+
+    async fn land(&mut self, (id, kind, outcome): Outcome) {
+        let Err(error) = outcome else {
+            faults::reach(CrashPoint::AfterPublish);
+            self.metrics.facts_out(&kind, 1);
+            lock(&self.outgoing).stored(id, Instant::now());
+            return;
+        };
+        let word = error.to_string();
+        let in_time = !matches!(
+            error.kind(),
+            PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe
+        );
+        lock(&self.outgoing).failed(id, in_time, &word, Instant::now());
+        self.metrics.publish_failed();
+        if let Some(times) = self.noise.say(Instant::now()) {
+            tracing::warn!(
+                error = word,
+                times,
+                "facts were not published and stay in the outbox"
+            );
+        }
+        if error.kind() == PublishErrorKind::StreamNotFound {
+            self.declare().await;
+        }
+    }
+
+    /// A stream that is gone is declared again at once.
+    async fn declare(&mut self) {
+        let just_now = |then: Instant| then.elapsed() < Duration::from_millis(500);
+        if self.declared.is_some_and(just_now) {
+            return;
+        }
+        self.declared = Some(Instant::now());
+        if let Err(error) = self.broker.declare_stream().await {
+            tracing::warn!(%error, "the stream is gone and cannot be declared yet");
+        } else {
+            tracing::warn!("the stream was gone and is declared again");
+            self.metrics.redeclared(Redeclared::Stream);
         }
     }
 }

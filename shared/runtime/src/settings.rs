@@ -48,7 +48,8 @@ pub struct Settings {
     /// Copies of the stream, on as many broker nodes.
     #[arg(long, env = "STREAM_REPLICAS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=5))]
     pub stream_replicas: u64,
-    /// How long a record waits for an answer before it is announced again, in milliseconds; doubles each time.
+    /// How long a record waits for an answer before it is announced again, in milliseconds; from the ninth time on the pause doubles. At
+    /// least OUTBOX_LEASE_MS and ACK_WAIT_MS.
     #[arg(long, env = "REANNOUNCE_FIRST_MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(10..))]
     pub reannounce_first_ms: u64,
     /// The longest pause between announcements, in milliseconds.
@@ -93,6 +94,43 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether the settings fit each other.
+    ///
+    /// # Errors
+    /// With the rule that is broken, in words, and what would keep it.
+    pub fn check(&self) -> Result<(), String> {
+        let rules = [
+            (
+                ("REANNOUNCE_FIRST_MS", self.reannounce_first_ms),
+                ("OUTBOX_LEASE_MS", self.outbox_lease_ms),
+                "who waits would ask again before another process may publish what a dead one left",
+            ),
+            (
+                ("REANNOUNCE_FIRST_MS", self.reannounce_first_ms),
+                ("ACK_WAIT_MS", self.ack_wait_ms),
+                "who waits would ask again before the broker delivers again what a dead process had fetched",
+            ),
+            (
+                ("REANNOUNCE_MAX_MS", self.reannounce_max_ms),
+                ("REANNOUNCE_FIRST_MS", self.reannounce_first_ms),
+                "the longest pause is no shorter than the first",
+            ),
+            (
+                ("OUTBOX_LEASE_MS", self.outbox_lease_ms),
+                ("SWEEP_INTERVAL_MS", self.sweep_interval_ms),
+                "leases would end long before anybody looks",
+            ),
+        ];
+        for ((name, value), (least_name, least), why) in rules {
+            if value < least {
+                return Err(format!(
+                    "{name} is {value} and {least_name} is {least}: {why}. Set {name} to {least} at least, or {least_name} to {value} at most"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// A number of milliseconds as a duration.
     pub(crate) fn ms(value: u64) -> Duration {
         Duration::from_millis(value)

@@ -180,12 +180,11 @@ impl<R: Row> Rows<R> {
         slot.current = Some(row);
     }
 
-    /// The rows that differ from what was loaded.
-    pub fn changed(&self) -> impl Iterator<Item = &R> {
-        self.slots
-            .values()
-            .filter(|slot| slot.loaded != slot.current)
-            .filter_map(|slot| slot.current.as_ref())
+    /// The rows that differ from what was loaded, each with what that was.
+    pub fn changed(&self) -> impl Iterator<Item = (Option<&R>, &R)> {
+        let differs = |slot: &&Slot<R>| slot.loaded != slot.current;
+        let slots = self.slots.values().filter(differs);
+        slots.filter_map(|slot| Some((slot.loaded.as_ref(), slot.current.as_ref()?)))
     }
 
     /// Every row that exists, in the order of keys.
@@ -226,7 +225,7 @@ impl<R: Row> Working for Rows<R> {
             .map(|(key, _)| key)
             .collect();
         Changes {
-            saved: json(&self.changed().collect::<Vec<_>>()),
+            saved: json(&self.changed().map(|(_, row)| row).collect::<Vec<_>>()),
             created: String::from("[]"),
             dropped: if R::TABLE.lock == Lock::Claim {
                 json(&dropped)

@@ -4,6 +4,7 @@
 //! receives them, because a span per fact is the largest cost of a busy service that nobody watches.
 
 mod metrics;
+mod repeated;
 mod trace;
 
 use std::io::IsTerminal;
@@ -20,6 +21,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 pub use metrics::{Consequence, Metrics, Redeclared};
 pub use opentelemetry::KeyValue;
 pub use opentelemetry::trace::SpanKind;
+pub(crate) use repeated::Repeated;
 pub use trace::{ActiveSpan, TraceContext, span};
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";

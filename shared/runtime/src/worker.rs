@@ -11,12 +11,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::batch::{Done, Step, Transactor};
+use crate::broker::Broker;
 use crate::database::Failure;
+use crate::faults::{self, CrashPoint};
 use crate::letters::Letter;
 use crate::problem::Problem;
 use crate::publisher::Publisher;
 use crate::service::Service;
-use crate::telemetry::{Consequence, Metrics};
+use crate::telemetry::{Consequence, Metrics, Repeated};
 
 /// The first pause before a batch is tried again.
 const RETRY_MIN: Duration = Duration::from_millis(20);
@@ -60,6 +62,7 @@ pub(crate) struct Inputs<S: Service> {
 pub(crate) struct Worker<S: Service> {
     pub(crate) transactor: Transactor<S>,
     pub(crate) publisher: Publisher,
+    pub(crate) broker: Arc<Broker>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) parked: Parked,
     pub(crate) batch_max: usize,
@@ -75,6 +78,7 @@ impl<S: Service> Worker<S> {
     ) {
         let mut tidy = tokio::time::interval(TIDY);
         tidy.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut noise = Repeated::default();
         loop {
             let (mut facts, mut commands, mut timers) = (Vec::new(), Vec::new(), Vec::new());
             tokio::select! {
@@ -88,7 +92,7 @@ impl<S: Service> Worker<S> {
             self.take(&mut inputs.timers, &mut timers);
             let batch: Batch<S> = facts.into_iter().chain(commands).chain(timers).unzip();
             if !batch.0.is_empty() || self.publisher.has_published() {
-                self.process(batch, &give_up).await;
+                self.process(batch, &give_up, &mut noise).await;
             } else if give_up.is_cancelled() || (stop.is_cancelled() && self.publisher.is_done()) {
                 return;
             }
@@ -108,7 +112,7 @@ impl<S: Service> Worker<S> {
     }
 
     /// Applies a batch, whatever it takes: tries again while the infrastructure is to blame, splits while an input is.
-    async fn process(&self, batch: Batch<S>, give_up: &CancellationToken) {
+    async fn process(&self, batch: Batch<S>, give_up: &CancellationToken, noise: &mut Repeated) {
         let mut pause = RETRY_MIN;
         let mut waiting = vec![batch];
         while let Some((mut steps, mut owed)) = waiting.pop() {
@@ -119,7 +123,7 @@ impl<S: Service> Worker<S> {
                     self.metrics
                         .batch(steps.len(), started.elapsed().as_secs_f64());
                     pause = RETRY_MIN;
-                    self.settle(steps, owed, done).await;
+                    self.settle(steps, owed, done, started).await;
                     continue;
                 }
                 Err(failure) => failure,
@@ -128,12 +132,15 @@ impl<S: Service> Worker<S> {
             match failure {
                 Failure::Retry(reason) => {
                     self.metrics.batch_failure(Consequence::Retry);
-                    tracing::warn!(
-                        reason,
-                        inputs = steps.len(),
-                        pause_ms = pause.as_millis(),
-                        "a batch could not be saved and is tried again"
-                    );
+                    if let Some(times) = noise.say(started) {
+                        tracing::warn!(
+                            reason,
+                            times,
+                            inputs = steps.len(),
+                            pause_ms = pause.as_millis(),
+                            "a batch could not be saved and is tried again"
+                        );
+                    }
                     tokio::select! {
                         () = tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())) => {}
                         () = give_up.cancelled() => return,
@@ -157,9 +164,15 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    /// After the commit: publish, acknowledge, reply.
-    async fn settle(&self, steps: Vec<Step<S>>, owed: Vec<Owed<S>>, done: Done<S>) {
-        self.publisher.offer(done.said);
+    /// After the commit of a batch that began at `started`: publish, acknowledge, reply.
+    async fn settle(
+        &self,
+        steps: Vec<Step<S>>,
+        owed: Vec<Owed<S>>,
+        done: Done<S>,
+        started: Instant,
+    ) {
+        self.publisher.offer(done.said, started);
         self.transactor.service().committed(&done.rows);
         for anomaly in done.anomalies {
             self.metrics.anomaly(anomaly);
@@ -197,12 +210,19 @@ impl<S: Service> Worker<S> {
     /// Plain acknowledgements: one that is lost brings the message again, and the inbox drops it. So they wait for nobody:
     /// while the broker is away the client takes nothing in, and callers and timers must not wait for it too.
     async fn acknowledge(&self, applied: Vec<async_nats::jetstream::Message>) {
+        if let Some(Ok(last)) = applied.last().map(|message| message.info()) {
+            let stored_us = last.published.unix_timestamp_nanos() / 1_000;
+            self.broker.heard(i64::try_from(stored_us).unwrap_or(0));
+        }
         let all = async {
             for message in &applied {
-                if !self.publisher.is_connected() {
+                if !self.broker.is_connected() {
                     break;
                 }
-                if let Err(error) = message.ack().await {
+                faults::reach(CrashPoint::BeforeAck);
+                let sent = message.ack().await;
+                faults::reach(CrashPoint::AfterAck);
+                if let Err(error) = sent {
                     tracing::debug!(%error, "an acknowledgement was not sent; the message will come again");
                 }
             }

@@ -36,7 +36,7 @@ fn a_request_is_said_and_kept_as_a_flat_row() {
     );
 }
 
-/// A pending trip asks at a growing pace, until its deadline.
+/// A pending trip asks again and again, until its deadline.
 #[test]
 fn pending_asks_with_requested() {
     let pending = in_state(State::Pending);
@@ -56,9 +56,9 @@ fn pending_asks_with_requested() {
             asked.record.tries,
             asked.record.due_us
         ),
-        ("requested", 1, Some(us(90)))
+        ("requested", 1, Some(us(60)))
     );
-    let moved = due(asked.record, true, 90);
+    let moved = due(asked.record, true, 100);
     assert_eq!(
         (
             names(&moved).as_str(),
@@ -87,19 +87,19 @@ fn undoing_asks_with_cancelled() {
     };
     assert_eq!(
         (asked.said, asked.record.due_us),
-        (vec![cancelled], Some(us(91)))
+        (vec![cancelled], Some(us(61)))
     );
-    let moved = due(asked.record.clone(), true, 91);
+    let moved = due(asked.record.clone(), true, 61);
     assert_eq!(
         (names(&moved).as_str(), moved.record.due_us),
-        ("", Some(us(151)))
+        ("", Some(us(91)))
     );
-    let answered = react(asked.record, Heard::Fact(&released(1, "x")), &moment(80)).record;
-    assert_eq!(answered.due_us, Some(us(140)), "an answer moves the timer");
+    let answered = react(asked.record, Heard::Fact(&released(1, "x")), &moment(50)).record;
+    assert_eq!(answered.due_us, Some(us(80)), "an answer moves the timer");
     let echo = react(
         answered.clone(),
         Heard::Fact(&released(1, "x")),
-        &moment(85),
+        &moment(55),
     )
     .record;
     assert_eq!(echo, answered, "what is no news does not");

@@ -20,6 +20,8 @@ const SQLITE_FLOOR: (u32, u32, u32) = (3, 51, 3);
 /// How long one statement waits for another process's write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS_MAX: u32 = 4;
+/// How long a reader waits for one of the connections before that is an error.
+const READ_WITHIN: Duration = Duration::from_secs(30);
 /// How long a server that starts beside us may take; less than an orchestrator gives us to start.
 const COMES_UP_WITHIN: Duration = Duration::from_secs(60);
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -118,6 +120,9 @@ impl Readers {
                 Self::Sqlite(
                     SqlitePoolOptions::new()
                         .max_connections(READERS_MAX)
+                        .acquire_timeout(READ_WITHIN)
+                        // No line of its own for each that is slow: a busy minute would be a thousand.
+                        .acquire_slow_threshold(READ_WITHIN)
                         .connect_with(options)
                         .await
                         .with_context(|| unreachable(url))?,
@@ -128,6 +133,9 @@ impl Readers {
                 Self::Postgres(
                     PgPoolOptions::new()
                         .max_connections(READERS_MAX)
+                        .acquire_timeout(READ_WITHIN)
+                        // No line of its own for each that is slow: a busy minute would be a thousand.
+                        .acquire_slow_threshold(READ_WITHIN)
                         .connect_with(options)
                         .await
                         .with_context(|| unreachable(url))?,

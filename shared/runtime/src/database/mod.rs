@@ -202,6 +202,11 @@ pub struct Transaction<'a> {
 }
 
 impl Transaction<'_> {
+    /// Which database it is on.
+    pub(crate) fn engine(&self) -> Engine {
+        self.engine
+    }
+
     /// Begins a transaction; on SQLite the load statement itself opens it.
     pub(crate) async fn begin(&mut self) -> Result<(), Failure> {
         self.slot.in_transaction = true;

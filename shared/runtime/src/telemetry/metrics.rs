@@ -45,12 +45,14 @@ pub struct Metrics {
     anomalies: Counter<u64>,
     timers_fired: Counter<u64>,
     republished: Counter<u64>,
+    publish_failures: Counter<u64>,
     redeclared: Counter<u64>,
     window_lost: Counter<u64>,
     batch_size: Histogram<u64>,
     transaction: Histogram<f64>,
     http_request: Histogram<f64>,
     outbox_depth: Gauge<u64>,
+    publisher_stalled: Gauge<u64>,
     queue_depth: Gauge<u64>,
     consumer_lag: Gauge<u64>,
 }
@@ -112,6 +114,11 @@ impl Metrics {
                 "roundtrip_republished",
                 "Outbox rows published again by the sweeper",
             ),
+            publish_failures: counter(
+                &meter,
+                "roundtrip_publish_failures",
+                "Publishes that the broker refused or did not acknowledge in time; the row stays in the outbox",
+            ),
             redeclared: counter(
                 &meter,
                 "roundtrip_redeclared",
@@ -142,6 +149,11 @@ impl Metrics {
                 "roundtrip_outbox_depth",
                 "Facts committed and not yet published",
             ),
+            publisher_stalled: gauge(
+                &meter,
+                "roundtrip_publisher_stalled_seconds",
+                "For how long the broker has stored no fact although one waits; 0 while all goes well",
+            ),
             queue_depth: gauge(
                 &meter,
                 "roundtrip_queue_depth",
@@ -164,6 +176,7 @@ impl Metrics {
             &self.batches,
             &self.timers_fired,
             &self.republished,
+            &self.publish_failures,
             &self.window_lost,
         ] {
             counter.add(0, &[]);
@@ -219,6 +232,11 @@ impl Metrics {
         self.republished.add(count, &[]);
     }
 
+    /// The broker refused a fact, or did not acknowledge it in time.
+    pub fn publish_failed(&self) {
+        self.publish_failures.add(1, &[]);
+    }
+
     /// Something was gone at the broker and is there again.
     pub fn redeclared(&self, what: Redeclared) {
         self.redeclared.add(1, &[what.label()]);
@@ -242,6 +260,11 @@ impl Metrics {
     /// How many facts wait to be published.
     pub fn outbox_depth(&self, rows: u64) {
         self.outbox_depth.record(rows, &[]);
+    }
+
+    /// For how many seconds nothing was stored although something waits.
+    pub fn publisher_stalled(&self, seconds: u64) {
+        self.publisher_stalled.record(seconds, &[]);
     }
 
     /// How many commands wait for a batch.
@@ -328,10 +351,12 @@ mod tests {
         metrics.anomaly("sold-twice");
         metrics.timers_fired(4);
         metrics.republished(5);
+        metrics.publish_failed();
         metrics.redeclared(Redeclared::Consumer);
         metrics.window_lost();
         metrics.http_request("/things", "GET", 200, 0.02);
         metrics.outbox_depth(6);
+        metrics.publisher_stalled(12);
         metrics.queue_depth(7);
         metrics.consumer_lag(8);
         metrics.consumer_lag(9);
@@ -351,6 +376,8 @@ mod tests {
             r#"roundtrip_anomalies_total{kind="sold-twice"} 1"#,
             "roundtrip_timers_fired_total 4",
             "roundtrip_republished_total 5",
+            "roundtrip_publish_failures_total 1",
+            "roundtrip_publisher_stalled_seconds 12",
             r#"roundtrip_redeclared_total{what="consumer"} 1"#,
             r#"roundtrip_redeclared_total{what="stream"} 0"#,
             "roundtrip_window_lost_total 1",
