@@ -61,7 +61,11 @@ fn ask_for_plain_passwords(folder: &Path, cluster: &Cluster) {
 }
 
 /// The program whose services are tested: `ROUNDTRIP_BIN`, or the one that cargo built for these tests.
-pub(crate) fn program() -> PathBuf {
+///
+/// # Panics
+/// When cargo has built none.
+#[must_use]
+pub fn program() -> PathBuf {
     if let Some(named) = std::env::var_os("ROUNDTRIP_BIN").filter(|named| !named.is_empty()) {
         return named.into();
     }

@@ -30,7 +30,7 @@ mod world;
 
 pub use crowd::Crowd;
 pub use desk::{Answer, Desk, Stock, Trouble};
-pub use ground::Engine;
+pub use ground::{Engine, program};
 pub use setup::Setup;
 pub use story::{Story, Word};
 pub use world::World;

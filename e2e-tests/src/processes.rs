@@ -6,7 +6,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use futures::future::join_all;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use roundtrip::audit::{Nats, Part, Parts};
 use roundtrip::local::broker::Broker;
 use roundtrip::local::postgres::Cluster;
@@ -218,6 +219,19 @@ impl Processes {
 
     pub(crate) async fn kill_broker(&mut self) {
         self.broker.kill().await.unwrap();
+    }
+
+    /// SIGSTOP and SIGCONT, mostly.
+    pub(crate) fn signal_broker(&mut self, signal: Signal) {
+        let pid = i32::try_from(self.broker.pid().unwrap()).unwrap();
+        kill(Pid::from_raw(pid), signal).unwrap();
+    }
+
+    /// All that a process has logged since it was first started.
+    pub(crate) fn log(&self, service: &str, replica: usize) -> String {
+        let folder = self.folder.as_ref().unwrap().path();
+        let name = self.services[service][replica].name();
+        std::fs::read_to_string(folder.join(format!("{name}.log"))).unwrap()
     }
 
     pub(crate) async fn restart_broker(&mut self) {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use async_nats::HeaderMap;
 use choreography::TripId;
+use nix::sys::signal::Signal;
 use roundtrip::audit::{self, Verdict};
 use serde::Deserialize;
 
@@ -160,6 +161,21 @@ impl World {
     /// SIGKILL to the broker.
     pub async fn kill_broker(&mut self) {
         either!(&mut self.house, house => house.kill_broker().await);
+    }
+
+    /// Stops the broker's clock: it neither answers nor closes a connection.
+    pub fn pause_broker(&mut self) {
+        self.processes().signal_broker(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume_broker(&mut self) {
+        self.processes().signal_broker(Signal::SIGCONT);
+    }
+
+    /// All that a replica has logged since it was first started.
+    pub fn log(&mut self, service: &str, replica: usize) -> String {
+        self.processes().log(service, replica)
     }
 
     /// Starts the broker again, with what it stored.

@@ -3,7 +3,7 @@
 //! What a leg service brings is a [`Leg`]: its name, its stock table, and its [`Trade`]. Everything else is here, the same
 //! for every leg, so that a new one joins by existing.
 
-use choreography::{Fact, Joined, LegName, Moment, Pace, TripId, Unread as Illegible};
+use choreography::{Fact, Joined, LegName, Moment, Pace, Said, TripId, Unread as Illegible};
 use runtime::{Input, Message, ServiceInput, Settings, Table, TraceContext, Turn, Unread, Working};
 use sqlx::migrate::Migrator;
 
@@ -112,7 +112,8 @@ impl<L: Leg> LegService<L> {
             record.traceparent.clone_from(&turn.trace.traceparent);
             record.tracestate.clone_from(&turn.trace.tracestate);
         }
-        for said in said {
+        let answered = record.unsent == 1 && before == record.state && same_question(heard, before);
+        for said in said.into_iter().filter(|_| !answered) {
             let Some(fact) = record.fact(&self.name, said) else {
                 continue;
             };
@@ -125,6 +126,7 @@ impl<L: Leg> LegService<L> {
             );
             tracing::debug!(%trip, fact = %id, position, cause = ?turn.cause, from = before.as_str(), to = record.state.as_str(), "{trip}: {} at {position}", fact.said.name());
             record.said_id = Some(id.to_string());
+            record.unsent = 1;
         }
         if record.state != core::State::None {
             rows.legs.put(record);
@@ -253,6 +255,20 @@ impl<L: Leg> runtime::Service for LegService<L> {
             joined.subject(),
             joined.to_json(),
         );
+    }
+}
+
+/// What brought the record to this state is asked once more: while the answer still lies in the outbox, it answers this question too.
+/// So a crowd of repeated questions brings forth no crowd of answers, just when there is too much to do.
+fn same_question(heard: Heard<'_>, state: core::State) -> bool {
+    use core::State;
+    let Heard::Fact(fact) = heard else {
+        return false;
+    };
+    match fact.said {
+        Said::Requested | Said::Reserved { .. } => matches!(state, State::Held | State::Rejected),
+        Said::Cancelled { .. } => state == State::Released,
+        _ => false,
     }
 }
 

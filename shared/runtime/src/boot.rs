@@ -356,7 +356,7 @@ where
     Ok(())
 }
 
-/// A service's whole `main`: settings from flags and environment, then [`run`]. Exits 64 on settings that can't be used.
+/// A service's whole `main`: settings from flags and environment, then [`run`]. Exits 2 on settings that can't be read.
 pub fn main<F>(service: &'static str, start: impl FnOnce(Settings) -> F) -> std::process::ExitCode
 where
     F: Future<Output = Result<Running, anyhow::Error>>,
@@ -380,9 +380,6 @@ where
             Ok(settings) => settings,
             Err(error) => error.exit(),
         };
-        if let Err(rule) = settings.check() {
-            clap::Error::raw(clap::error::ErrorKind::ValueValidation, rule + "\n").exit();
-        }
         tokio::runtime::Runtime::new()
             .map_err(anyhow::Error::from)
             .and_then(|runtime| runtime.block_on(run(service, settings, start)))

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, anyhow, bail};
@@ -20,6 +20,7 @@ use async_nats::{Client, ConnectOptions};
 use futures::FutureExt as _;
 use tokio::sync::watch;
 
+use crate::publisher::LATE;
 use crate::settings::Settings;
 
 /// Raised by one whenever the consumer's configuration changes: of two versions side by side the newer one wins.
@@ -46,6 +47,8 @@ pub struct StreamName {
 pub struct Broker {
     pub(crate) client: Client,
     pub(crate) context: Context,
+    /// The same for publishing, which has more patience.
+    pub(crate) publishing: Context,
     stream: StreamName,
     consumer: String,
     filters: Vec<String>,
@@ -54,6 +57,8 @@ pub struct Broker {
     missing: watch::Sender<Option<String>>,
     /// The broker's time of the last fact that was applied, in microseconds since 1970; 0 before the first.
     heard_us: AtomicI64,
+    /// Facts that wait in the stream for this service, as last counted.
+    pending: AtomicU64,
 }
 
 impl Broker {
@@ -70,20 +75,24 @@ impl Broker {
         let client = client(service, settings).await?;
         let context = jetstream::ContextBuilder::new()
             .timeout(Duration::from_secs(5))
-            .ack_timeout(ack_within(settings))
-            // Never reached, and never waited for: the publisher has a smaller window of its own.
-            .max_ack_inflight(4_096)
+            .build(client.clone());
+        let publishing = jetstream::ContextBuilder::new()
+            .timeout(LATE)
+            // Never waited for: the publisher has a smaller window of its own, and a few that are late.
+            .max_ack_inflight(16_384)
             .backpressure_on_inflight(false)
             .build(client.clone());
         Ok(Arc::new(Self {
             client,
             context,
+            publishing,
             stream,
             consumer: service.to_owned(),
             filters,
             settings: settings.clone(),
             missing: watch::Sender::new(Some(String::from(NOT_DECLARED))),
             heard_us: AtomicI64::new(0),
+            pending: AtomicU64::new(0),
         }))
     }
 
@@ -106,12 +115,20 @@ impl Broker {
 
     /// How long a publish may take, and its acknowledgement: no longer than the row is ours.
     pub(crate) fn ack_within(&self) -> Duration {
-        ack_within(&self.settings)
+        Settings::ms(self.settings.outbox_lease_ms).min(Duration::from_secs(5))
     }
 
     /// A fact was applied that the broker stored at this time.
     pub(crate) fn heard(&self, stored_us: i64) {
         self.heard_us.fetch_max(stored_us, Ordering::Relaxed);
+    }
+
+    /// Whether facts wait for this service that were stored longer ago than that: an answer may be among them.
+    pub(crate) fn is_behind(&self, by: Duration, now_us: i64) -> bool {
+        let heard_us = self.heard_us.load(Ordering::Relaxed);
+        let by_us = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+        let behind_us = now_us.saturating_sub(heard_us);
+        self.pending.load(Ordering::Relaxed) > 0 && heard_us > 0 && behind_us > by_us
     }
 
     /// Waits until stream and consumer are there: what is published before reaches nobody.
@@ -280,6 +297,7 @@ impl Broker {
         let info = consumer.cached_info();
         let first = stream.cached_info().state.first_sequence;
         let next = info.delivered.stream_sequence + 1;
+        self.pending.store(info.num_pending, Ordering::Relaxed);
         Ok((info.num_pending, first.saturating_sub(next)))
     }
 }
@@ -318,11 +336,6 @@ pub fn consumer_config(service: &str, filters: &[String], settings: &Settings) -
         metadata: HashMap::from([(CONFIG_KEY.to_owned(), CONSUMER_CONFIG.to_string())]),
         ..pull::Config::default()
     }
-}
-
-/// See [`Broker::ack_within`].
-fn ack_within(settings: &Settings) -> Duration {
-    Settings::ms(settings.outbox_lease_ms).min(Duration::from_secs(5))
 }
 
 async fn client(service: &str, settings: &Settings) -> Result<Client, anyhow::Error> {

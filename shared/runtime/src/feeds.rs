@@ -11,6 +11,7 @@ use async_nats::jetstream::AckKind;
 use async_nats::jetstream::consumer::{PullConsumer, pull};
 use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::batch::{Step, now_us};
@@ -29,6 +30,8 @@ use crate::worker::{Item, Owed, Parked};
 
 /// The largest fact that is read, in bytes; the broker's own limit for a message is higher.
 const FACT_MAX: usize = 256 << 10;
+/// How long a subscription that seems broken may take to show that it is not.
+const LINGER: Duration = Duration::from_millis(250);
 /// How often housekeeping is done.
 const FORGET_EVERY: Duration = Duration::from_secs(30);
 
@@ -167,16 +170,19 @@ impl<S: Service> Feeds<S> {
                         return;
                     }
                 }
-                Some(Err(error)) => {
-                    tracing::warn!(%error, "the consumer does not answer; declaring it again");
-                    // What came before that is ours: dropped, it would lie there until the acknowledgement wait is over.
-                    while let Some(Some(Ok(message))) = messages.next().now_or_never() {
+                // Who was frozen has missed heartbeats, and finds what came meanwhile in the connection: it is ours, and lies there until
+                // the acknowledgement wait is over if it is thrown away.
+                Some(Err(error)) => match timeout(LINGER, messages.next()).await {
+                    Ok(Some(Ok(message))) => {
                         if self.hear(message, facts).await.is_err() {
                             return;
                         }
                     }
-                    return;
-                }
+                    _ => {
+                        tracing::warn!(%error, "the consumer does not answer; declaring it again");
+                        return;
+                    }
+                },
                 None => return,
             }
         }
@@ -275,13 +281,17 @@ impl<S: Service> Feeds<S> {
                         // More are due. Let the loop judge these first, or the same ones are found again.
                         pause = pause.min(Duration::from_millis(20));
                     }
-                    for (key, waiting) in due {
+                    // Who has not yet heard what came before does not ask again: the answer may be among it, and each question makes
+                    // the queue longer.
+                    let patience = Settings::ms(self.settings.reannounce_first_ms) / 2;
+                    let behind = self.broker.is_behind(patience, now);
+                    for (key, unsent) in due {
                         if self.is_parked(&key) {
                             continue;
                         }
                         let input = Input::Due {
                             key: key.clone(),
-                            waiting,
+                            waiting: unsent || behind,
                         };
                         if timers
                             .send((Step::Due(input), Owed::Patience(key)))

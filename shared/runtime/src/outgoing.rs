@@ -102,7 +102,7 @@ impl Outgoing {
                 .get_mut(&fact.id)
                 .filter(|_| self.limits.bounded)
             {
-                *lease = lease_ends;
+                *lease = lease_ends.max(*lease);
             } else if self.waiting.len() >= self.limits.waiting_max && self.limits.bounded {
                 left += 1;
             } else {
@@ -147,6 +147,14 @@ impl Outgoing {
             since: now,
             word: None,
         });
+    }
+
+    /// The broker has stored it, and says so after it counted as failed. Where it waits once more it need not go.
+    pub fn stored_late(&mut self, id: Uuid) {
+        if self.leases.contains_key(&id) && self.waiting.iter().any(|fact| fact.id == id) {
+            self.leases.remove(&id);
+        }
+        self.published.push(id);
     }
 
     /// The outcome is unknown, or the broker refused it: the row stays, and whoever has the lease next tries again.
@@ -263,6 +271,7 @@ mod tests {
         outgoing.take((1..=3).map(fact), now + S, now);
         assert_eq!(ids(&mut outgoing, now), [1, 2]);
         outgoing.take((1..=3).map(fact), now + 3 * S, now);
+        outgoing.take((1..=3).map(fact), now + S, now);
         outgoing.stored(Uuid::from_u128(1), now);
         outgoing.stored(Uuid::from_u128(2), now);
         assert_eq!(ids(&mut outgoing, now + 2 * S), [3]);
@@ -278,6 +287,22 @@ mod tests {
         assert!(outgoing.is_empty());
         outgoing.take([fact(1)], now + 2 * S, now + S);
         assert_eq!(ids(&mut outgoing, now + S), [1]);
+    }
+
+    #[test]
+    fn an_acknowledgement_that_comes_late_saves_the_repeat() {
+        let (mut outgoing, now) = (Outgoing::new(LIMITS), Instant::now());
+        outgoing.take((1..=2).map(fact), now + S, now);
+        assert_eq!(ids(&mut outgoing, now), [1, 2]);
+        for id in [1, 2].map(Uuid::from_u128) {
+            outgoing.failed(id, false, "timed out", now);
+        }
+        outgoing.take((1..=2).map(fact), now + 3 * S, now + 2 * S);
+        outgoing.stored_late(Uuid::from_u128(1));
+        assert_eq!(ids(&mut outgoing, now + 2 * S), [2]);
+        outgoing.stored_late(Uuid::from_u128(2));
+        assert_eq!(outgoing.in_flight, 1, "its second copy is under way");
+        assert_eq!(outgoing.take_published().len(), 2);
     }
 
     #[test]

@@ -7,8 +7,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use async_nats::jetstream::context::{PublishAckFuture, PublishErrorKind};
+use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
+use async_nats::jetstream::publish::PublishAck;
 use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +26,9 @@ use crate::telemetry::{Metrics, Redeclared, Repeated};
 /// Nothing stored for so long while something waits: this replica is not ready, and booking takes no new trips. As long as
 /// readiness bears anything else that is missing: a broker cluster may need nine seconds to elect a leader.
 const STALLED_AFTER: Duration = Duration::from_secs(15);
+
+/// How long an acknowledgement is still listened for that did not come in time.
+pub(crate) const LATE: Duration = Duration::from_secs(30);
 
 /// A handle on the publishing task.
 #[derive(Clone)]
@@ -153,28 +158,55 @@ struct Task {
     noise: Repeated,
 }
 
-/// What a publish that is under way will come to: the fact's id and kind, and the broker's word.
-type Outcome = (
-    Uuid,
-    String,
-    Result<(), async_nats::jetstream::context::PublishError>,
-);
+/// A fact that was handed over, and the acknowledgement that is waited for.
+struct Handed {
+    id: Uuid,
+    kind: String,
+    /// The wait that its window bears is over. An acknowledgement that comes all the same still saves a repeat.
+    late: bool,
+    acknowledgement: Acknowledgement,
+}
+
+type Acknowledgement = BoxFuture<'static, Result<PublishAck, PublishError>>;
+
+impl Handed {
+    /// The broker's word; none when it did not come in time.
+    async fn listen(mut self, within: Duration) -> (Self, Option<Result<(), PublishError>>) {
+        let word = tokio::time::timeout(within, &mut self.acknowledgement).await;
+        (self, word.ok().map(|word| word.map(drop)))
+    }
+}
 
 impl Task {
     async fn run(mut self, mut woken: mpsc::Receiver<()>) {
         let mut in_flight = FuturesUnordered::new();
+        let within = self.broker.ack_within();
         loop {
             tokio::select! {
                 biased;
-                Some(outcome) = in_flight.next() => self.land(outcome).await,
+                Some(outcome) = in_flight.next() => {
+                    let (handed, word): (Handed, _) = outcome;
+                    let late = handed.late;
+                    match word {
+                        Some(word) => self.land(handed.id, &handed.kind, late, word).await,
+                        None if late => {}
+                        None => {
+                            let timed_out = Err(PublishErrorKind::TimedOut.into());
+                            self.land(handed.id, &handed.kind, late, timed_out).await;
+                            in_flight.push(Handed { late: true, ..handed }.listen(LATE));
+                        }
+                    }
+                }
                 // Only where it is known that somebody listens: what is published before reaches nobody.
                 Some(fact) = self.next() => {
                     let (id, kind) = (fact.id, fact.kind.clone());
                     match self.hand_over(fact).await {
-                        Ok(acknowledgement) => in_flight.push(async move {
-                            (id, kind, acknowledgement.await.map(drop))
-                        }),
-                        Err(error) => self.land((id, kind, Err(error))).await,
+                        Ok(acknowledgement) => {
+                            let acknowledgement = acknowledgement.into_future();
+                            let handed = Handed { id, kind, late: false, acknowledgement };
+                            in_flight.push(handed.listen(within));
+                        }
+                        Err(error) => self.land(id, &kind, false, Err(error)).await,
                     }
                 }
                 more = woken.recv() => if more.is_none() { break },
@@ -189,13 +221,10 @@ impl Task {
     }
 
     /// To the client, which may be full while it is not connected.
-    async fn hand_over(
-        &self,
-        fact: Event,
-    ) -> Result<PublishAckFuture, async_nats::jetstream::context::PublishError> {
+    async fn hand_over(&self, fact: Event) -> Result<PublishAckFuture, PublishError> {
         faults::reach(CrashPoint::BeforePublish);
         let headers = fact.headers(&self.source);
-        let context = &self.broker.context;
+        let context = &self.broker.publishing;
         let handing = context.publish_with_headers(fact.subject, headers, fact.payload.into());
         match tokio::time::timeout(self.broker.ack_within(), handing).await {
             Ok(handed) => handed,
@@ -203,17 +232,28 @@ impl Task {
         }
     }
 
-    async fn land(&mut self, (id, kind, outcome): Outcome) {
-        let Err(error) = outcome else {
-            faults::reach(CrashPoint::AfterPublish);
-            self.metrics.facts_out(&kind, 1);
-            lock(&self.outgoing).stored(id, Instant::now());
-            return;
+    async fn land(&mut self, id: Uuid, kind: &str, late: bool, word: Result<(), PublishError>) {
+        let error = match word {
+            Ok(()) => {
+                faults::reach(CrashPoint::AfterPublish);
+                self.metrics.facts_out(kind, 1);
+                let mut outgoing = lock(&self.outgoing);
+                if late {
+                    outgoing.stored_late(id);
+                } else {
+                    outgoing.stored(id, Instant::now());
+                }
+                return;
+            }
+            Err(_) if late => return,
+            Err(error) => error,
         };
         let word = error.to_string();
         let in_time = !matches!(
             error.kind(),
-            PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe
+            PublishErrorKind::TimedOut
+                | PublishErrorKind::BrokenPipe
+                | PublishErrorKind::MaxAckPending
         );
         lock(&self.outgoing).failed(id, in_time, &word, Instant::now());
         self.metrics.publish_failed();

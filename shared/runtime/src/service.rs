@@ -21,7 +21,8 @@ pub enum Input<F, C, T> {
     Due {
         /// The record's key.
         key: T,
-        /// The record's last announcement (`said_id`) still lies in the outbox: saying it again would add nothing.
+        /// Saying it again would add nothing: the record's last announcement (`said_id`) still lies in the outbox, or the answer may lie
+        /// among facts that this service is yet to hear.
         waiting: bool,
     },
 }

@@ -81,6 +81,9 @@ pub struct Record {
     pub changed_us: i64,
     /// When it may be dropped.
     pub forget_us: Option<i64>,
+    /// 1 while what it said last still lies in the outbox. No column: it is looked up when the row is loaded.
+    #[serde(default, skip_serializing)]
+    pub unsent: i64,
 }
 
 impl Record {
@@ -107,6 +110,7 @@ impl Record {
             tracestate: None,
             changed_us: 0,
             forget_us: None,
+            unsent: 0,
         }
     }
 

@@ -71,6 +71,20 @@ impl Engine {
         format!("{function}({})", fields.join(", "))
     }
 
+    /// A row of `table` as a batch loads it. One that announces (it has a `said_id`) also says whether its last announcement still lies
+    /// in the outbox: `unsent`, 1 or 0.
+    fn loaded(self, alias: &str, table: &Table) -> String {
+        let mut object = self.object(alias, table.all());
+        if table.columns.iter().any(|column| column.name == "said_id") {
+            object.pop();
+            let _ = write!(
+                object,
+                ", 'unsent', case when exists (select 1 from outbox where outbox.id = {alias}.said_id) then 1 else 0 end)"
+            );
+        }
+        object
+    }
+
     fn group(self, value: &str) -> String {
         match self {
             Self::Sqlite => format!("json_group_array({value})"),
@@ -171,7 +185,7 @@ fn load_sqlite(tables: &[&'static Table]) -> String {
         let _ = write!(
             sql,
             " select {} from {} cross join {} as t on {};",
-            engine.group(&engine.object("t", table.all())),
+            engine.group(&engine.loaded("t", table)),
             engine.keys(i + 2, table.key),
             table.name,
             matching("t", "wanted", table.key),
@@ -224,7 +238,7 @@ fn load_postgres(tables: &[&'static Table]) -> String {
         }
         answers.push(format!(
             "(select {} from {this} as t)::text",
-            engine.group(&engine.object("t", table.all()))
+            engine.group(&engine.loaded("t", table))
         ));
         before = this;
     }

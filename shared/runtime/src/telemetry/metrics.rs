@@ -62,6 +62,7 @@ impl Metrics {
     ///
     /// # Errors
     /// When the registry refuses the exporter.
+    #[expect(clippy::too_many_lines, reason = "one list of instruments")]
     pub fn new(service: &str) -> anyhow::Result<Self> {
         let registry = prometheus::Registry::new();
         let reader = opentelemetry_prometheus::exporter()
