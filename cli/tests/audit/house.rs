@@ -221,6 +221,11 @@ impl House {
         self.seats("RT12", [100, 0, 0, 101]).await;
         self.seats("RT13", [1, -1, 0, 2]).await;
         self.seats("RT14", [10, 4, 3, 3]).await;
+        self.seats("RT16", [10, 0, 3, 7]).await;
+        self.seats("RT17", [10, 3, 0, 7]).await;
+        // More is sold than there is, and everything adds up.
+        self.leg(FLIGHT, 23, 0, "confirmed", &seat("RT18", 2)).await;
+        self.seats("RT18", [1, 0, 2, -1]).await;
         self.leg(FLIGHT, 22, 0, "confirmed", &seat("RT15", 2)).await;
         self.run(
             HOTEL,

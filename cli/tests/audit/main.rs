@@ -52,6 +52,10 @@ fn everything_broken() -> Vec<String> {
     ];
     for (n, text) in [
         (
+            23,
+            "flight has a confirmed leg 0 of TRIP, which booking does not know",
+        ),
+        (
             30,
             r#"TRIP costs {"EUR": 300} in minor units, and its legs come to {"EUR": 600}"#,
         ),
@@ -73,6 +77,9 @@ fn everything_broken() -> Vec<String> {
         "flight RT13 2026-12-01: -1 are counted as held, and its held legs come to 0",
         "flight RT14 2026-12-01: 4 are counted as held, and its held legs come to 0",
         "flight RT14 2026-12-01: 3 are counted as confirmed, and its confirmed legs come to 0",
+        "flight RT16 2026-12-01: 3 are counted as confirmed, and its confirmed legs come to 0",
+        "flight RT17 2026-12-01: 3 are counted as held, and its held legs come to 0",
+        "flight RT18 2026-12-01: a count is negative: 0 held, 2 confirmed, -1 free",
         "flight RT15 2026-12-01: trips hold 0 and confirmed 2 of it, and it is not in the inventory",
         "hotel LIS double 2026-12-02: 0 are counted as held, and its held legs come to 1",
     ];

@@ -230,4 +230,40 @@ mod tests {
             assert_eq!(problem.status(), StatusCode::UNPROCESSABLE_ENTITY);
         }
     }
+
+    /// All that is asked for is part of what a key stands for; how it is written is not.
+    #[test]
+    fn the_fingerprint_is_of_the_meaning_and_of_all_of_it() {
+        let print = |body: &str| {
+            let asked: BookingRequest = serde_json::from_str(body).unwrap();
+            asked.fingerprint()
+        };
+        let asked = r#"{"itinerary":[{"leg":"a","n":1},{"leg":"b"}],"budget":{"amount_minor":5,"currency":"EUR"},"deadline_s":60,"traveller":"Ada"}"#;
+        let spelled = r#"{"traveller":"Ada", "deadline_s":60, "budget":{"currency":"EUR","amount_minor":5},
+            "itinerary":[{"n":1,"leg":"\u0061"}, {"leg":"b"}]}"#;
+        assert_eq!(print(asked), print(spelled));
+        let bare = r#"{"itinerary":[{"leg":"a"}]"#;
+        assert_eq!(
+            print(&format!("{bare}}}")),
+            print(&format!(r#"{bare},"deadline_s":{DEADLINE_DEFAULT_S}}}"#))
+        );
+        for (said, otherwise) in [
+            (r#""n":1"#, r#""n":2"#),
+            (
+                r#"{"leg":"a","n":1},{"leg":"b"}"#,
+                r#"{"leg":"b"},{"leg":"a","n":1}"#,
+            ),
+            (r#""amount_minor":5"#, r#""amount_minor":6"#),
+            ("EUR", "USD"),
+            (r#""budget":{"amount_minor":5,"currency":"EUR"},"#, ""),
+            (r#""deadline_s":60"#, r#""deadline_s":61"#),
+            (r#""deadline_s":60,"#, ""),
+            ("Ada", "Bob"),
+            (r#","traveller":"Ada""#, ""),
+        ] {
+            let other = asked.replacen(said, otherwise, 1);
+            assert_ne!(other, asked);
+            assert_ne!(print(&other), print(asked), "{other}");
+        }
+    }
 }

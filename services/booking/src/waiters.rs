@@ -120,3 +120,50 @@ impl Waiters {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use tokio::sync::oneshot::error::TryRecvError;
+
+    use super::*;
+    use crate::core::State;
+
+    /// A moment after which the clock has gone on.
+    fn moment() -> Instant {
+        let now = Instant::now();
+        while Instant::now() == now {}
+        now
+    }
+
+    /// A look reads "confirmed", the trip is cancelled, and whoever cancelled it waits until everything is back: what was read is
+    /// news to those who waited before, and to nobody else.
+    #[test]
+    fn who_waits_for_what_comes_of_a_cancellation_is_not_told_what_was_read_before() {
+        let waiters = Waiters::default();
+        let trip = TripId::from(uuid::Uuid::now_v7());
+        let mut confirmed = Trip::none(trip);
+        confirmed.state = State::Confirmed;
+        let mut before = waiters.register(trip);
+        moment();
+        let read = moment();
+        let mut cancelled = waiters.register(trip);
+        waiters.wake_older(&confirmed, read);
+        assert_eq!(before.try_recv().unwrap().state, State::Confirmed);
+        assert_eq!(cancelled.try_recv().unwrap_err(), TryRecvError::Empty);
+        let mut closed = confirmed;
+        closed.state = State::Closed;
+        waiters.wake(&closed);
+        assert_eq!(cancelled.try_recv().unwrap().state, State::Closed);
+    }
+
+    /// Who gave up is forgotten, and not asked for again.
+    #[test]
+    fn nobody_looks_for_who_gave_up() {
+        let waiters = Waiters::default();
+        let trip = TripId::from(uuid::Uuid::now_v7());
+        drop(waiters.register(trip));
+        assert_eq!(waiters.overdue(), []);
+        assert!(waiters.lock().is_empty());
+    }
+}

@@ -65,7 +65,11 @@ fn money_is_shown_with_the_places_of_its_currency() {
     for (amount, currency, shown) in [
         (12_300, Currency::EUR, "123.00 EUR"),
         (5, Currency::EUR, "0.05 EUR"),
+        (0, Currency::EUR, "0.00 EUR"),
+        (0, Currency::JPY, "0 JPY"),
+        (-1, Currency::EUR, "-0.01 EUR"),
         (-5, Currency::EUR, "-0.05 EUR"),
+        (-100, Currency::EUR, "-1.00 EUR"),
         (500, Currency::JPY, "500 JPY"),
         (1_234, Currency::KWD, "1.234 KWD"),
         (i64::MIN, Currency::JPY, "-9223372036854775808 JPY"),
@@ -214,6 +218,23 @@ fn a_fact_with_something_wrong_in_it_is_malformed() {
         assert!(
             matches!(read(kind, TRIP, data.as_bytes()), Err(Unread::Malformed(_))),
             "{kind} {data}"
+        );
+    }
+    // Who joins speaks for itself: in the type, in the envelope and in the data.
+    let joined = |kind, entity, leg: &str| {
+        let data = format!(r#"{{"leg":"{leg}"}}"#);
+        read(kind, entity, data.as_bytes())
+    };
+    assert!(joined("flight.joined.v1", "flight", "flight").is_ok());
+    for (kind, entity, leg) in [
+        ("flight.joined.v1", "hotel", "flight"),
+        ("flight.joined.v1", TRIP, "flight"),
+        ("flight.joined.v1", "flight", "hotel"),
+        ("flight.joined.v1", "hotel", "hotel"),
+    ] {
+        assert!(
+            matches!(joined(kind, entity, leg), Err(Unread::Malformed(_))),
+            "{kind} about {entity}: {leg}"
         );
     }
     assert!(matches!(

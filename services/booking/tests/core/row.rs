@@ -76,6 +76,26 @@ fn pending_asks_with_requested() {
     );
 }
 
+/// Who asked long for an answer and then turns back begins anew: the legs hear of the cancellation soon, and again soon.
+#[test]
+fn turning_back_begins_with_the_shortest_pause() {
+    let asked = due(in_state(State::Pending), false, 30).record;
+    assert_eq!(asked.tries, 1);
+    let expired = due(asked.clone(), false, 120);
+    for (turned, at) in [
+        (cancel(asked.clone()), 1),
+        (hear(asked.clone(), &rejected(2)), 1),
+        (hear(asked, &released(0, "late")), 1),
+        (expired, 120),
+    ] {
+        let turned = turned.record;
+        assert_eq!(
+            (turned.state, turned.tries, turned.due_us),
+            (State::Undoing, 0, Some(us(at + 30)))
+        );
+    }
+}
+
 /// An undoing trip asks for ever, even where it never said cancelled before.
 #[test]
 fn undoing_asks_with_cancelled() {
@@ -193,6 +213,11 @@ fn a_position_is_settled_by_hand_while_undoing() {
             last.record.state
         ),
         ("settled", "hhr", State::Closed)
+    );
+    let beside = settle(last.record.clone(), 3);
+    assert!(
+        beside.refused.is_some() && beside.said.is_empty() && beside.record == last.record,
+        "nor is there one when all is over"
     );
     let back = settle(last.record.clone(), 0);
     assert_eq!(

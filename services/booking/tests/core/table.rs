@@ -78,7 +78,10 @@ fn the_outcome_says_what_turned_the_trip() {
     let told = |trip: &Trip| {
         (
             trip.outcome.map(Outcome::as_str),
-            trip.reason().map(|reason| reason.code),
+            trip.reason().map(|Reason { code, message }| {
+                assert!(!message.is_empty(), "{code}: the words for people are lost");
+                code
+            }),
         )
     };
     let pending = || in_state(State::Pending);
@@ -117,6 +120,43 @@ fn the_outcome_says_what_turned_the_trip() {
             "it stays"
         );
     }
+}
+
+/// A reason is for programs and for people, and both are said for as long as the trip is on its way back.
+#[test]
+fn a_reason_is_kept_and_said_whole() {
+    let why = Reason::new("sold-out", "no double room is left on 2026-12-02");
+    let refused = |position, reason: &Reason| {
+        let reason = reason.clone();
+        fact(Said::Rejected { position, reason })
+    };
+    let released = fact(Said::Released {
+        position: 1,
+        reason: why.clone(),
+    });
+    let by_traveller = react(
+        in_state(State::Confirmed),
+        Heard::Cancel { reason: &why },
+        &moment(1),
+    );
+    for turned in [
+        hear(in_state(State::Pending), &refused(2, &why)),
+        hear(in_state(State::Pending), &released),
+        by_traveller,
+    ] {
+        let turned = turned.record;
+        assert_eq!(turned.reason().as_ref(), Some(&why));
+        let asked = due(turned, false, 31);
+        let reason = why.clone();
+        assert_eq!(asked.said, [Said::Cancelled { reason }]);
+        // What else goes wrong on the way does not change why.
+        let later = hear(asked.record, &refused(0, &reason_of_another())).record;
+        assert_eq!(later.reason().as_ref(), Some(&why));
+    }
+}
+
+fn reason_of_another() -> Reason {
+    Reason::new("budget", "too dear")
 }
 
 #[test]

@@ -65,6 +65,49 @@ fn only_a_hold_asks_again() {
     }
 }
 
+/// A reason is for programs and for people: what is kept of it, and said again, is what was heard.
+#[test]
+fn a_reason_is_kept_and_said_whole() {
+    let why = Reason::new("deadline", "not every leg had answered by the deadline");
+    let cancelled = fact(
+        "booking",
+        plan(),
+        Said::Cancelled {
+            reason: why.clone(),
+        },
+    );
+    let refused = fact(
+        "car",
+        plan(),
+        Said::Rejected {
+            position: 2,
+            reason: why.clone(),
+        },
+    );
+    let released = Said::Released {
+        position: 1,
+        reason: why.clone(),
+    };
+    for heard in [&cancelled, &refused] {
+        for state in [State::None, State::Held] {
+            let (before, mut shelf) = in_state(state);
+            let first = apply(before, heard, &mut shelf, &later(1));
+            assert_eq!(first.said, [released.clone()]);
+            assert_eq!(first.record.reason().as_ref(), Some(&why));
+            let again = apply(first.record, &turn(plan()), &mut shelf, &later(2));
+            assert_eq!(again.said, [released.clone()]);
+        }
+    }
+    let full = at_turn(plan(), &mut Shelf::new([stock("room", 1, 1000, "EUR")]));
+    assert_eq!(
+        full.said,
+        [Said::Rejected {
+            position: 1,
+            reason: Reason::new("sold-out", "room: 2 wanted, 1 left")
+        }]
+    );
+}
+
 /// The row is all that a timer has: the plan comes back from it as it came in.
 #[test]
 fn a_record_keeps_the_plan_and_reads_as_a_flat_row() {
