@@ -6,29 +6,11 @@ use choreography::{Said, TripId};
 use flight::core::Flight;
 use leg::service::LegService;
 use runtime::batch::Step;
-use runtime::database::Failure;
 use runtime::letters::Letter;
 use runtime::{Database, Service, chores};
 use uuid::Uuid;
 
 use crate::place::*;
-
-pub(crate) async fn a_connection_that_may_not_write_any_more_is_opened_anew(place: Place) {
-    let flight = place.flight().await;
-    let read_only = match flight.database.engine() {
-        // A former primary says the same.
-        runtime::database::Engine::Postgres => "set default_transaction_read_only = on",
-        // Here the connection is as good as ever.
-        runtime::database::Engine::Sqlite => "select '1'",
-    };
-    let mut writer = flight.database.writer().await.unwrap();
-    writer.run(read_only, vec![]).await.unwrap();
-    drop(writer);
-    let step = || [heard(fact(trip(), 1, cancelled()))];
-    let first = flight.transactor.run(&step(), &[]).await;
-    assert!(matches!(first.map(drop), Ok(()) | Err(Failure::Retry(_))));
-    flight.transactor.run(&step(), &[]).await.unwrap();
-}
 
 pub(crate) async fn dead_letters_alike_are_one_row_with_a_count(place: Place) {
     let flight = place.flight().await;

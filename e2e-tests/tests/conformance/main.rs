@@ -5,28 +5,36 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod chores;
+mod failures;
 mod meetings;
 mod opening;
 mod place;
 mod transactions;
 
-/// Each promise on each database.
+/// Each promise on each database; what only a server can break, on PostgreSQL.
 macro_rules! on_both {
-    ($($room:ident::$promise:ident),* $(,)?) => {
+    ($($room:ident::$promise:ident),+; on postgres: $($server_room:ident::$server_promise:ident),+ $(,)?) => {
         mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $promise() {
-                let place = super::place::Place::new(super::place::Engine::Sqlite, stringify!($promise)).await;
-                super::$room::$promise(place.expect("a file needs nobody")).await;
-            })*
+            $(on_one!(Sqlite, $room::$promise);)+
         }
         mod postgres {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $promise() {
-                if let Some(place) = super::place::Place::new(super::place::Engine::Postgres, &stringify!($promise)[..stringify!($promise).len().min(60)]).await {
-                    super::$room::$promise(place).await;
-                }
-            })*
+            $(on_one!(Postgres, $room::$promise);)+
+            $(on_one!(Postgres, $server_room::$server_promise);)+
+        }
+    };
+}
+
+macro_rules! on_one {
+    ($engine:ident, $room:ident::$promise:ident) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $promise() {
+            // A PostgreSQL database has no longer name.
+            let name = stringify!($promise);
+            let name = &name[..name.len().min(60)];
+            if let Some(place) = super::place::Place::new(super::place::Engine::$engine, name).await
+            {
+                super::$room::$promise(place).await;
+            }
         }
     };
 }
@@ -44,7 +52,9 @@ on_both![
     meetings::two_replicas_meet_on_one_capacity_row,
     meetings::an_operator_and_a_trip_meet_on_one_capacity_row,
     meetings::two_replicas_meet_on_one_idempotency_key,
-    chores::a_connection_that_may_not_write_any_more_is_opened_anew,
+    meetings::two_replicas_meet_on_one_night,
+    meetings::two_replicas_meet_on_one_trip_the_last_leg_first,
+    meetings::two_replicas_meet_on_one_trip_the_cancellation_first,
     chores::dead_letters_alike_are_one_row_with_a_count,
     chores::a_dead_letter_is_kept_however_long_its_headers_are,
     chores::a_row_that_somebody_damaged_stops_no_other,
@@ -52,4 +62,10 @@ on_both![
     chores::an_outbox_row_whose_lease_ended_is_swept_by_one_replica_alone,
     chores::what_may_be_forgotten_goes_and_nothing_else,
     chores::eight_processes_that_start_together_make_one_schema,
+    opening::the_writer_waits_for_the_disk,
+    failures::a_row_that_another_made_first_is_tried_again;
+    on postgres:
+    failures::a_batch_whose_commit_fails_was_not_saved,
+    failures::a_connection_that_ends_in_the_middle_is_opened_anew,
+    failures::a_connection_that_may_not_write_any_more_is_opened_anew,
 ];

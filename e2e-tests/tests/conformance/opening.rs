@@ -1,4 +1,5 @@
-//! How a service meets its PostgreSQL: one that is only coming up is waited for, one that refuses is not.
+//! How a service opens its database: a PostgreSQL that is only coming up is waited for, one that refuses is not; and whatever is
+//! committed is on the disk. That disks keep what they were told is not shown here.
 
 use std::time::Duration;
 
@@ -8,7 +9,35 @@ use roundtrip::local::port;
 use runtime::{Database, Service as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::place::{Engine, Place, settings};
+use crate::place::*;
+
+/// Of the connection that writes: of the first one, and of one that was opened in its place.
+pub(crate) async fn the_writer_waits_for_the_disk(place: Place) {
+    let flight = place.flight().await;
+    let (asked, expected): (&[&str], &[&str]) = match flight.database.engine() {
+        runtime::database::Engine::Sqlite => (
+            &[
+                "pragma journal_mode",
+                "select cast(synchronous as text) from pragma_synchronous",
+                "select cast(fullfsync as text) from pragma_fullfsync",
+            ],
+            // 2: FULL. A plain fsync does not reach the disk on macOS, which is what the last is for.
+            &["wal", "2", "1"],
+        ),
+        runtime::database::Engine::Postgres => (&["show synchronous_commit"], &["on"]),
+    };
+    for _ in 0..2 {
+        let mut writer = flight.database.writer().await.unwrap();
+        let mut answers = Vec::new();
+        for sql in asked {
+            answers.extend(writer.run(sql, vec![]).await.unwrap());
+        }
+        drop(writer);
+        assert_eq!(answers, expected);
+        // A transaction that nobody ended: its connection is not used again.
+        drop(flight.transactor.open(&[], &[]).await.unwrap());
+    }
+}
 
 /// The database's address with this port in the place of its own, and its own.
 fn moved(url: &str, port: u16) -> (String, u16) {

@@ -9,6 +9,8 @@ use booking::service::{Booking, Command, Request};
 use choreography::{Fact, Itinerary, LegName, Plan, Reason, Said, Speaker, TripId};
 use clap::Parser;
 use flight::core::Flight;
+use hotel::core::Hotel;
+use leg::Leg;
 use leg::service::{LegService, Line, SetStock};
 use roundtrip::local::postgres::{Cluster, Programs};
 use roundtrip::local::skip::{self, Need};
@@ -68,6 +70,10 @@ impl Place {
         self.replica(LegService::new(Flight, &settings())).await
     }
 
+    pub(crate) async fn hotel(&self) -> Replica<LegService<Hotel>> {
+        self.replica(LegService::new(Hotel, &settings())).await
+    }
+
     pub(crate) async fn booking(&self) -> Replica<Booking> {
         self.replica(Booking::new(&settings())).await
     }
@@ -108,17 +114,19 @@ impl<S: Service> Replica<S> {
     }
 }
 
-impl Replica<LegService<Flight>> {
-    pub(crate) async fn stock(&self, seats: i64) {
-        let line = Line {
-            key: vec!["RT1".into(), DATE.into()],
-            total: seats,
+impl<L: Leg> Replica<LegService<L>> {
+    /// So many on each of these rows.
+    pub(crate) async fn offer(&self, keys: &[&[&str]], total: i64) {
+        let line = |key: &&[&str]| Line {
+            key: key.iter().map(ToString::to_string).collect(),
+            total,
             price_minor: 100,
             currency: "EUR".into(),
         };
+        let lines = keys.iter().map(line).collect();
         let done = self
             .transactor
-            .run(&[command(SetStock(vec![line]))], &[])
+            .run(&[command(SetStock(lines))], &[])
             .await
             .unwrap();
         assert!(
@@ -129,9 +137,18 @@ impl Replica<LegService<Flight>> {
         );
     }
 
-    /// held, confirmed and free.
+    /// held, confirmed and free of each row.
     pub(crate) async fn counts(&self) -> Vec<String> {
-        self.texts("select cast(held as text) || ' ' || cast(confirmed as text) || ' ' || cast(free as text) from seat").await
+        let table = self.transactor.service().leg().stock();
+        let key: Vec<&str> = table.key.iter().map(|column| column.name).collect();
+        let counts = ["held", "confirmed", "free"].map(|name| format!("cast({name} as text)"));
+        self.texts(&format!(
+            "select {} from {} order by {}",
+            counts.join(" || ' ' || "),
+            table.name,
+            key.join(", ")
+        ))
+        .await
     }
 
     pub(crate) async fn states(&self) -> Vec<String> {
@@ -140,10 +157,21 @@ impl Replica<LegService<Flight>> {
     }
 }
 
+impl Replica<LegService<Flight>> {
+    pub(crate) async fn stock(&self, seats: i64) {
+        self.offer(&[&["RT1", DATE]], seats).await;
+    }
+}
+
 pub(crate) fn plan(seats: i64) -> Plan {
-    let raw = format!(r#"[{{"leg":"flight","flight":"RT1","date":"{DATE}","seats":{seats}}}]"#);
+    plan_of(&format!(
+        r#"[{{"leg":"flight","flight":"RT1","date":"{DATE}","seats":{seats}}}]"#
+    ))
+}
+
+pub(crate) fn plan_of(itinerary: &str) -> Plan {
     Plan {
-        itinerary: Itinerary::parse(&raw).unwrap(),
+        itinerary: Itinerary::parse(itinerary).unwrap(),
         deadline: jiff::Timestamp::now() + jiff::SignedDuration::from_secs(120),
         budget: None,
     }

@@ -6,6 +6,7 @@ mod cancelling;
 mod capacity;
 mod idempotency;
 mod letters;
+mod operating;
 mod refusals;
 mod shapes;
 mod unreadable;

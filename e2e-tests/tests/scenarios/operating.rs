@@ -1,0 +1,157 @@
+//! What an operator relies on: a list of what is stuck that is whole however it is turned over, a replica that says when it leaves, and
+//! ids that are kept as long as the settings say.
+
+use booking::view::Booking;
+use choreography::TripId;
+use e2e_tests::trip::{flight, trip};
+use e2e_tests::{World, eventually, on_both_databases, past};
+use reqwest::Method;
+use serde::Deserialize;
+use uuid::Uuid;
+
+on_both_databases![
+    the_stuck_are_listed_whole_page_by_page,
+    who_drains_says_so_and_still_takes_trips with |setup| setup.setting("DRAIN_NOTICE_MS", "1500"),
+    ids_are_kept_as_long_as_the_settings_say with |setup| setup.setting("INBOX_KEEP_S", "600"),
+];
+
+#[derive(Deserialize)]
+struct Page {
+    items: Vec<Booking>,
+    next_cursor: Option<String>,
+}
+
+/// The pages of a list, each with no more trips than that.
+async fn pages(world: &World, path: &str, limit: usize) -> Vec<Vec<TripId>> {
+    let mut pages = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let path = format!("/bookings/stuck?{path}limit={limit}{cursor}");
+        let Page { items, next_cursor } = world.get("booking", &path).await;
+        pages.push(items.iter().map(|trip| trip.trip).collect());
+        match next_cursor {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return pages,
+        }
+        assert!(pages.len() < 100, "it does not end");
+    }
+}
+
+/// Seven trips that wait for a flight that is down. Four of them changed in the same moment, an hour ago: a page may end among them.
+async fn the_stuck_are_listed_whole_page_by_page(world: &mut World) {
+    world.seats("RT100", 10).await;
+    world.kill("flight", 0).await;
+    let asked = trip([flight("RT100", 1)]);
+    let mut trips = Vec::new();
+    for _ in 0..7 {
+        trips.push(world.ask(&asked).await.trip);
+    }
+    let same_moment = "update trip set changed_us = changed_us - 3600000000";
+    world.by_hand("booking", same_moment).await;
+    let same_moment = "update trip set changed_us = (select min(changed_us) from trip) where trip in \
+                       (select trip from trip order by trip limit 4)";
+    world.by_hand("booking", same_moment).await;
+    world.by_hand("booking", "update trip set changed_us = changed_us + 3600000000 where trip in (select trip from trip order by trip desc limit 2)").await;
+
+    for limit in 1..=7 {
+        let pages = pages(world, "", limit).await;
+        assert!(
+            pages.iter().rev().skip(1).all(|page| page.len() == limit),
+            "{limit}: {pages:?}"
+        );
+        assert_eq!(
+            pages.concat(),
+            trips,
+            "by {limit}, the longest unchanged first"
+        );
+    }
+    for limit in [2, 10] {
+        let old = pages(world, "older_than_s=1800&", limit).await;
+        assert_eq!(
+            old.concat(),
+            trips[..5],
+            "the last two are as new as they seem"
+        );
+    }
+    assert!(
+        pages(world, "older_than_s=7200&", 2)
+            .await
+            .concat()
+            .is_empty()
+    );
+    world.restart("flight", 0).await;
+    for trip in &trips {
+        world
+            .until(*trip, "it goes on", |view| view.outcome.is_some())
+            .await;
+    }
+    assert!(pages(world, "", 2).await.concat().is_empty());
+}
+
+/// A load balancer has to learn of it before requests fail.
+async fn who_drains_says_so_and_still_takes_trips(world: &mut World) {
+    world.seats("RT100", 10).await;
+    let desk = (**world).clone();
+    let seen = async {
+        let answer = eventually("it is not ready", async || {
+            let ready = desk.request(Method::GET, "booking", "/readyz");
+            match desk.try_send(ready).await {
+                Some(answer) if answer.status == 200 => None,
+                answer => Some(answer),
+            }
+        })
+        .await
+        .expect("it left without a word");
+        let missing = answer.problem(503).detail;
+        assert!(missing.contains("draining"), "{missing}");
+        desk.ask(&trip([flight("RT100", 1)])).await.trip
+    };
+    let ((), taken) = tokio::join!(world.stop("booking", 0), seen);
+    world.restart("booking", 0).await;
+    world
+        .until(taken, "it goes through", |view| view.outcome.is_some())
+        .await;
+}
+
+/// At every start, and now and then, ids are forgotten that are older than that; and no others, so that an echo is known as one.
+async fn ids_are_kept_as_long_as_the_settings_say(world: &mut World) {
+    world.seats("RT100", 10).await;
+    let view = world.book(&trip([flight("RT100", 1)])).await;
+    let old = "insert into inbox (id, seen_us) select 'old', min(seen_us) - 600000000 from inbox";
+    world.by_hand("flight", old).await;
+    world.stop("flight", 0).await;
+    world.restart("flight", 0).await;
+    let flights = world.database_url("flight").to_owned();
+    eventually("what is old is forgotten", async || {
+        let old = past::texts(&flights, "select id from inbox where id = 'old'").await;
+        old.is_empty().then_some(())
+    })
+    .await;
+    let words = world.story.of(view.trip).into_iter();
+    let request = words
+        .into_iter()
+        .find(|word| word.fact() == "booking.requested");
+    let request = request.unwrap();
+    let id = request.header("ce-id");
+    let known = format!("select id from inbox where id = '{id}'");
+    assert_eq!(past::texts(&flights, &known).await, [id]);
+
+    // The echo is met with silence: a question that comes after it is answered, and it was not.
+    let mut question = request.clone();
+    let asked = Uuid::now_v7().to_string();
+    question.headers.insert("ce-id", asked.as_str());
+    let answers = |id: &str| {
+        let words = world.story.of(view.trip).into_iter();
+        words
+            .filter(|word| word.header("ce-causationid") == id)
+            .count()
+    };
+    let before = answers(id);
+    world.say_again(&request).await;
+    world.say_again(&question).await;
+    eventually("the question is answered", async || {
+        (answers(&asked) > 0).then_some(())
+    })
+    .await;
+    assert_eq!(answers(id), before);
+}
