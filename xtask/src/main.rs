@@ -1,9 +1,10 @@
 //! `cargo xtask`: what is done to the whole house at once. `test` is the one test command, `containers` runs what needs a Docker engine,
-//! `ci` is what has to pass before anything lands.
+//! `ci` is what has to pass before anything lands, and `mutants` says which bugs the tests would see.
 //! Not a build system: each step is an ordinary cargo command that can be typed by hand.
 
 mod ci;
 mod containers;
+mod mutants;
 mod test;
 
 use std::io::Write as _;
@@ -21,7 +22,8 @@ use clap::{Parser, Subcommand};
   cargo xtask test -- --package roundtrip           only one package's tests
   ROUNDTRIP_REQUIRE=nats,postgres cargo xtask test  a missing server is a failure, not a skip
   cargo xtask containers --rounds 3                 the scenarios on the docker-compose stack, and its faults, three times
-  cargo xtask ci                                    formatting, lints, documentation, manifests, then every test"
+  cargo xtask ci                                    formatting, lints, documentation, manifests, then every test
+  cargo xtask mutants --only booking-trip-unlocked  whether the tests see that bug; --list says which there are"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -44,6 +46,8 @@ enum Task {
     },
     /// Checks formatting, lints, documentation, dependencies and manifests, then runs every test: with containers where an engine answers
     Ci,
+    /// Plants bugs, one after another, and counts those that a test sees; takes hours
+    Mutants(mutants::Args),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         Task::Test { args } => test::run(&args),
         Task::Containers { rounds } => containers::only(rounds),
         Task::Ci => ci::run(),
+        Task::Mutants(args) => mutants::run(&args),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
