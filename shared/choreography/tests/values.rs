@@ -1,9 +1,11 @@
 //! The small values: names, money, itineraries, time, and what is said of a message that cannot be read.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+
 use choreography::{
-    Currency, Heard, Itinerary, ItineraryError, LegName, LegNameError, Moment, Money, Pace, Reason,
-    STEADY_TRIES, Unread, instant, read,
+    Currency, Heard, Itinerary, ItineraryError, Joined, LegName, LegNameError, Moment, Money, Pace,
+    Reason, STEADY_TRIES, Unread, instant, read,
 };
 use jiff::Timestamp;
 
@@ -18,7 +20,8 @@ fn a_legs_name_is_a_short_plain_token_and_never_booking() {
         "bookings",
         &"x".repeat(32),
     ] {
-        assert_eq!(good.parse::<LegName>().unwrap().as_str(), good);
+        let name: LegName = good.parse().unwrap();
+        assert_eq!((name.as_str(), name.to_string().as_str()), (good, good));
     }
     for bad in [
         "",
@@ -80,6 +83,45 @@ fn money_is_shown_with_the_places_of_its_currency() {
     assert!(serde_json::from_str::<Money>(r#"{"amount_minor":1.5,"currency":"EUR"}"#).is_err());
 }
 
+/// What a leg said of its details when it joined is enough to refuse nonsense at the door, and nothing else.
+#[test]
+fn what_a_leg_says_of_its_details_is_checked_for_it() {
+    let joined = Joined {
+        leg: "hotel".parse().unwrap(),
+        counts: vec!["rooms".into(), "beds".into()],
+        dates: vec!["check_in".into(), "check_out".into()],
+    };
+    let check = |details: &str| {
+        let now = "2026-12-01T00:30:00Z".parse().unwrap();
+        joined.check(details, now).map_err(|reason| reason.code)
+    };
+    for good in [
+        r#"{"rooms":1,"check_in":"2026-12-01"}"#,
+        r#"{"rooms":9223372036854775807,"beds":2}"#,
+        r#"{"check_in":"2026-11-30"}"#,
+        r#"{"check_in":"9999-12-31","check_out":"2026-12-01"}"#,
+        r#"{"leg":"hotel","stars":-5,"since":"1900-01-01"}"#,
+    ] {
+        assert_eq!(check(good), Ok(()), "{good}");
+    }
+    for (bad, code) in [
+        (r#"{"rooms":0}"#, "quantity"),
+        (r#"{"rooms":1,"beds":-1}"#, "quantity"),
+        (r#"{"rooms":1.5}"#, "quantity"),
+        (r#"{"rooms":"two"}"#, "quantity"),
+        (r#"{"rooms":null}"#, "quantity"),
+        (r#"{"check_in":"2026-11-29"}"#, "past"),
+        (
+            r#"{"check_in":"2026-12-01","check_out":"1999-01-01"}"#,
+            "past",
+        ),
+        (r#"{"check_in":"2026-02-30"}"#, "unreadable-details"),
+        (r#"{"check_in":20261201}"#, "unreadable-details"),
+    ] {
+        assert_eq!(check(bad), Err(code.into()), "{bad}");
+    }
+}
+
 #[test]
 fn an_itinerary_keeps_its_bytes_and_knows_only_names() {
     let raw = "[ {\"leg\":\"flight\", \"x\":1.10},\n{\"y\":{\"leg\":\"booking\"},\"leg\":\"c\\u0061r\"},{\"leg\":\"flight\"} ]";
@@ -93,6 +135,16 @@ fn an_itinerary_keeps_its_bytes_and_knows_only_names() {
     assert_eq!(itinerary.positions_of(&flight).collect::<Vec<_>>(), [0, 2]);
     assert_eq!((itinerary.len(), itinerary.last()), (3, 2));
     assert_eq!(itinerary.details(0), Some(r#"{"leg":"flight", "x":1.10}"#));
+    assert_eq!(format!("{itinerary:?}"), raw);
+    let other = Itinerary::parse(r#"[{"leg":"flight"}]"#).unwrap();
+    assert_ne!(itinerary, other);
+    let hash =
+        |itinerary: &Itinerary| BuildHasherDefault::<DefaultHasher>::new().hash_one(itinerary);
+    assert_ne!(
+        hash(&itinerary),
+        hash(&other),
+        "the model check tells states apart by it"
+    );
     assert_eq!(itinerary.details(3), None);
     assert_eq!(itinerary.name_at(3), None);
 }
@@ -295,4 +347,6 @@ fn pauses_are_steady_then_double_up_to_the_longest_and_jitter_keeps_them_apart()
         "further away than the longest pause: a clock went back"
     );
     assert_eq!(instant(i64::MAX), Timestamp::MAX);
+    assert_eq!(instant(i64::MIN), Timestamp::MIN);
+    assert_eq!(instant(0), Timestamp::UNIX_EPOCH);
 }

@@ -4,9 +4,7 @@
 mod row;
 mod table;
 
-use booking::core::{
-    ATTENTION_US, Heard, KEPT_US, Outcome, Reaction, Settled, State, Trip, react, request,
-};
+use booking::core::{Heard, Outcome, Reaction, Settled, State, Trip, react, request};
 use choreography::{
     Currency, Fact, Itinerary, Moment, Money, Pace, Plan, Position, Price, Reason, Said, Speaker,
     TripId, instant,

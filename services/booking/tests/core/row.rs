@@ -2,6 +2,9 @@
 
 use super::*;
 
+const HOUR_S: i64 = 3_600;
+const WEEK_S: i64 = 604_800;
+
 #[test]
 fn a_request_is_said_and_kept_as_a_flat_row() {
     let reaction = request(trip(), &plan(), Some("Ada".into()), &moment(0));
@@ -34,6 +37,29 @@ fn a_request_is_said_and_kept_as_a_flat_row() {
         Some(us(5)),
         "it looks up at its deadline"
     );
+}
+
+/// Lists are filtered and logs are read by the words that the columns have.
+#[test]
+fn a_state_and_an_outcome_are_written_as_the_column_has_them() {
+    use Outcome::{Cancelled, Confirmed, Expired, Rejected};
+    for state in [
+        State::None,
+        State::Pending,
+        State::Confirmed,
+        State::Undoing,
+        State::Closed,
+    ] {
+        assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
+    }
+    for outcome in [Confirmed, Rejected, Cancelled, Expired] {
+        assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.as_str());
+    }
+    let finals = [State::Confirmed, State::Closed];
+    for state in [State::None, State::Pending, State::Undoing] {
+        assert!(!in_state(state).is_final());
+    }
+    assert!(finals.into_iter().all(|state| in_state(state).is_final()));
 }
 
 /// A pending trip asks again and again, until its deadline.
@@ -124,6 +150,16 @@ fn undoing_asks_with_cancelled() {
     .record;
     assert_eq!(echo, answered, "what is no news does not");
 
+    // A rejection is news, although all behind it was settled before.
+    let last = hear(in_state(State::Undoing), &released(2, "x")).record;
+    let middle = react(last, Heard::Fact(&rejected(1)), &moment(80)).record;
+    assert_eq!(
+        (marks(&middle).as_str(), middle.due_us),
+        ("-rl", Some(us(110)))
+    );
+    let echo = react(middle.clone(), Heard::Fact(&rejected(1)), &moment(85)).record;
+    assert_eq!(echo, middle);
+
     for state in [State::None, State::Confirmed, State::Closed] {
         let trip = in_state(state);
         let reaction = due(
@@ -147,7 +183,7 @@ fn undoing_asks_with_cancelled() {
 fn closed_trips_are_kept_a_week_and_confirmed_ones_for_ever() {
     assert_eq!(
         in_state(State::Closed).forget_us,
-        Some(us(120) + KEPT_US),
+        Some(us(120 + WEEK_S)),
         "the deadline is later than the change"
     );
     let late = react(
@@ -156,7 +192,7 @@ fn closed_trips_are_kept_a_week_and_confirmed_ones_for_ever() {
         &moment(500),
     )
     .record;
-    assert_eq!(late.forget_us, Some(us(500) + KEPT_US));
+    assert_eq!(late.forget_us, Some(us(500 + WEEK_S)));
     assert_eq!(in_state(State::Confirmed).forget_us, None);
 }
 
@@ -230,8 +266,8 @@ fn a_position_is_settled_by_hand_while_undoing() {
 #[test]
 fn undoing_for_over_an_hour_needs_attention() {
     let undoing = in_state(State::Undoing);
-    assert!(!undoing.needs_attention(us(1) + ATTENTION_US));
-    assert!(undoing.needs_attention(us(1) + ATTENTION_US + 1));
+    assert!(!undoing.needs_attention(us(1 + HOUR_S)));
+    assert!(undoing.needs_attention(us(1 + HOUR_S) + 1));
     assert!(
         !in_state(State::Closed).needs_attention(i64::MAX)
             && !in_state(State::Pending).needs_attention(i64::MAX)

@@ -71,11 +71,6 @@ impl Shelf {
         self.stock.get(key)
     }
 
-    /// All rows in view, by key.
-    pub fn stock(&self) -> impl Iterator<Item = &Stock> {
-        self.stock.values()
-    }
-
     /// What changed, by key; rows that are as before are left out.
     pub fn deltas(&self) -> impl Iterator<Item = (&[String], Delta)> {
         let changed = self

@@ -1,6 +1,7 @@
 //! The leg's half of the protocol, held to its table: every state hears everything, and each cell is one line below.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod own;
 mod row;
 mod table;
 mod turn;
@@ -11,8 +12,7 @@ use choreography::{
 };
 use jiff::Timestamp;
 use leg::core::{
-    Heard, Hold, KEPT_US, LATE_US, Reaction, Record, Shelf, State, Stock, Trade, details,
-    positions, react,
+    Heard, Hold, Reaction, Record, Shelf, State, Stock, Trade, details, positions, react,
 };
 use serde::Deserialize;
 use uuid::Uuid;

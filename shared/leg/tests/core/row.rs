@@ -108,6 +108,14 @@ fn a_reason_is_kept_and_said_whole() {
     );
 }
 
+#[test]
+fn a_state_is_written_as_the_column_has_it() {
+    use State::{Confirmed, Held, None, Rejected, Released};
+    for state in [None, Held, Confirmed, Released, Rejected] {
+        assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
+    }
+}
+
 /// The row is all that a timer has: the plan comes back from it as it came in.
 #[test]
 fn a_record_keeps_the_plan_and_reads_as_a_flat_row() {
@@ -116,7 +124,13 @@ fn a_record_keeps_the_plan_and_reads_as_a_flat_row() {
         Some(eur(99_999)),
     );
     let record = at_turn(plan.clone(), &mut five()).record;
-    assert_eq!(record.plan(), Some(plan));
+    assert_eq!(record.plan().as_ref(), Some(&plan));
+    let confirmed = record.fact(&hotel(), Said::Confirmed);
+    assert_eq!(
+        confirmed,
+        Some(fact("hotel", plan, Said::Confirmed)),
+        "whatever is said, by whom and of which trip"
+    );
     let row = serde_json::to_value(&record).unwrap();
     assert!(
         row.as_object()

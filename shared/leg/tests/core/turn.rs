@@ -61,7 +61,7 @@ fn far_too_late_is_released_and_not_rejected() {
         r#"{"leg":"hotel","rooms":"two"}"#,
     ] {
         let mut late = later(120);
-        late.now = choreography::instant(late.now_us() + LATE_US);
+        late.now = choreography::instant(late.now_us() + 3_600_000_000);
         let fact = turn(plan_for(details, None));
         let reaction = apply(Record::none(trip(), 1), &fact, &mut five(), &late);
         assert_ne!(reaction.record.state, State::Released, "{details}");
@@ -77,7 +77,7 @@ fn far_too_late_is_released_and_not_rejected() {
         assert_eq!(reaction.record.reason_code.as_deref(), Some("late"));
         assert_eq!(
             reaction.record.forget_us,
-            Some(late.now_us() + KEPT_US),
+            Some(late.now_us() + 604_800_000_000),
             "its last change is later than its deadline"
         );
     }
