@@ -17,6 +17,7 @@ use roundtrip::local::skip::{self, Need};
 use runtime::batch::{Step, Transactor};
 use runtime::{Database, Input, Service, Settings, TraceContext};
 use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 pub(crate) const DATE: &str = "2030-06-03";
@@ -226,13 +227,25 @@ pub(crate) async fn meet<S: Service, R: Send + 'static>(
     let steps = [first_step];
     let open = first.transactor.open(&steps, &[]).await.unwrap();
     let second = tokio::spawn(second);
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(
-        !second.is_finished(),
-        "the second replica did not wait for the first"
-    );
+    until_it_waits(&first.database, &second).await;
     open.commit().await.unwrap();
     second.await.unwrap()
+}
+
+/// PostgreSQL says who waits for a lock, and ends that wait after a while. Who waits for a SQLite file is seen by nobody: there it has to
+/// be enough that nothing came of it in a time in which much could have.
+async fn until_it_waits<R>(database: &Database, second: &JoinHandle<R>) {
+    let went_on = "the second replica did not wait for the first";
+    if database.engine() == runtime::database::Engine::Sqlite {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(!second.is_finished(), "{went_on}");
+        return;
+    }
+    let waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    while database.number(waiting, vec![]).await.unwrap() == 0 {
+        assert!(!second.is_finished(), "{went_on}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 pub(crate) async fn joined(booking: &Replica<Booking>) {

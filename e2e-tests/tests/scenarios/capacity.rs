@@ -11,7 +11,11 @@ everywhere![
     of_fifty_at_once_for_ten_seats_ten_win,
     of_fifty_at_once_at_two_replicas_ten_win with |setup| setup.replicas(2),
     three_replicas_share_the_work_and_each_tells_the_outcome with |setup| setup.replicas(3),
-    new_trips_are_refused_while_too_many_are_pending with |setup| setup.setting("PENDING_MAX", "5");
+    // Nothing is said again meanwhile: the outbox is to be empty.
+    new_trips_are_refused_while_too_many_are_pending with |setup| setup
+        .setting("PENDING_MAX", "5")
+        .setting("REANNOUNCE_FIRST_MS", "60000")
+        .setting("REANNOUNCE_MAX_MS", "60000");
     // Behind a load balancer nobody reaches a service that has been without its broker for long.
     only as processes:
     new_trips_are_refused_while_too_many_facts_wait_for_the_broker with |setup| setup.setting("PENDING_MAX", "5"),
@@ -95,6 +99,13 @@ async fn new_trips_are_refused_while_too_many_are_pending(world: &mut World) {
     assert!(refused.problem(503).kind.contains("too-many-pending"));
     assert!(refused.header("retry-after").parse::<u32>().unwrap() > 0);
     assert!(taken > 5, "{taken}");
+    // Also when everything that was said about them is out: they are pending.
+    eventually("all is said", async || {
+        let waiting = world.metrics("booking", "roundtrip_outbox_depth", "").await;
+        waiting.iter().all(|depth| *depth == 0.0).then_some(())
+    })
+    .await;
+    world.send(world.asking(&asked)).await.problem(503);
     world.resume("hotel", 0).await;
     eventually("trips are taken again", async || {
         let answer = world.send(world.asking(&asked)).await;

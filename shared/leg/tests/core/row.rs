@@ -84,18 +84,18 @@ fn a_reason_is_kept_and_said_whole() {
             reason: why.clone(),
         },
     );
-    let released = Said::Released {
+    let released = [Said::Released {
         position: 1,
         reason: why.clone(),
-    };
+    }];
     for heard in [&cancelled, &refused] {
         for state in [State::None, State::Held] {
             let (before, mut shelf) = in_state(state);
             let first = apply(before, heard, &mut shelf, &later(1));
-            assert_eq!(first.said, [released.clone()]);
+            assert_eq!(first.said, released);
             assert_eq!(first.record.reason().as_ref(), Some(&why));
             let again = apply(first.record, &turn(plan()), &mut shelf, &later(2));
-            assert_eq!(again.said, [released.clone()]);
+            assert_eq!(again.said, released);
         }
     }
     let full = at_turn(plan(), &mut Shelf::new([stock("room", 1, 1000, "EUR")]));
