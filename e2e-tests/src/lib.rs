@@ -31,7 +31,8 @@ mod world;
 pub use crowd::Crowd;
 pub use desk::{Answer, Desk, Stock, Trouble};
 pub use ground::{Engine, program};
-pub use setup::Setup;
+pub use processes::Lock;
+pub use setup::{HOUSE, Setup};
 pub use story::{Story, Word};
 pub use world::World;
 

@@ -12,6 +12,7 @@ use roundtrip::audit::{Nats, Part, Parts};
 use roundtrip::local::broker::Broker;
 use roundtrip::local::postgres::Cluster;
 use roundtrip::local::service::{ServiceProcess, Spec};
+use runtime::faults::{self, CrashPoint};
 use sqlx::Connection as _;
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -21,6 +22,15 @@ use crate::{PATIENCE, eventually};
 
 /// As many houses at a time as the machine bears; one with replicas counts for each of them.
 static ROOM: Semaphore = Semaphore::const_new(4);
+
+/// A lock on a service's database; dropped, or its process killed, it is gone.
+#[derive(Debug)]
+pub enum Lock {
+    /// The whole file.
+    Sqlite(sqlx::SqliteConnection),
+    /// A table that every transaction writes to.
+    Postgres(sqlx::PgConnection),
+}
 
 #[derive(Debug)]
 pub(crate) struct Processes {
@@ -94,11 +104,15 @@ impl Processes {
         let database = self.database(service).await;
         let replicas = self.services.entry(service.to_owned()).or_default();
         let name = format!("{service}-{}", replicas.len() + 1);
+        let folder = self.folder.as_ref().unwrap().path();
+        let crash = folder.join(format!("{name}.crash"));
         let own = settings.iter().copied();
-        let own = own.chain([("DATABASE_URL", database.as_str())]);
+        let own = own.chain([
+            ("DATABASE_URL", database.as_str()),
+            (faults::CRASH_FILE, crash.to_str().unwrap()),
+        ]);
         let mut env = self.settings.clone();
         env.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        let folder = self.folder.as_ref().unwrap().path();
         let process = ServiceProcess::start(Spec {
             log: folder.join(format!("{name}.log")),
             name,
@@ -181,6 +195,68 @@ impl Processes {
         assert!(changed > 0, "{statement:?} changed nothing");
     }
 
+    /// The single number that a statement answers, read past the service.
+    pub(crate) async fn number(&self, service: &str, statement: &'static str) -> i64 {
+        let url = &self.databases[service];
+        if self.cluster.is_some() {
+            let mut database = sqlx::PgConnection::connect(url).await.unwrap();
+            let number = sqlx::query_scalar(statement).fetch_one(&mut database).await;
+            number.unwrap()
+        } else {
+            let mut database = sqlx::SqliteConnection::connect(url).await.unwrap();
+            let number = sqlx::query_scalar(statement).fetch_one(&mut database).await;
+            number.unwrap()
+        }
+    }
+
+    /// Takes what every transaction of a service needs, as somebody outside who does not let go.
+    pub(crate) async fn lock(&self, service: &str) -> Lock {
+        let url = &self.databases[service];
+        if self.cluster.is_some() {
+            let mut database = sqlx::PgConnection::connect(url).await.unwrap();
+            let lock = "begin; lock table inbox in access exclusive mode";
+            sqlx::raw_sql(lock).execute(&mut database).await.unwrap();
+            Lock::Postgres(database)
+        } else {
+            let mut database = sqlx::SqliteConnection::connect(url).await.unwrap();
+            let lock = "begin immediate";
+            sqlx::raw_sql(lock).execute(&mut database).await.unwrap();
+            Lock::Sqlite(database)
+        }
+    }
+
+    fn crash_file(&mut self, service: &str, replica: usize) -> PathBuf {
+        let name = self.process(service, replica).name().to_owned();
+        let folder = self.folder.as_ref().unwrap().path();
+        folder.join(format!("{name}.crash"))
+    }
+
+    pub(crate) fn arm(&mut self, service: &str, replica: usize, point: CrashPoint, time: u32) {
+        let file = self.crash_file(service, replica);
+        let _ = std::fs::remove_file(file.with_extension("fired"));
+        std::fs::write(file, format!("{} {time}", point.as_str())).unwrap();
+    }
+
+    pub(crate) fn disarm(&mut self, service: &str, replica: usize) -> u32 {
+        let file = self.crash_file(service, replica);
+        let left = std::fs::read_to_string(&file).expect("it is armed, and did not die");
+        std::fs::remove_file(file).unwrap();
+        left.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    pub(crate) async fn has_crashed(&mut self, service: &str, replica: usize) -> bool {
+        let fired = self.crash_file(service, replica).with_extension("fired");
+        let ended = self.process(service, replica).ended();
+        if !fired.exists() {
+            let process = self.process(service, replica);
+            let words = || process.last_words();
+            assert!(ended.is_none(), "{service}: {ended:?}\n{}", words());
+            return false;
+        }
+        self.until_ended(service, replica).await;
+        true
+    }
+
     pub(crate) async fn stop(&mut self, service: &str, replica: usize) {
         let process = self.process(service, replica);
         process.stop().await.unwrap();
@@ -193,8 +269,8 @@ impl Processes {
     }
 
     pub(crate) async fn until_ended(&mut self, service: &str, replica: usize) {
-        let process = std::cell::RefCell::new(self.process(service, replica));
-        eventually("it ends by itself", async || process.borrow_mut().ended()).await;
+        let process = self.process(service, replica);
+        eventually("it ends by itself", async || process.ended()).await;
     }
 
     /// On the port and the database that it had.
@@ -217,14 +293,18 @@ impl Processes {
         process.signal(Signal::SIGCONT).unwrap();
     }
 
-    pub(crate) async fn kill_broker(&mut self) {
-        self.broker.kill().await.unwrap();
+    pub(crate) fn pause_broker(&mut self) {
+        let pid = i32::try_from(self.broker.pid().expect("it runs")).unwrap();
+        kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
     }
 
-    /// SIGSTOP and SIGCONT, mostly.
-    pub(crate) fn signal_broker(&mut self, signal: Signal) {
-        let pid = i32::try_from(self.broker.pid().unwrap()).unwrap();
-        kill(Pid::from_raw(pid), signal).unwrap();
+    pub(crate) fn resume_broker(&mut self) {
+        let pid = i32::try_from(self.broker.pid().expect("it runs")).unwrap();
+        kill(Pid::from_raw(pid), Signal::SIGCONT).unwrap();
+    }
+
+    pub(crate) async fn kill_broker(&mut self) {
+        self.broker.kill().await.unwrap();
     }
 
     /// All that a process has logged since it was first started.

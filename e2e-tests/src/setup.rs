@@ -29,7 +29,7 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 /// The services of the house.
-pub(crate) const HOUSE: [&str; 3] = ["booking", "flight", "hotel"];
+pub const HOUSE: [&str; 3] = ["booking", "flight", "hotel"];
 
 /// What a world is to be made of.
 #[derive(Debug, Clone)]

@@ -7,13 +7,15 @@ use std::path::PathBuf;
 
 use async_nats::HeaderMap;
 use choreography::TripId;
-use nix::sys::signal::Signal;
+use futures::future::join_all;
 use roundtrip::audit::{self, Verdict};
+use runtime::faults::CrashPoint;
 use serde::Deserialize;
 
 use crate::containers::Containers;
 use crate::desk::Desk;
-use crate::processes::Processes;
+use crate::processes::{Lock, Processes};
+use crate::setup::HOUSE;
 use crate::story::{Story, Word};
 use crate::{PATIENCE, eventually};
 
@@ -113,6 +115,34 @@ impl World {
         self.processes().by_hand(service, statement).await;
     }
 
+    /// The single number that a statement answers in a service's database.
+    pub async fn number(&self, service: &str, statement: &'static str) -> i64 {
+        match &self.house {
+            House::Processes(processes) => processes.number(service, statement).await,
+            House::Containers(_) => panic!("{}: its databases are its own", self.test),
+        }
+    }
+
+    /// Takes what every transaction of a service needs, and keeps it until that is dropped.
+    pub async fn lock(&mut self, service: &str) -> Lock {
+        self.processes().lock(service).await
+    }
+
+    /// Has one replica die when it passes a point for that many times from now on.
+    pub fn arm(&mut self, service: &str, replica: usize, point: CrashPoint, time: u32) {
+        self.processes().arm(service, replica, point, time);
+    }
+
+    /// Whether it has died there. That it died of anything else fails the test.
+    pub async fn has_crashed(&mut self, service: &str, replica: usize) -> bool {
+        self.processes().has_crashed(service, replica).await
+    }
+
+    /// Has it live on; answers how many more times it would have had to pass.
+    pub fn disarm(&mut self, service: &str, replica: usize) -> u32 {
+        self.processes().disarm(service, replica)
+    }
+
     /// Waits until every replica is ready and these legs can be booked.
     pub async fn until_open(&mut self, legs: &[&str]) {
         #[derive(Deserialize)]
@@ -158,19 +188,19 @@ impl World {
         either!(&mut self.house, house => house.resume(service, replica).await);
     }
 
-    /// SIGKILL to the broker.
-    pub async fn kill_broker(&mut self) {
-        either!(&mut self.house, house => house.kill_broker().await);
-    }
-
-    /// Stops the broker's clock: it neither answers nor closes a connection.
+    /// Stops the broker's clock: it takes nothing more from its connections, and keeps them.
     pub fn pause_broker(&mut self) {
-        self.processes().signal_broker(Signal::SIGSTOP);
+        self.processes().pause_broker();
     }
 
     /// Lets it go on.
     pub fn resume_broker(&mut self) {
-        self.processes().signal_broker(Signal::SIGCONT);
+        self.processes().resume_broker();
+    }
+
+    /// SIGKILL to the broker.
+    pub async fn kill_broker(&mut self) {
+        either!(&mut self.house, house => house.kill_broker().await);
     }
 
     /// All that a replica has logged since it was first started.
@@ -225,6 +255,27 @@ impl World {
         eventually(&format!("{service} has heard everything"), async || {
             let info = stream.consumer_info(service).await.ok()?;
             (info.num_pending == 0 && info.num_ack_pending == 0).then_some(())
+        })
+        .await;
+    }
+
+    /// Whether nobody of the house has anything to do: everything was heard, every outbox is empty, and nothing was said meanwhile.
+    pub async fn is_at_rest(&self) -> bool {
+        let mut stream = self.jetstream().get_stream("TRIPS").await.unwrap();
+        let said = stream.cached_info().state.last_sequence;
+        let rests = join_all(HOUSE.map(async |service| {
+            let heard = stream.consumer_info(service).await;
+            heard.is_ok_and(|heard| heard.num_pending == 0 && heard.num_ack_pending == 0)
+                && self.number(service, "select count(*) from outbox").await == 0
+        }));
+        rests.await.iter().all(|rests| *rests)
+            && stream.info().await.unwrap().state.last_sequence == said
+    }
+
+    /// Waits until nobody of the house has anything to do.
+    pub async fn until_at_rest(&self) {
+        eventually("everybody is at rest", async || {
+            self.is_at_rest().await.then_some(())
         })
         .await;
     }
