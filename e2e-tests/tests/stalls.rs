@@ -137,7 +137,7 @@ async fn messages_stay_few_while_the_broker_stops_and_goes_on(world: &mut World)
     let copies = copies(world).await;
     let (facts, messages) = (copies.len(), copies.values().sum::<usize>());
     let most = copies.values().max().unwrap();
-    println!("{TRIPS} trips, {facts} facts, {messages} messages, {most} copies of one at most");
+    eprintln!("{TRIPS} trips, {facts} facts, {messages} messages, {most} copies of one at most");
     assert!(*most <= 4, "{most} copies of one fact");
     assert!(
         messages <= facts * 2,
@@ -362,7 +362,7 @@ async fn a_stream_that_reserves_more_than_the_broker_has_is_named_at_once() {
         text.contains("STREAM_MAX_BYTES").then_some(text)
     })
     .await;
-    println!("after {:?}: {why}", begun.elapsed());
+    eprintln!("after {:?}: {why}", begun.elapsed());
     assert!(why.contains(&petabyte), "{why}");
     flight.stop().await.unwrap();
     broker.stop().await.unwrap();

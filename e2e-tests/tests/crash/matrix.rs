@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use booking::core::State;
 use choreography::TripId;
 use e2e_tests::trip::{flight, stay, trip};
-use e2e_tests::{Answer, Engine, HOUSE, Stock, World, eventually, play};
+use e2e_tests::{Answer, Engine, HOUSE, Setup, Stock, World, eventually, play};
 use futures::future::join_all;
 use reqwest::{Method, RequestBuilder};
 use runtime::faults::CrashPoint;
@@ -132,7 +132,8 @@ async fn every_service_dies_at_every_point(engine: Engine, database: &'static st
             if !cells.is_empty() {
                 let test = format!("crash matrix, {service} on {database}");
                 let all = async |world: &mut World| play_all(world, &cells).await;
-                play(&test, nobody_asks_again(engine), all).await;
+                let setup = nobody_asks_again(Setup::on(engine));
+                play(&test, setup, all).await;
             }
             cells.len()
         })

@@ -23,7 +23,7 @@ pub struct Limits {
     pub window_min: usize,
     /// Facts in flight, when it acknowledges all of them.
     pub window_max: usize,
-    /// False takes off every rule above but the window: only to prove that a test notices.
+    /// False takes off every rule above but the largest window: only to prove that a test notices.
     pub bounded: bool,
 }
 
@@ -160,7 +160,7 @@ impl Outgoing {
     /// The outcome is unknown, or the broker refused it: the row stays, and whoever has the lease next tries again.
     pub fn failed(&mut self, id: Uuid, in_time: bool, word: &str, now: Instant) {
         self.landed(id);
-        if !in_time {
+        if !in_time && self.limits.bounded {
             self.window = (self.window / 2).max(self.limits.window_min);
         }
         let stall = self.stall.get_or_insert(Stall {
