@@ -2,6 +2,7 @@
 //! Not a service: what books, holds and confirms lives in the services' own crates.
 
 pub mod audit;
+pub mod chaos;
 pub mod client;
 pub mod command;
 pub mod doctor;

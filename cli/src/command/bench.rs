@@ -60,7 +60,7 @@ pub(super) struct Bench {
     json: bool,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration = text
         .parse()
         .map_err(|_| String::from("give a time such as 20s or 1m 30s"))?;

@@ -4,6 +4,7 @@ mod audit;
 mod bench;
 mod book;
 mod cancel;
+mod chaos;
 mod demo;
 mod doctor;
 mod down;
@@ -48,6 +49,7 @@ enum Command {
     Status(status::Status),
     Reset(reset::Reset),
     Bench(bench::Bench),
+    Chaos(chaos::Chaos),
     Demo(demo::Demo),
     Book(Box<book::Book>),
     Cancel(cancel::Cancel),
@@ -89,6 +91,7 @@ async fn run(command: Option<Command>) -> Result<ExitCode> {
         Some(Command::Status(status)) => status.run().await,
         Some(Command::Reset(reset)) => reset.run(),
         Some(Command::Bench(bench)) => bench.run().await,
+        Some(Command::Chaos(chaos)) => chaos.run().await,
         Some(Command::Demo(demo)) => demo.run().await,
         Some(Command::Book(book)) => book.run().await,
         Some(Command::Cancel(cancel)) => cancel.run().await,

@@ -82,7 +82,19 @@ pub struct Broker {
     folder: PathBuf,
     port: u16,
     monitor: Option<u16>,
+    cluster: Option<Member>,
     child: Option<Child>,
+}
+
+/// One node's part in a cluster on this machine.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Its name, the same over restarts: the others know its copies by it.
+    pub name: String,
+    /// Its port for the others.
+    pub port: u16,
+    /// Where it finds the others.
+    pub routes: Vec<u16>,
 }
 
 impl Broker {
@@ -104,26 +116,49 @@ impl Broker {
         port: Option<u16>,
         monitor: Option<u16>,
     ) -> Result<Self> {
-        fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        let mut broker = Self {
-            program: program.to_owned(),
-            folder: folder.canonicalize()?,
-            port: port.unwrap_or_default(),
-            monitor,
-            child: None,
-        };
-        if port.is_some() {
+        let mut broker = Self::new(program, folder)?;
+        broker.monitor = monitor;
+        if let Some(port) = port {
+            broker.port = port;
             broker.launch().await?;
             return Ok(broker);
         }
+        broker.launch_anywhere().await?;
+        Ok(broker)
+    }
+
+    /// Starts one node of a cluster. It answers before the others are there; JetStream works once most of them are.
+    ///
+    /// # Errors
+    /// As [`Broker::start`].
+    pub async fn start_member(program: &Path, folder: &Path, member: Member) -> Result<Self> {
+        let mut broker = Self::new(program, folder)?;
+        broker.cluster = Some(member);
+        broker.launch_anywhere().await?;
+        Ok(broker)
+    }
+
+    fn new(program: &Path, folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        Ok(Self {
+            program: program.to_owned(),
+            folder: folder.canonicalize()?,
+            port: 0,
+            monitor: None,
+            cluster: None,
+            child: None,
+        })
+    }
+
+    async fn launch_anywhere(&mut self) -> Result<()> {
         // Somebody may take the port between our look and the server's: then another one.
         let mut tries = 0;
         loop {
-            broker.port = port::free()?;
+            self.port = port::free()?;
             tries += 1;
-            match broker.launch().await {
-                Ok(()) => return Ok(broker),
+            match self.launch().await {
+                Ok(()) => return Ok(()),
                 Err(error) if tries >= 5 || !lost_the_port(&error) => return Err(error),
                 Err(_) => {}
             }
@@ -207,7 +242,9 @@ impl Broker {
         }
     }
 
-    fn store(&self) -> PathBuf {
+    /// The folder that it stores everything in.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
         self.folder.join("jetstream")
     }
 
@@ -223,7 +260,10 @@ impl Broker {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         // The name tells our server from any other that might answer on this port.
-        let name = format!("roundtrip-{}-{:08x}", std::process::id(), fastrand::u32(..));
+        let name = match &self.cluster {
+            Some(member) => member.name.clone(),
+            None => format!("roundtrip-{}-{:08x}", std::process::id(), fastrand::u32(..)),
+        };
         let config = self.folder.join("nats-server.conf");
         fs::write(&config, self.config(&name))
             .with_context(|| format!("cannot write {}", config.display()))?;
@@ -259,9 +299,19 @@ impl Broker {
             Some(port) => format!("http: \"127.0.0.1:{port}\"\n"),
             None => String::new(),
         };
+        let cluster = self.cluster.as_ref().map_or_else(String::new, |member| {
+            let route = |port: &u16| quoted(&format!("nats://127.0.0.1:{port}"));
+            let routes: Vec<String> = member.routes.iter().map(route).collect();
+            // Clients are told of all nodes by their own settings: what a node tells them could be a way around a proxy.
+            format!(
+                "cluster {{\n  name: roundtrip\n  listen: \"127.0.0.1:{}\"\n  no_advertise: true\n  routes: [{}]\n}}\n",
+                member.port,
+                routes.join(", ")
+            )
+        });
         format!(
             "# Written by roundtrip at every start; changes here are lost.\n\
-             server_name: {}\nlisten: \"127.0.0.1:{}\"\n{monitor}jetstream {{\n  store_dir: {}\n}}\n",
+             server_name: {}\nlisten: \"127.0.0.1:{}\"\n{monitor}{cluster}jetstream {{\n  store_dir: {}\n}}\n",
             quoted(name),
             self.port,
             quoted(&self.store().to_string_lossy()),
