@@ -13,8 +13,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::fault::{Fault, Link, SERVICES, Victim};
 use super::load::{Crowd, Errand};
-use super::plan::{Fault, Plan, SERVICES, Step, Victim};
+use super::plan::{Plan, Step};
 use super::proxy::Mode;
 use super::sometimes::Sometimes;
 use super::stage::{Stage, node_name};
@@ -178,7 +179,7 @@ impl Saboteur {
         self.stage.start_again(victim).await
     }
 
-    async fn disturb(&self, link: super::plan::Link, mode: Mode, long: Duration) -> Result<()> {
+    async fn disturb(&self, link: Link, mode: Mode, long: Duration) -> Result<()> {
         self.stage.disturb(link, mode)?;
         sleep(long).await;
         self.stage.disturb(link, Mode::Open)

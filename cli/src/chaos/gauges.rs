@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use super::plan::{SERVICES, Victim};
+use super::fault::{SERVICES, Victim};
 use super::stage::Stage;
 use super::wire::Wire;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::plan::Victim;
+use super::fault::Victim;
 use super::wire::Counted;
 use crate::audit;
 

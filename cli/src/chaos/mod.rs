@@ -8,6 +8,7 @@
 //! - with processes: `stage`, `faults`, `proxy`, `disk`, `load`, `wire`, `gauges`; `report`: what came of it.
 
 mod disk;
+mod fault;
 mod faults;
 mod gauges;
 mod judge;
@@ -33,16 +34,17 @@ use runtime::Database;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-pub use plan::{Fault, Plan, Shape, Step};
+pub use fault::Fault;
+pub use plan::{Plan, Shape, Step};
 pub use report::Report;
 pub use sometimes::never_happened;
 
 use crate::audit;
 use crate::local::Say;
+use fault::{Disk, Victim};
 use faults::Saboteur;
 use gauges::Gauges;
 use load::Crowd;
-use plan::{Disk, Victim};
 use sometimes::Sometimes;
 use stage::Stage;
 use wire::Wire;

@@ -37,6 +37,8 @@ pub struct Report {
     pub log_lines_per_trip: f64,
     /// Megabytes of memory once all is at rest, and at most, by process.
     pub memory_mb: BTreeMap<String, (u64, u64)>,
+    /// How many processes wanted a core of this machine (the load average of the last minute, where it is shown), and how many there are.
+    pub machine: (Option<f64>, usize),
     /// What had to be done beyond lifting the faults.
     pub healing: Vec<String>,
     /// What is not as it has to be; empty when all is.
@@ -119,6 +121,9 @@ impl fmt::Display for Report {
             .map(|(who, (now, peak))| format!("{who} {now} ({peak})"))
             .collect();
         writeln!(f, "memory, MB   {} (at most)", memory.join(", "))?;
+        if let (Some(load), cores) = self.machine {
+            writeln!(f, "machine      load {load:.1} on {cores} cores")?;
+        }
         if self.turned_back > 0 {
             writeln!(f, "turned back  {} travellers", self.turned_back)?;
         }

@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::fault::SERVICES;
 use super::faults::Done;
 use super::judge::{self, Seen};
 use super::ledger::{End, Ledger, Left};
-use super::plan::SERVICES;
 use super::report::Report;
 use super::{Run, wish};
 use crate::audit;
@@ -108,6 +108,10 @@ impl Run<'_> {
                 .into_iter()
                 .map(|(victim, mb)| (victim.to_string(), mb))
                 .collect(),
+            machine: (
+                load_average(),
+                std::thread::available_parallelism().map_or(0, usize::from),
+            ),
             healing,
             failures,
             story,
@@ -288,6 +292,11 @@ impl Run<'_> {
         let story = self.wire.story(&trip).timeline(Paint::OFF);
         Some(format!("{trip}\n{story}"))
     }
+}
+
+fn load_average() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+    text.split_whitespace().next()?.parse().ok()
 }
 
 /// A word as the services write it.

@@ -11,7 +11,7 @@ use async_nats::{Client, ConnectOptions, HeaderMap, Message, ServerAddr, jetstre
 use fastrand::Rng;
 use futures::StreamExt as _;
 
-use super::plan::Manner;
+use super::fault::Manner;
 use crate::story::Story;
 
 /// By this header the stranger knows its own.
