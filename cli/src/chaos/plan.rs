@@ -299,7 +299,11 @@ mod tests {
         assert_eq!(first, PINNED);
     }
 
-    const PINNED: [&str; 3] = ["", "", ""];
+    const PINNED: [&str; 3] = [
+        "   1000 ms  wipe-store broker-1 for 575 ms",
+        "   1280 ms  flap hotel-2 3 times for 2100 ms",
+        "   2770 ms  kill hotel-1 for 478 ms",
+    ];
 
     #[test]
     fn nothing_is_struck_twice_at_a_time_or_beyond_the_end() {
