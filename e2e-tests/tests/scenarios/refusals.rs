@@ -3,12 +3,13 @@
 use booking::core::{Outcome, Settled, State};
 use booking::view::Booking;
 use e2e_tests::trip::{ROOM_PRICE, SEAT_PRICE, flight, stay, trip};
-use e2e_tests::{Stock, World, everywhere};
+use e2e_tests::{Stock, World, eventually, everywhere};
 use serde_json::json;
 
 everywhere![
     the_flight_refuses_and_the_hotel_never_hears_of_it,
     the_hotel_refuses_and_the_flight_is_given_back,
+    a_leg_that_is_slow_to_give_back_is_asked_again,
     one_full_night_refuses_the_whole_stay,
     what_is_not_on_offer_is_refused,
     a_leg_that_would_exceed_the_budget_refuses_and_an_equal_one_passes,
@@ -60,6 +61,40 @@ async fn the_hotel_refuses_and_the_flight_is_given_back(world: &mut World) {
         .await;
     assert_eq!(world.flight("RT100").await, Stock::all_free(10));
     assert_eq!(world.nights("LIS").await, [Stock::all_free(1); 3]);
+}
+
+/// The flight holds, and does not hear that the hotel refused: booking asks it, in a word that was not said before.
+async fn a_leg_that_is_slow_to_give_back_is_asked_again(world: &mut World) {
+    world.seats("RT100", 10).await;
+    world.rooms("LIS", 1).await;
+    world.pause("hotel", 0).await;
+    let asked = trip([flight("RT100", 2), stay("LIS", 2, 2)]);
+    let trip = world.ask(&asked).await.trip;
+    world.until_flight("RT100", Stock::of(2, 0, 8)).await;
+    world.pause("flight", 0).await;
+    world.resume("hotel", 0).await;
+    eventually("booking asks", async || {
+        let said = world.story.facts(trip);
+        said.contains(&String::from("booking.cancelled"))
+            .then_some(())
+    })
+    .await;
+    world.resume("flight", 0).await;
+    let view = world.until_state(trip, State::Closed).await;
+    refused(&view, "sold-out", &[Settled::Released, Settled::Rejected]);
+    world
+        .story
+        .expect(
+            trip,
+            [
+                "booking.requested",
+                "flight.reserved",
+                "hotel.rejected",
+                "flight.released",
+            ],
+        )
+        .await;
+    assert_eq!(world.flight("RT100").await, Stock::all_free(10));
 }
 
 async fn one_full_night_refuses_the_whole_stay(world: &mut World) {
