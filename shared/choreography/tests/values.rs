@@ -346,6 +346,11 @@ fn pauses_are_steady_then_double_up_to_the_longest_and_jitter_keeps_them_apart()
         moment(0.0).is_due(375_000_001),
         "further away than the longest pause: a clock went back"
     );
+    let later = Moment {
+        now: instant(7),
+        ..moment(0.5)
+    };
+    assert_eq!((later.now_us(), later.wake_us(0)), (7, 30_000_007));
     assert_eq!(instant(i64::MAX), Timestamp::MAX);
     assert_eq!(instant(i64::MIN), Timestamp::MIN);
     assert_eq!(instant(0), Timestamp::UNIX_EPOCH);
