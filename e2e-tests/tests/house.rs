@@ -203,3 +203,28 @@ fn no_test_is_ignored() {
         );
     }
 }
+
+/// Crash points and guards that can be taken off are for tests: a program that is built without them is not told to die.
+#[test]
+fn only_the_end_to_end_tests_turn_on_faults() {
+    let turns_on = |manifest: &Path| {
+        let text = fs::read_to_string(manifest).unwrap();
+        text.lines()
+            .any(|line| line.starts_with("runtime") && line.contains("faults"))
+    };
+    let mut manifests = vec![root().join("Cargo.toml")];
+    for room in ["services", "shared"] {
+        let members = fs::read_dir(root().join(room)).unwrap();
+        manifests.extend(members.map(|member| member.unwrap().path().join("Cargo.toml")));
+    }
+    manifests.extend(["cli", "xtask"].map(|room| root().join(room).join("Cargo.toml")));
+    for manifest in manifests {
+        assert!(!turns_on(&manifest), "{} does", manifest.display());
+    }
+    assert!(turns_on(&root().join("e2e-tests/Cargo.toml")));
+    let runtime = read("shared/runtime/Cargo.toml");
+    assert!(
+        runtime.contains("faults = []") && !runtime.contains("default ="),
+        "it is on by default"
+    );
+}
