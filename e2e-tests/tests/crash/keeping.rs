@@ -2,11 +2,12 @@
 //! that cannot be saved at all, a hold whose word was lost; and that what is kept is not said without end. Not about dying in
 //! between: that is the [matrix](crate::matrix).
 
+use std::time::{Duration, Instant};
+
 use booking::core::State;
 use e2e_tests::trip::{Asked, flight, stay, trip};
 use e2e_tests::{HOUSE, Setup, Stock, World, eventually, on_both_databases};
 use futures::future::{join, join_all};
-use reqwest::Method;
 
 use crate::{nobody_asks_again, until_final};
 
@@ -26,9 +27,12 @@ fn nothing_comes_twice(setup: Setup) -> Setup {
     nobody_asks_again(setup).setting("ACK_WAIT_MS", "3600000")
 }
 
+/// As long as rows belong to a publisher where leases are short.
+const LEASE: Duration = Duration::from_millis(200);
+
 /// So that many of them pass before consumers miss their broker.
 fn short_leases(setup: Setup) -> Setup {
-    nobody_asks_again(setup).setting("OUTBOX_LEASE_MS", "200")
+    nobody_asks_again(setup).setting("OUTBOX_LEASE_MS", &LEASE.as_millis().to_string())
 }
 
 /// Seats and rooms, and what everybody asks for.
@@ -159,15 +163,9 @@ async fn a_broker_that_answers_late_is_not_buried_under_repeats(world: &mut Worl
     let asked = trip([flight("RT100", 1)]).deadline_s(3_600);
     world.pause_broker();
     let trips = join_all((0..TRIPS).map(|_| world.ask(&asked))).await;
-    // Of the window, which is 16 at its smallest, none is acknowledged in the time of a lease.
-    let many = (TRIPS + 10 * 16) as f64;
+    let until = Instant::now() + 10 * LEASE;
     eventually("ten leases are over", async || {
-        let failures = "roundtrip_publish_failures_total";
-        let failures = counted(world, "booking", failures, "").await;
-        let ready = world.request(Method::GET, "booking", "/readyz");
-        // Then it publishes nothing at all.
-        let misses_the_broker = world.send(ready).await.status != 200;
-        (failures >= many || misses_the_broker).then_some(())
+        (Instant::now() > until).then_some(())
     })
     .await;
     world.resume_broker();
