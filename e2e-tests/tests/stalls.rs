@@ -125,7 +125,7 @@ async fn messages_stay_few_while_the_broker_stops_and_goes_on(world: &mut World)
     })
     .await;
     world.pause_broker();
-    // Longer than several leases.
+    // As long as eight leases.
     let until = Instant::now() + Duration::from_secs(4);
     eventually("the broker was away for a while", async || {
         (Instant::now() > until).then_some(())
@@ -138,7 +138,8 @@ async fn messages_stay_few_while_the_broker_stops_and_goes_on(world: &mut World)
     let (facts, messages) = (copies.len(), copies.values().sum::<usize>());
     let most = copies.values().max().unwrap();
     eprintln!("{TRIPS} trips, {facts} facts, {messages} messages, {most} copies of one at most");
-    assert!(*most <= 4, "{most} copies of one fact");
+    // A fact may go out once for each lease that ends while nobody answers; most do not, for little is in flight then.
+    assert!(*most <= 8, "{most} copies of one fact");
     assert!(
         messages <= facts * 2,
         "{messages} messages of {facts} facts"

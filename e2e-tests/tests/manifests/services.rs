@@ -92,6 +92,8 @@ pub(crate) fn metrics() -> &'static BTreeSet<String> {
         metrics.window_lost();
         metrics.http_request("/", "GET", 200, 0.1);
         metrics.outbox_depth(1);
+        metrics.publish_failed();
+        metrics.publisher_stalled(1);
         metrics.queue_depth(1);
         metrics.consumer_lag(1);
         let text = metrics.render();
