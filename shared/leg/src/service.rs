@@ -112,7 +112,8 @@ impl<L: Leg> LegService<L> {
             record.traceparent.clone_from(&turn.trace.traceparent);
             record.tracestate.clone_from(&turn.trace.tracestate);
         }
-        let answered = record.unsent == 1 && before == record.state && same_question(heard, before);
+        let answered =
+            record.unsent == 1 && before == record.state && same_question(heard, &record);
         for said in said.into_iter().filter(|_| !answered) {
             let Some(fact) = record.fact(&self.name, said) else {
                 continue;
@@ -260,14 +261,18 @@ impl<L: Leg> runtime::Service for LegService<L> {
 
 /// What brought the record to this state is asked once more: while the answer still lies in the outbox, it answers this question too.
 /// So a crowd of repeated questions brings forth no crowd of answers, just when there is too much to do.
-fn same_question(heard: Heard<'_>, state: core::State) -> bool {
+fn same_question(heard: Heard<'_>, record: &Record) -> bool {
     use core::State;
+    let state = record.state;
     let Heard::Fact(fact) = heard else {
         return false;
     };
-    match fact.said {
+    match &fact.said {
         Said::Requested | Said::Reserved { .. } => matches!(state, State::Held | State::Rejected),
-        Said::Cancelled { .. } => state == State::Released,
+        // A trip is cancelled for one reason, however often that is said.
+        Said::Cancelled { reason } => {
+            state == State::Released && record.reason().as_ref() == Some(reason)
+        }
         _ => false,
     }
 }
