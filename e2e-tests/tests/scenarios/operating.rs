@@ -1,11 +1,13 @@
 //! What an operator relies on: a list of what is stuck that is whole however it is turned over, a replica that says when it leaves, and
 //! ids that are kept as long as the settings say.
 
+use std::time::Duration;
+
 use booking::core::State;
 use booking::view::Booking;
 use choreography::TripId;
 use e2e_tests::trip::{flight, trip};
-use e2e_tests::{World, eventually, on_both_databases, past};
+use e2e_tests::{Crowd, HOUSE, World, eventually, on_both_databases, past};
 use reqwest::Method;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -13,6 +15,10 @@ use uuid::Uuid;
 on_both_databases![
     the_stuck_are_listed_whole_page_by_page,
     who_drains_says_so_and_still_takes_trips with |setup| setup.setting("DRAIN_NOTICE_MS", "1500"),
+    who_is_replaced_leaves_nothing_fetched_behind with |setup| {
+        let setup = setup.replicas(2).setting("ACK_WAIT_MS", "60000");
+        setup.setting("REANNOUNCE_FIRST_MS", "60000").setting("REANNOUNCE_MAX_MS", "60000")
+    },
     ids_are_kept_as_long_as_the_settings_say with |setup| setup.setting("INBOX_KEEP_S", "600"),
 ];
 
@@ -95,6 +101,25 @@ async fn who_drains_says_so_and_still_takes_trips(world: &mut World) {
     let ((), taken) = tokio::join!(world.stop("booking", 0), seen);
     world.restart("booking", 0).await;
     world.until_state(taken, State::Confirmed).await;
+}
+
+/// What the broker has given to a replica that leaves is applied there or goes to another at once. Left behind, it would come again only
+/// when the acknowledgement wait is over, and somebody would wait for it.
+async fn who_is_replaced_leaves_nothing_fetched_behind(world: &mut World) {
+    let crowd = Crowd::gather(world).await;
+    for replica in [0, 1, 0, 1] {
+        for service in HOUSE {
+            crowd.until_more_are_decided(20).await;
+            world.stop(service, replica).await;
+            world.restart(service, replica).await;
+        }
+    }
+    let tally = crowd.go_home().await;
+    assert!(
+        tally.slowest < Duration::from_secs(30),
+        "somebody waited for {:?}",
+        tally.slowest
+    );
 }
 
 /// At every start, and now and then, ids are forgotten that are older than that; and no others, so that an echo is known as one.

@@ -16,12 +16,13 @@ use async_nats::jetstream::stream::{
     Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType,
 };
 use async_nats::jetstream::{self, Context};
-use async_nats::{Client, ConnectOptions};
+use async_nats::{Client, ConnectOptions, Event};
 use futures::FutureExt as _;
 use tokio::sync::watch;
 
 use crate::publisher::LATE;
 use crate::settings::Settings;
+use crate::subscription::Subscription;
 
 /// Raised by one whenever the consumer's configuration changes: of two versions side by side the newer one wins.
 pub const CONSUMER_CONFIG: u32 = 1;
@@ -46,6 +47,8 @@ pub struct StreamName {
 /// The connection to the broker, and what this service needs to be there.
 pub struct Broker {
     pub(crate) client: Client,
+    /// How many connections there have been: each new one has forgotten what was asked on the one before.
+    connections: watch::Receiver<u64>,
     pub(crate) context: Context,
     /// The same for publishing, which has more patience.
     pub(crate) publishing: Context,
@@ -72,7 +75,8 @@ impl Broker {
         filters: Vec<String>,
         settings: &Settings,
     ) -> Result<Arc<Self>, anyhow::Error> {
-        let client = client(service, settings).await?;
+        let (connected, connections) = watch::channel(0);
+        let client = client(service, settings, connected).await?;
         let context = jetstream::ContextBuilder::new()
             .timeout(Duration::from_secs(5))
             .build(client.clone());
@@ -84,6 +88,7 @@ impl Broker {
             .build(client.clone());
         Ok(Arc::new(Self {
             client,
+            connections,
             context,
             publishing,
             stream,
@@ -153,8 +158,26 @@ impl Broker {
     }
 
     /// Which connection it is: the next one has the next number.
-    pub(crate) fn connection(&self) -> u64 {
-        self.client.statistics().connects.load(Ordering::Relaxed)
+    pub(crate) fn connections(&self) -> watch::Receiver<u64> {
+        self.connections.clone()
+    }
+
+    /// Waits until the broker has what was sent to it, acknowledgements among it, but not long.
+    pub(crate) async fn flush(&self) {
+        if self.is_connected() {
+            let _ = tokio::time::timeout(Duration::from_secs(1), self.client.flush()).await;
+        }
+    }
+
+    /// Subscribes to what the consumer has for this service.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    pub(crate) async fn subscribe(&self) -> Result<Subscription, anyhow::Error> {
+        let batch = usize::try_from(self.settings.batch_max)
+            .unwrap_or(512)
+            .saturating_mul(2);
+        Subscription::open(self, self.stream.name, &self.consumer, batch).await
     }
 
     /// Whether this service listens for a subject.
@@ -338,7 +361,12 @@ pub fn consumer_config(service: &str, filters: &[String], settings: &Settings) -
     }
 }
 
-async fn client(service: &str, settings: &Settings) -> Result<Client, anyhow::Error> {
+async fn client(
+    service: &str,
+    settings: &Settings,
+    connected: watch::Sender<u64>,
+) -> Result<Client, anyhow::Error> {
+    let connected = Arc::new(connected);
     let mut options = ConnectOptions::new()
         .name(service)
         // An inbox of its own, so that a broker with permissions can tell services apart.
@@ -347,7 +375,15 @@ async fn client(service: &str, settings: &Settings) -> Result<Client, anyhow::Er
         .ping_interval(Duration::from_secs(5))
         .connection_timeout(Duration::from_secs(3))
         .reconnect_delay_callback(|attempts| Duration::from_millis(100 * (attempts.min(20) as u64)))
-        .event_callback(|event| async move { tracing::debug!(%event, "broker connection") });
+        .event_callback(move |event| {
+            let connected = Arc::clone(&connected);
+            async move {
+                tracing::debug!(%event, "broker connection");
+                if matches!(event, Event::Connected) {
+                    connected.send_modify(|connections| *connections += 1);
+                }
+            }
+        });
     if let (Some(user), Some(password)) = (&settings.nats_user, &settings.nats_password) {
         options = options.user_and_password(user.clone(), password.clone());
     }

@@ -8,10 +8,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::AckKind;
-use async_nats::jetstream::consumer::{PullConsumer, pull};
-use futures::{FutureExt as _, StreamExt as _};
-use tokio::sync::mpsc;
-use tokio::time::timeout;
+use async_nats::jetstream::consumer::PullConsumer;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::batch::{Step, now_us};
@@ -24,14 +22,13 @@ use crate::letters::Letter;
 use crate::publisher::Publisher;
 use crate::service::{Input, Service, Unread};
 use crate::settings::Settings;
+use crate::subscription::Subscription;
 use crate::telemetry::{Metrics, Redeclared, Repeated};
 use crate::unreadable;
 use crate::worker::{Item, Owed, Parked};
 
 /// The largest fact that is read, in bytes; the broker's own limit for a message is higher.
 const FACT_MAX: usize = 256 << 10;
-/// How long a subscription that seems broken may take to show that it is not.
-const LINGER: Duration = Duration::from_millis(250);
 /// How often housekeeping is done.
 const FORGET_EVERY: Duration = Duration::from_secs(30);
 
@@ -60,9 +57,10 @@ impl<S: Service> Feeds<S> {
         let mut declared_before = false;
         let mut noise = Repeated::default();
         while !self.stop.is_cancelled() {
-            let connection = self.broker.connection();
-            let (consumer, messages) = match self.subscribe(&facts).await {
-                Ok(messages) => messages,
+            let mut connections = self.broker.connections();
+            connections.mark_unchanged();
+            let (consumer, subscription) = match self.subscribe(&facts).await {
+                Ok(subscribed) => subscribed,
                 Err(error) => {
                     if let Some(times) = noise.say(Instant::now()) {
                         tracing::warn!(
@@ -84,8 +82,8 @@ impl<S: Service> Feeds<S> {
                 self.metrics.redeclared(Redeclared::Consumer);
             }
             tokio::select! {
-                () = self.pull(messages, &facts) => {}
-                () = self.bury_unreadable(consumer, connection, &facts) => {}
+                () = self.pull(subscription, &facts) => {}
+                () = self.bury_unreadable(consumer, connections, &facts) => {}
             }
             // A broker that answers with errors only is not to be asked as fast as it can answer.
             self.pause(Duration::from_millis(50)).await;
@@ -95,41 +93,26 @@ impl<S: Service> Feeds<S> {
     async fn subscribe(
         &self,
         facts: &mpsc::Sender<Item<S>>,
-    ) -> Result<(PullConsumer, pull::Stream), anyhow::Error> {
+    ) -> Result<(PullConsumer, Subscription), anyhow::Error> {
         let heard_us = chores::heard_us(&self.database).await?;
         let consumer = self.broker.declare(heard_us).await?;
         self.bury_delivered(&consumer, facts).await;
-        let most = usize::try_from(self.settings.batch_max)
-            .unwrap_or(512)
-            .saturating_mul(2);
-        let messages = consumer
-            .stream()
-            .max_messages_per_batch(most)
-            .expires(Duration::from_secs(5))
-            .heartbeat(Duration::from_secs(2))
-            .messages()
-            .await?;
-        Ok((consumer, messages))
+        let subscription = self.broker.subscribe().await?;
+        Ok((consumer, subscription))
     }
 
     /// Buries what the client cannot hand over, after each further connection: it may be what ended the one before.
     async fn bury_unreadable(
         &self,
         consumer: PullConsumer,
-        mut connection: u64,
+        mut connections: watch::Receiver<u64>,
         facts: &mpsc::Sender<Item<S>>,
     ) {
-        loop {
-            while connection == self.broker.connection() {
-                self.pause(Duration::from_secs(1)).await;
-                if self.stop.is_cancelled() {
-                    // The puller still has to put back what it has.
-                    std::future::pending::<()>().await;
-                }
-            }
-            connection = self.broker.connection();
+        while connections.changed().await.is_ok() {
             self.bury_delivered(&consumer, facts).await;
         }
+        // The puller goes on by itself.
+        std::future::pending::<()>().await;
     }
 
     /// Buries what was delivered before and cannot be handed over, and waits until the broker knows that it was. Pulled once
@@ -158,37 +141,33 @@ impl<S: Service> Feeds<S> {
         }
     }
 
-    async fn pull(&self, mut messages: pull::Stream, facts: &mpsc::Sender<Item<S>>) {
+    /// Hears facts until the service stops, and then those that were asked for already: nobody else would get them before the
+    /// acknowledgement wait is over.
+    async fn pull(&self, mut subscription: Subscription, facts: &mpsc::Sender<Item<S>>) {
         loop {
             let message = tokio::select! {
-                message = messages.next() => message,
+                message = subscription.next() => message,
                 () = self.stop.cancelled() => break,
             };
             match message {
-                Some(Ok(message)) => {
+                Ok(message) => {
                     if self.hear(message, facts).await.is_err() {
                         return;
                     }
                 }
-                // Who was frozen has missed heartbeats, and finds what came meanwhile in the connection: it is ours, and lies there until
-                // the acknowledgement wait is over if it is thrown away.
-                Some(Err(error)) => match timeout(LINGER, messages.next()).await {
-                    Ok(Some(Ok(message))) => {
-                        if self.hear(message, facts).await.is_err() {
-                            return;
-                        }
-                    }
-                    _ => {
-                        tracing::warn!(%error, "the consumer does not answer; declaring it again");
-                        return;
-                    }
-                },
-                None => return,
+                Err(error) => {
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "the consumer does not answer; declaring it again"
+                    );
+                    return;
+                }
             }
         }
-        // What was fetched and not yet read goes to the other replicas at once, and not after the acknowledgement wait.
-        while let Some(Some(Ok(message))) = messages.next().now_or_never() {
-            let _ = message.ack_with(AckKind::Nak(None)).await;
+        while let Some(message) = subscription.last().await {
+            if self.hear(message, facts).await.is_err() {
+                return;
+            }
         }
     }
 

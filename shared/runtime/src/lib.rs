@@ -36,6 +36,7 @@ pub mod problem;
 mod publisher;
 pub mod service;
 pub mod settings;
+mod subscription;
 pub mod table;
 pub mod telemetry;
 mod unreadable;

@@ -69,7 +69,7 @@ pub(crate) struct Worker<S: Service> {
 }
 
 impl<S: Service> Worker<S> {
-    /// Runs until `stop`, and then until its inputs are empty and what it said is published; or until `give_up`.
+    /// Runs until `stop`, and then until no fact can come any more and what it said is published; or until `give_up`.
     pub(crate) async fn run(
         self,
         mut inputs: Inputs<S>,
@@ -93,10 +93,14 @@ impl<S: Service> Worker<S> {
             let batch: Batch<S> = facts.into_iter().chain(commands).chain(timers).unzip();
             if !batch.0.is_empty() || self.publisher.has_published() {
                 self.process(batch, &give_up, &mut noise).await;
-            } else if give_up.is_cancelled() || (stop.is_cancelled() && self.publisher.is_done()) {
-                return;
+            } else if give_up.is_cancelled()
+                || (stop.is_cancelled() && inputs.facts.is_closed() && self.publisher.is_done())
+            {
+                break;
             }
         }
+        // Else acknowledgements may end with the process.
+        self.broker.flush().await;
     }
 
     /// Takes what is waiting, up to the limits.
