@@ -2,6 +2,7 @@
 
 use booking::core::{Outcome, Settled, State};
 use booking::view::Booking;
+use choreography::TripId;
 use e2e_tests::trip::{ROOM_PRICE, SEAT_PRICE, flight, stay, trip};
 use e2e_tests::{Stock, World, eventually, everywhere};
 use serde_json::json;
@@ -72,14 +73,11 @@ async fn a_leg_that_is_slow_to_give_back_is_asked_again(world: &mut World) {
     let asked = trip([flight("RT100", 2), stay("LIS", 2, 2)]);
     let trip = world.ask(&asked).await.trip;
     world.until_flight("RT100", Stock::of(2, 0, 8)).await;
+    // It holds before it says so.
+    until_said(world, trip, "flight.reserved").await;
     world.pause("flight", 0).await;
     world.resume("hotel", 0).await;
-    eventually("booking asks", async || {
-        let said = world.story.facts(trip);
-        said.contains(&String::from("booking.cancelled"))
-            .then_some(())
-    })
-    .await;
+    until_said(world, trip, "booking.cancelled").await;
     world.resume("flight", 0).await;
     let view = world.until_state(trip, State::Closed).await;
     refused(&view, "sold-out", &[Settled::Released, Settled::Rejected]);
@@ -96,6 +94,14 @@ async fn a_leg_that_is_slow_to_give_back_is_asked_again(world: &mut World) {
         )
         .await;
     assert_eq!(world.flight("RT100").await, Stock::all_free(10));
+}
+
+async fn until_said(world: &World, trip: TripId, fact: &str) {
+    eventually(fact, async || {
+        let said = world.story.facts(trip);
+        said.iter().any(|said| said == fact).then_some(())
+    })
+    .await;
 }
 
 async fn one_full_night_refuses_the_whole_stay(world: &mut World) {
