@@ -4,8 +4,8 @@
 //! while another replica's runs into it, so every meeting happens, and in the order that the test says. No broker here.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-mod chores;
 mod failures;
+mod maintenance;
 mod meetings;
 mod opening;
 mod place;
@@ -55,13 +55,13 @@ on_both![
     meetings::two_replicas_meet_on_one_night,
     meetings::two_replicas_meet_on_one_trip_the_last_leg_first,
     meetings::two_replicas_meet_on_one_trip_the_cancellation_first,
-    chores::dead_letters_alike_are_one_row_with_a_count,
-    chores::a_dead_letter_is_kept_however_long_its_headers_are,
-    chores::a_row_that_somebody_damaged_stops_no_other,
-    chores::a_record_that_waits_is_due_when_its_time_comes,
-    chores::an_outbox_row_whose_lease_ended_is_swept_by_one_replica_alone,
-    chores::what_may_be_forgotten_goes_and_nothing_else,
-    chores::eight_processes_that_start_together_make_one_schema,
+    maintenance::dead_letters_alike_are_one_row_with_a_count,
+    maintenance::a_dead_letter_is_kept_however_long_its_headers_are,
+    maintenance::a_row_that_somebody_damaged_stops_no_other,
+    maintenance::a_record_that_waits_is_due_when_its_time_comes,
+    maintenance::an_outbox_row_whose_lease_ended_is_swept_by_one_replica_alone,
+    maintenance::what_may_be_forgotten_goes_and_nothing_else,
+    maintenance::eight_processes_that_start_together_make_one_schema,
     opening::the_writer_waits_for_the_disk,
     failures::a_row_that_another_made_first_is_tried_again;
     on postgres:

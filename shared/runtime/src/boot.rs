@@ -3,14 +3,12 @@
 //! `main` of a service is one call of [`run`]; tests start the same thing with [`start`] on port 0.
 
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::Context as _;
-use futures::FutureExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -20,22 +18,17 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::batch::Transactor;
 use crate::broker::{Broker, StreamName};
 use crate::database::Database;
-use crate::feeds::Feeds;
 use crate::handle::Handle;
 use crate::http::{self, About};
 use crate::publisher::Publisher;
+use crate::readiness::Readiness;
 use crate::service::Service;
 use crate::settings::Settings;
+use crate::tasks::shared::Shared;
+use crate::tasks::{consumer, gauges, maintenance, sweeper, timers};
 use crate::telemetry::Metrics;
-use crate::worker::{Inputs, Parked, Worker};
-
-/// What is missing for less makes no replica unready: all of them miss it at once, when one broker node of three dies and the others
-/// elect a leader (up to nine seconds), or the database's standby takes over; and with all of them out no request would be taken at
-/// all. What is asked meanwhile waits.
-const BLINK: Duration = Duration::from_secs(15);
-
-/// How long the database is waited for by whoever asks whether we are ready.
-const ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
+use crate::vital::vital;
+use crate::worker::{BackingOff, Inputs, Worker};
 
 /// A service that runs.
 pub struct Running {
@@ -43,7 +36,7 @@ pub struct Running {
     pub address: SocketAddr,
     draining: Arc<AtomicBool>,
     settings: Settings,
-    /// Stops the feeds and, after them, the loop.
+    /// Stops the tasks and, after them, the loop.
     stop: CancellationToken,
     give_up: CancellationToken,
     http_stop: CancellationToken,
@@ -131,22 +124,7 @@ struct Parts<S: Service> {
     lost: CancellationToken,
 }
 
-/// Runs a task that the service cannot do without: a panic in it is the end of the process, which is started again, rather
-/// than of a part that nobody misses before trips hang.
-pub(crate) fn vital(
-    lost: &CancellationToken,
-    task: impl Future<Output = ()> + Send + 'static,
-) -> JoinHandle<()> {
-    let lost = lost.clone();
-    tokio::spawn(async move {
-        if AssertUnwindSafe(task).catch_unwind().await.is_err() {
-            tracing::error!("a part of the service panicked; see the line before");
-            lost.cancel();
-        }
-    })
-}
-
-/// Starts the loop, and what feeds it. The first token stops the feeds and, once its queues are empty, the loop; the second
+/// Starts the loop, and the tasks beside it. The first token stops the tasks and, once no fact can come any more, the loop; the second
 /// one stops it where it is.
 fn start_loop<S: Service>(
     parts: &Parts<S>,
@@ -177,7 +155,7 @@ fn start_loop<S: Service>(
     let (commands_in, commands) = mpsc::channel(queue_max);
     let (timers_in, timers) = mpsc::channel(queue_max);
     let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());
-    let parked = Parked::default();
+    let backing_off = BackingOff::default();
     let worker = Worker {
         transactor: Transactor::new(
             Arc::clone(service),
@@ -187,7 +165,7 @@ fn start_loop<S: Service>(
         publisher: publisher.clone(),
         broker: Arc::clone(broker),
         metrics: Arc::clone(metrics),
-        parked: Arc::clone(&parked),
+        backing_off: Arc::clone(&backing_off),
         batch_max: usize::try_from(settings.batch_max).unwrap_or(512),
     };
     let worker = worker.run(
@@ -200,79 +178,40 @@ fn start_loop<S: Service>(
         give_up.clone(),
     );
     let worker = vital(lost, worker);
-    let publishing = publisher.clone();
-    let feeds = Arc::new(Feeds {
+    let shared = Arc::new(Shared {
         service: Arc::clone(service),
         database: Arc::clone(database),
         broker: Arc::clone(broker),
         publisher,
         metrics: Arc::clone(metrics),
         settings: settings.clone(),
-        parked,
+        backing_off,
         outbox_depth: Arc::default(),
         stop: stop.clone(),
         lost: lost.clone(),
     });
-    vital(lost, Arc::clone(&feeds).consume(facts_in));
-    vital(lost, Arc::clone(&feeds).timers(timers_in.clone()));
-    vital(lost, Arc::clone(&feeds).announce(timers_in));
-    vital(lost, Arc::clone(&feeds).sweep());
-    vital(lost, Arc::clone(&feeds).forget());
+    vital(lost, consumer::run(Arc::clone(&shared), facts_in));
+    vital(lost, timers::run(Arc::clone(&shared), timers_in.clone()));
+    vital(lost, timers::announce(Arc::clone(&shared), timers_in));
+    vital(lost, sweeper::run(Arc::clone(&shared)));
+    vital(lost, maintenance::run(Arc::clone(&shared)));
     let queue = commands_in.downgrade();
     let depth = move || {
         queue
             .upgrade()
             .map_or(0, |queue| queue.max_capacity() - queue.capacity())
     };
-    vital(lost, Arc::clone(&feeds).watch(depth));
+    vital(lost, gauges::run(Arc::clone(&shared), depth));
     let handle = Handle {
         service: Arc::clone(service),
         commands: commands_in,
         database: Arc::clone(database),
-        outbox_depth: Arc::clone(&feeds.outbox_depth),
-        publisher: publishing,
+        outbox_depth: Arc::clone(&shared.outbox_depth),
+        publisher: shared.publisher.clone(),
         settings: Arc::new(settings.clone()),
         stopping: http_stop.clone(),
     };
     (handle, worker, stop, give_up)
-}
-
-/// Whether a load balancer should send requests here.
-struct Readiness {
-    draining: Arc<AtomicBool>,
-    publisher: Publisher,
-    broker: Arc<Broker>,
-    database: Arc<Database>,
-    /// When nothing was missing, as last asked.
-    complete: Mutex<Option<Instant>>,
-}
-
-impl Readiness {
-    async fn ask(self: Arc<Self>) -> Result<(), String> {
-        if self.draining.load(Ordering::Relaxed) {
-            return Err(String::from("it is draining"));
-        }
-        let missing = tokio::time::timeout(ANSWER_WITHIN, self.missing()).await;
-        let missing = missing.unwrap_or_else(|_| Err(String::from("the database does not answer")));
-        let mut complete = self.complete.lock().unwrap_or_else(PoisonError::into_inner);
-        match missing {
-            Ok(()) => *complete = Some(Instant::now()),
-            Err(_) if complete.is_some_and(|then| then.elapsed() < BLINK) => {}
-            Err(missing) => return Err(missing),
-        }
-        drop(complete);
-        // It has been waited for already.
-        self.publisher.ready()
-    }
-
-    async fn missing(&self) -> Result<(), String> {
-        self.broker.ready()?;
-        self.database
-            .number("select cast(1 as bigint)", vec![])
-            .await
-            .map(drop)
-            .map_err(|error| format!("the database does not answer: {error}"))
-    }
 }
 
 impl Running {

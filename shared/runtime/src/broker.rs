@@ -20,9 +20,7 @@ use async_nats::{Client, ConnectOptions, Event};
 use futures::FutureExt as _;
 use tokio::sync::watch;
 
-use crate::publisher::LATE;
 use crate::settings::Settings;
-use crate::subscription::Subscription;
 
 /// Raised by one whenever the consumer's configuration changes: of two versions side by side the newer one wins.
 pub const CONSUMER_CONFIG: u32 = 1;
@@ -33,6 +31,8 @@ pub const SERVER_FLOOR: (u32, u32) = (2, 11);
 /// How long, and how often, a missing connection is looked for before it is reported.
 const CONNECT_LOOK: Duration = Duration::from_millis(20);
 const CONNECT_LOOKS: u32 = 150;
+/// How long an acknowledgement of a publish is still listened for that did not come in time.
+pub(crate) const LATE: Duration = Duration::from_secs(30);
 const NOT_DECLARED: &str = "the consumer is not declared yet";
 
 /// The stream that a house shares: its name and the subjects in it.
@@ -169,15 +169,15 @@ impl Broker {
         }
     }
 
-    /// Subscribes to what the consumer has for this service.
-    ///
-    /// # Errors
-    /// When the client is gone.
-    pub(crate) async fn subscribe(&self) -> Result<Subscription, anyhow::Error> {
-        let batch = usize::try_from(self.settings.batch_max)
-            .unwrap_or(512)
-            .saturating_mul(2);
-        Subscription::open(self, self.stream.name, &self.consumer, batch).await
+    /// Where a request for the consumer's next messages goes.
+    pub(crate) fn requests(&self) -> String {
+        let (stream, consumer) = (self.stream.name, &self.consumer);
+        format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}")
+    }
+
+    /// The most facts in one batch of the loop.
+    pub(crate) fn batch_max(&self) -> usize {
+        usize::try_from(self.settings.batch_max).unwrap_or(512)
     }
 
     /// Whether this service listens for a subject.

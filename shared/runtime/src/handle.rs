@@ -15,7 +15,7 @@ use crate::publisher::Publisher;
 use crate::service::{Input, Service};
 use crate::settings::Settings;
 use crate::telemetry::TraceContext;
-use crate::worker::{Item, Owed};
+use crate::worker::{Completion, Item};
 
 /// What a service's HTTP needs of its loop.
 pub struct Handle<S: Service> {
@@ -132,7 +132,7 @@ fn ordered<S: Service>(command: S::Command, trace: TraceContext) -> (Item<S>, An
         trace,
         input: Input::Command(command),
     };
-    ((step, Owed::Reply(reply)), answer)
+    ((step, Completion::Reply(reply)), answer)
 }
 
 fn stopping() -> Problem {

@@ -12,21 +12,19 @@
 //!
 //! # Layout
 //! - [`service`]: what a service is; [`table`]: how it tells of its rows; [`event`]: a fact on its way.
-//! - [`batch`]: the transaction; `worker`: the loop around it; `feeds`: what fills it; `publisher`: what empties it, by the rules of
-//!   [`outgoing`].
-//! - [`chores`]: what the database is asked for between batches.
+//! - [`batch`]: the transaction; `worker`: the loop around it; `tasks`: what fills it, one file a task; `publisher`: what empties it, by
+//!   the rules of [`outgoing`].
 //! - [`faults`]: what a test may ask of a service, in no image.
-//! - [`database`]: the one place that knows how the two databases differ; [`broker`]: JetStream.
+//! - [`database`]: the one place that knows how the two databases differ, and what is asked of them between batches
+//!   ([`database::queries`]); [`broker`]: JetStream.
 //! - [`http`], [`health`], [`problem`], [`letters`], [`telemetry`], [`settings`], [`handle`], [`boot`]: the shell.
 
 pub mod batch;
 pub mod boot;
 pub mod broker;
-pub mod chores;
 pub mod database;
 pub mod event;
 pub mod faults;
-mod feeds;
 pub mod handle;
 pub mod health;
 pub mod http;
@@ -34,12 +32,13 @@ pub mod letters;
 pub mod outgoing;
 pub mod problem;
 mod publisher;
+mod readiness;
 pub mod service;
 pub mod settings;
-mod subscription;
 pub mod table;
+mod tasks;
 pub mod telemetry;
-mod unreadable;
+mod vital;
 mod worker;
 
 pub use boot::{Running, start, stop_signal};

@@ -16,19 +16,16 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::boot::vital;
-use crate::broker::Broker;
+use crate::broker::{Broker, LATE};
 use crate::event::Event;
 use crate::faults::{self, CrashPoint, Guard};
 use crate::outgoing::{Limits, Outgoing, Stall};
 use crate::telemetry::{Metrics, Redeclared, Repeated};
+use crate::vital::vital;
 
 /// Nothing stored for so long while something waits: this replica is not ready, and booking takes no new trips. As long as
 /// readiness bears anything else that is missing: a broker cluster may need nine seconds to elect a leader.
 const STALLED_AFTER: Duration = Duration::from_secs(15);
-
-/// How long an acknowledgement is still listened for that did not come in time.
-pub(crate) const LATE: Duration = Duration::from_secs(30);
 
 /// A handle on the publishing task.
 #[derive(Clone)]

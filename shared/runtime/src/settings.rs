@@ -136,3 +136,8 @@ impl Settings {
         Duration::from_millis(value)
     }
 }
+
+/// Milliseconds as microseconds, far from overflowing when added to a time.
+pub(crate) fn micros(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX).min(i64::MAX / 4_000) * 1_000
+}

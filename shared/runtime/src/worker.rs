@@ -25,7 +25,7 @@ const RETRY_MIN: Duration = Duration::from_millis(20);
 /// The longest pause before a batch is tried again.
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// How long a due record that fails alone is left alone.
-const PARKED: Duration = Duration::from_secs(60);
+const BACK_OFF: Duration = Duration::from_secs(60);
 /// How often published rows are deleted when no batch comes along to do it.
 const TIDY: Duration = Duration::from_millis(100);
 /// How long the acknowledgements of one batch may keep the next one waiting.
@@ -34,22 +34,22 @@ const ACKNOWLEDGE_WITHIN: Duration = Duration::from_secs(1);
 const BATCH_BYTES_MAX: usize = 4 << 20;
 
 /// Due records that failed, by key, and until when they are left alone.
-pub(crate) type Parked = Arc<Mutex<HashMap<String, Instant>>>;
+pub(crate) type BackingOff = Arc<Mutex<HashMap<String, Instant>>>;
 
 /// What is owed for a step after its commit.
-pub(crate) enum Owed<S: Service> {
+pub(crate) enum Completion<S: Service> {
     /// An acknowledgement.
     Acknowledgement(Box<async_nats::jetstream::Message>),
     /// A reply.
     Reply(oneshot::Sender<Result<S::Reply, Problem>>),
     /// To a due record: nothing; but one that fails alone is left alone, by its key.
-    Patience(S::Timer),
+    Timer(S::Timer),
     /// Nothing.
     Nothing,
 }
 
 /// One input of the loop: what to do, and what is owed for it.
-pub(crate) type Item<S> = (Step<S>, Owed<S>);
+pub(crate) type Item<S> = (Step<S>, Completion<S>);
 
 /// The three inputs of the loop.
 pub(crate) struct Inputs<S: Service> {
@@ -64,7 +64,7 @@ pub(crate) struct Worker<S: Service> {
     pub(crate) publisher: Publisher,
     pub(crate) broker: Arc<Broker>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) parked: Parked,
+    pub(crate) backing_off: BackingOff,
     pub(crate) batch_max: usize,
 }
 
@@ -108,7 +108,7 @@ impl<S: Service> Worker<S> {
         let mut bytes = 0;
         while taken.len() < self.batch_max && bytes < BATCH_BYTES_MAX {
             let Ok(item) = input.try_recv() else { break };
-            if let (_, Owed::Acknowledgement(message)) = &item {
+            if let (_, Completion::Acknowledgement(message)) = &item {
                 bytes += message.payload.len();
             }
             taken.push(item);
@@ -119,7 +119,7 @@ impl<S: Service> Worker<S> {
     async fn process(&self, batch: Batch<S>, give_up: &CancellationToken, noise: &mut Repeated) {
         let mut pause = RETRY_MIN;
         let mut waiting = vec![batch];
-        while let Some((mut steps, mut owed)) = waiting.pop() {
+        while let Some((mut steps, mut completions)) = waiting.pop() {
             let published = self.publisher.take_published();
             let started = Instant::now();
             let failure = match self.transactor.run(&steps, &published).await {
@@ -127,7 +127,7 @@ impl<S: Service> Worker<S> {
                     self.metrics
                         .batch(steps.len(), started.elapsed().as_secs_f64());
                     pause = RETRY_MIN;
-                    self.settle(steps, owed, done, started).await;
+                    self.settle(steps, completions, done, started).await;
                     continue;
                 }
                 Err(failure) => failure,
@@ -150,18 +150,18 @@ impl<S: Service> Worker<S> {
                         () = give_up.cancelled() => return,
                     }
                     pause = (pause * 2).min(RETRY_MAX);
-                    waiting.push((steps, owed));
+                    waiting.push((steps, completions));
                 }
                 Failure::Poison(reason) => {
                     self.metrics.batch_failure(Consequence::Poison);
                     if steps.len() > 1 {
                         let half = steps.len() / 2;
-                        waiting.push((steps.split_off(half), owed.split_off(half)));
-                        waiting.push((steps, owed));
-                    } else if let (Some(step), Some(owed)) = (steps.pop(), owed.pop())
-                        && let Some((step, owed)) = self.put_aside(step, owed, &reason)
+                        waiting.push((steps.split_off(half), completions.split_off(half)));
+                        waiting.push((steps, completions));
+                    } else if let (Some(step), Some(completion)) = (steps.pop(), completions.pop())
+                        && let Some((step, completion)) = self.put_aside(step, completion, &reason)
                     {
-                        waiting.push((vec![step], vec![owed]));
+                        waiting.push((vec![step], vec![completion]));
                     }
                 }
             }
@@ -172,7 +172,7 @@ impl<S: Service> Worker<S> {
     async fn settle(
         &self,
         steps: Vec<Step<S>>,
-        owed: Vec<Owed<S>>,
+        completions: Vec<Completion<S>>,
         done: Done<S>,
         started: Instant,
     ) {
@@ -186,7 +186,7 @@ impl<S: Service> Worker<S> {
             );
         }
         let mut applied = Vec::new();
-        for ((step, owed), reply) in steps.into_iter().zip(owed).zip(done.replies) {
+        for ((step, completion), reply) in steps.into_iter().zip(completions).zip(done.replies) {
             match step {
                 Step::Fact { kind, .. } => self.metrics.facts_in(&kind, 1),
                 Step::Letter(letter) => {
@@ -201,11 +201,11 @@ impl<S: Service> Worker<S> {
                 Step::Due(_) => self.metrics.timers_fired(1),
                 Step::Command { .. } | Step::Announcement => {}
             }
-            match owed {
-                Owed::Acknowledgement(message) => applied.push(*message),
+            match completion {
+                Completion::Acknowledgement(message) => applied.push(*message),
                 // Nobody may be waiting any more; what was done stays done.
-                Owed::Reply(to) => drop(to.send(reply.ok_or_else(Problem::internal))),
-                Owed::Patience(_) | Owed::Nothing => {}
+                Completion::Reply(to) => drop(to.send(reply.ok_or_else(Problem::internal))),
+                Completion::Timer(_) | Completion::Nothing => {}
             }
         }
         self.acknowledge(applied).await;
@@ -237,24 +237,27 @@ impl<S: Service> Worker<S> {
     }
 
     /// What fails alone: a fact becomes a dead letter, a command is answered, a due record is left alone for a while.
-    fn put_aside(&self, step: Step<S>, owed: Owed<S>, reason: &str) -> Option<Item<S>> {
+    fn put_aside(&self, step: Step<S>, completion: Completion<S>, reason: &str) -> Option<Item<S>> {
         tracing::error!(reason, "an input cannot be applied and is put aside");
-        match (step, owed) {
-            (Step::Fact { .. }, Owed::Acknowledgement(message)) => {
+        match (step, completion) {
+            (Step::Fact { .. }, Completion::Acknowledgement(message)) => {
                 let letter = Box::new(Letter::of(&message, reason));
-                return Some((Step::Letter(letter), Owed::Acknowledgement(message)));
+                return Some((Step::Letter(letter), Completion::Acknowledgement(message)));
             }
-            (_, Owed::Reply(to)) => drop(to.send(Err(Problem::internal()))),
-            (_, Owed::Patience(key)) => {
-                let until = Instant::now() + PARKED;
-                let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
-                parked.insert(format!("{key:?}"), until);
+            (_, Completion::Reply(to)) => drop(to.send(Err(Problem::internal()))),
+            (_, Completion::Timer(key)) => {
+                let until = Instant::now() + BACK_OFF;
+                let mut backing_off = self
+                    .backing_off
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                backing_off.insert(format!("{key:?}"), until);
             }
-            (_, Owed::Acknowledgement(_) | Owed::Nothing) => {}
+            (_, Completion::Acknowledgement(_) | Completion::Nothing) => {}
         }
         None
     }
 }
 
 /// Steps, and what is owed for each.
-type Batch<S> = (Vec<Step<S>>, Vec<Owed<S>>);
+type Batch<S> = (Vec<Step<S>>, Vec<Completion<S>>);

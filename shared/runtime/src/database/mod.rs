@@ -6,6 +6,7 @@
 
 mod connect;
 mod failure;
+pub mod queries;
 pub(crate) mod sql;
 
 use std::sync::Arc;

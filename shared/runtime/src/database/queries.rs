@@ -1,5 +1,5 @@
-//! What a database is asked for between batches: which records are due, which outbox rows nobody publishes, and what may
-//! be forgotten. Each is one statement; who does it when is `feeds`' business.
+//! What a database is asked for between batches: which records are due, which outbox rows nobody publishes, what may be forgotten,
+//! how much waits. Each is one statement; who asks when is the business of the tasks.
 
 use serde::de::DeserializeOwned;
 
@@ -8,9 +8,9 @@ use crate::database::{Database, Engine, Failure};
 use crate::event::Event;
 use crate::table::Table;
 
-/// Records, rows or letters taken at a time, so that no batch waits long for a chore.
-pub const CHORE_MAX: usize = 512;
-const LIMIT: i64 = 512;
+/// Records, rows or letters taken at a time, so that no batch waits long for them.
+pub const ROWS_MAX: usize = 512;
+const LIMIT: i64 = ROWS_MAX as i64;
 
 /// Keys of records that are due at `now_us`, and of each whether its last announcement still lies in the outbox.
 ///
@@ -102,7 +102,17 @@ pub async fn heard_us(database: &Database) -> Result<Option<i64>, Failure> {
     Ok(ids.iter().filter_map(said_us).min())
 }
 
-/// Drops ids of facts and commands that were applied before `before_us`. Answers how many went; at most [`CHORE_MAX`].
+/// Rows in the outbox, counted up to `most`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn outbox_depth(database: &Database, most: u64) -> Result<i64, Failure> {
+    let sql = "select count(*) from (select 1 from outbox limit $1) as counted";
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    database.number(sql, vec![most.into()]).await
+}
+
+/// Drops ids of facts and commands that were applied before `before_us`. Answers how many went; at most [`ROWS_MAX`].
 ///
 /// # Errors
 /// When the database does not answer.
@@ -116,7 +126,7 @@ pub async fn forget_inbox(database: &Database, before_us: i64) -> Result<usize, 
         .len())
 }
 
-/// Drops rows of a table whose `forget_us` has come. Answers how many went; at most [`CHORE_MAX`].
+/// Drops rows of a table whose `forget_us` has come. Answers how many went; at most [`ROWS_MAX`].
 ///
 /// # Errors
 /// When the database does not answer.

@@ -41,16 +41,11 @@ pub(crate) struct Subscription {
 }
 
 impl Subscription {
-    /// Subscribes, and asks for nothing yet.
+    /// Subscribes to what the consumer has for this service, and asks for nothing yet.
     ///
     /// # Errors
     /// When the client is gone.
-    pub(crate) async fn open(
-        broker: &Broker,
-        stream: &str,
-        consumer: &str,
-        batch: usize,
-    ) -> Result<Self, anyhow::Error> {
+    pub(crate) async fn open(broker: &Broker) -> Result<Self, anyhow::Error> {
         let inbox = Subject::from(broker.client.new_inbox());
         let mut connections = broker.connections();
         connections.mark_unchanged();
@@ -59,9 +54,9 @@ impl Subscription {
             context: broker.context.clone(),
             subscriber: broker.client.subscribe(inbox.clone()).await?,
             inbox,
-            requests: format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"),
+            requests: broker.requests(),
             connections,
-            batch,
+            batch: broker.batch_max() * 2,
             asked: 0,
         })
     }

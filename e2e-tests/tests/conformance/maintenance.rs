@@ -6,8 +6,9 @@ use choreography::{Said, TripId};
 use flight::core::Flight;
 use leg::service::LegService;
 use runtime::batch::Step;
+use runtime::database::queries;
 use runtime::letters::Letter;
-use runtime::{Database, Service, chores};
+use runtime::{Database, Service};
 use uuid::Uuid;
 
 use crate::place::*;
@@ -111,9 +112,9 @@ pub(crate) async fn a_row_that_somebody_damaged_stops_no_other(place: Place) {
         writer.run(&sql, vec![]).await.unwrap();
     }
     drop(writer);
-    let due = chores::due::<(TripId, i64)>(&flight.database, leg::store::LEG, i64::MAX, i64::MAX);
+    let due = queries::due::<(TripId, i64)>(&flight.database, leg::store::LEG, i64::MAX, i64::MAX);
     assert_eq!(due.await.unwrap(), [((good, 0), true)]);
-    let swept = chores::sweep(&flight.database, 1_000_000, 512)
+    let swept = queries::sweep(&flight.database, 1_000_000, 512)
         .await
         .unwrap();
     let swept: Vec<Uuid> = swept.iter().map(|event| event.id).collect();
@@ -136,7 +137,7 @@ pub(crate) async fn a_record_that_waits_is_due_when_its_time_comes(place: Place)
         .await
         .unwrap();
     let due = async |now_us: i64, far_us: i64| {
-        chores::due::<(TripId, i64)>(&flight.database, leg::store::LEG, now_us, far_us)
+        queries::due::<(TripId, i64)>(&flight.database, leg::store::LEG, now_us, far_us)
             .await
             .unwrap()
     };
@@ -165,7 +166,7 @@ pub(crate) async fn an_outbox_row_whose_lease_ended_is_swept_by_one_replica_alon
         .await
         .unwrap();
     assert_eq!(
-        chores::sweep(&two.database, 1_000_000, 512).await.unwrap(),
+        queries::sweep(&two.database, 1_000_000, 512).await.unwrap(),
         [],
         "its publisher still has the lease"
     );
@@ -176,8 +177,8 @@ pub(crate) async fn an_outbox_row_whose_lease_ended_is_swept_by_one_replica_alon
         .unwrap();
     drop(writer);
     let (first, second) = futures::join!(
-        chores::sweep(&one.database, 60_000_000, 512),
-        chores::sweep(&two.database, 60_000_000, 512)
+        queries::sweep(&one.database, 60_000_000, 512),
+        queries::sweep(&two.database, 60_000_000, 512)
     );
     let swept: Vec<runtime::Event> = first.unwrap().into_iter().chain(second.unwrap()).collect();
     let expected = runtime::Event {
@@ -207,22 +208,22 @@ pub(crate) async fn what_may_be_forgotten_goes_and_nothing_else(place: Place) {
         .await
         .unwrap();
     assert_eq!(
-        chores::forget_rows(&flight.database, leg::store::LEG, 0)
+        queries::forget_rows(&flight.database, leg::store::LEG, 0)
             .await
             .unwrap(),
         0,
         "not yet"
     );
     assert_eq!(
-        chores::forget_rows(&flight.database, leg::store::LEG, i64::MAX)
+        queries::forget_rows(&flight.database, leg::store::LEG, i64::MAX)
             .await
             .unwrap(),
         1
     );
     assert_eq!(flight.states().await, ["held"], "a hold is never forgotten");
-    assert_eq!(chores::forget_inbox(&flight.database, 0).await.unwrap(), 0);
+    assert_eq!(queries::forget_inbox(&flight.database, 0).await.unwrap(), 0);
     assert_eq!(
-        chores::forget_inbox(&flight.database, i64::MAX)
+        queries::forget_inbox(&flight.database, i64::MAX)
             .await
             .unwrap(),
         3
