@@ -130,7 +130,7 @@ const ABOUT: About = About {
 
 async fn start(settings: Settings) -> anyhow::Result<Running> {
     let service = LegService::new(Car, &settings);
-    runtime::start(service, leg::STREAM, ABOUT, settings, |handle| {
+    runtime::start(service, leg::SYSTEM, ABOUT, settings, |handle| {
         let routes = Router::new().route("/cars/{model}/{day}", get(show).put(put));
         routes.with_state(handle).into()
     })

@@ -9,7 +9,7 @@ use clap::builder::Resettable;
 use clap::{Args as _, FromArgMatches as _};
 use leg::LegService;
 use runtime::broker::{consumer_config, stream_config};
-use runtime::{Service as _, Settings, StreamName};
+use runtime::{Service as _, Settings};
 use sqlx::migrate::Migrator;
 
 /// What there should be.
@@ -36,11 +36,7 @@ impl Wanted {
     }
 
     pub(super) fn stream(&self) -> stream::Config {
-        let name = StreamName {
-            name: choreography::STREAM,
-            subjects: choreography::STREAM_SUBJECTS,
-        };
-        stream_config(name, &self.settings)
+        stream_config(booking::SYSTEM, &self.settings)
     }
 
     /// Of booking or of a leg, known or not: what it listens for is the same for all of them. None for a name that is no service's.
@@ -50,7 +46,10 @@ impl Wanted {
         } else {
             choreography::filters_for_leg(&service.parse::<LegName>().ok()?)
         };
-        Some(consumer_config(service, &filters, &self.settings).into_consumer_config())
+        Some(
+            consumer_config(booking::SYSTEM, service, &filters, &self.settings)
+                .into_consumer_config(),
+        )
     }
 
     pub(super) fn runtime_migrations(&self) -> Vec<Migration> {

@@ -8,8 +8,8 @@ use async_nats::jetstream::{self, Context};
 use clap::Parser as _;
 use roundtrip::local::broker::{self, Broker};
 use roundtrip::local::skip::{self, Need};
+use runtime::Settings;
 use runtime::broker::{consumer_config, stream_config};
-use runtime::{Settings, StreamName};
 
 use crate::{doctor, with, wrong};
 
@@ -24,11 +24,7 @@ fn settings() -> Settings {
 }
 
 fn stream() -> Config {
-    let name = StreamName {
-        name: choreography::STREAM,
-        subjects: choreography::STREAM_SUBJECTS,
-    };
-    stream_config(name, &settings())
+    stream_config(booking::SYSTEM, &settings())
 }
 
 fn consumer(service: &str) -> pull::Config {
@@ -36,7 +32,7 @@ fn consumer(service: &str) -> pull::Config {
         "booking" => choreography::filters_for_booking(),
         leg => choreography::filters_for_leg(&leg.parse().unwrap()),
     };
-    consumer_config(service, &filters, &settings())
+    consumer_config(booking::SYSTEM, service, &filters, &settings())
 }
 
 /// As it has to be, whatever it was.

@@ -15,10 +15,17 @@ pub mod view;
 pub mod waiters;
 
 use runtime::http::About;
-use runtime::{Running, Settings, StreamName};
+use runtime::{Running, Settings, System};
 
 /// Its name, and its consumer's.
 pub const NAME: &str = "booking";
+
+/// What all services of the saga have in common.
+pub const SYSTEM: System = System {
+    namespace: "roundtrip",
+    stream: choreography::STREAM,
+    subjects: choreography::STREAM_SUBJECTS,
+};
 
 /// What its HTTP API says of itself.
 pub const ABOUT: About = About {
@@ -32,10 +39,6 @@ pub const ABOUT: About = About {
 /// # Errors
 /// When the database can't be opened, the address is taken, or a setting can't be used.
 pub async fn start(settings: Settings) -> Result<Running, anyhow::Error> {
-    let stream = StreamName {
-        name: choreography::STREAM,
-        subjects: choreography::STREAM_SUBJECTS,
-    };
     let service = service::Booking::new(&settings);
-    runtime::start(service, stream, ABOUT, settings, http::routes).await
+    runtime::start(service, SYSTEM, ABOUT, settings, http::routes).await
 }

@@ -27,5 +27,5 @@ pub const ABOUT: About = About {
 /// When the database can't be opened, the address is taken, or a setting can't be used.
 pub async fn start(settings: Settings) -> Result<Running, anyhow::Error> {
     let service = LegService::new(core::Hotel, &settings);
-    runtime::start(service, leg::STREAM, ABOUT, settings, http::routes).await
+    runtime::start(service, leg::SYSTEM, ABOUT, settings, http::routes).await
 }

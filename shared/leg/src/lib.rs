@@ -13,10 +13,11 @@ pub mod store;
 pub use crate::core::{Hold, Stock, Trade};
 pub use service::{Leg, LegService, Line};
 
-use runtime::StreamName;
+use runtime::System;
 
-/// The stream that all of the saga's facts go through.
-pub const STREAM: StreamName = StreamName {
-    name: choreography::STREAM,
+/// What all services of the saga have in common.
+pub const SYSTEM: System = System {
+    namespace: "roundtrip",
+    stream: choreography::STREAM,
     subjects: choreography::STREAM_SUBJECTS,
 };

@@ -115,7 +115,7 @@ impl<S: Service> Open<'_, S> {
         Ok(self.done)
     }
 
-    /// Only with inputs: what is merely deleted is no step of anybody's trip.
+    /// Only with inputs: what is merely deleted is no step of anything.
     fn reach_if(&self, here: bool, point: CrashPoint) {
         if here && !self.done.replies.is_empty() {
             faults::reach(point);

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::batch::Transactor;
-use crate::broker::{Broker, StreamName};
+use crate::broker::Broker;
 use crate::database::Database;
 use crate::handle::Handle;
 use crate::http::{self, About};
@@ -24,6 +24,7 @@ use crate::publisher::Publisher;
 use crate::readiness::Readiness;
 use crate::service::Service;
 use crate::settings::Settings;
+use crate::system::System;
 use crate::tasks::shared::Shared;
 use crate::tasks::{consumer, gauges, maintenance, sweeper, timers};
 use crate::telemetry::Metrics;
@@ -51,7 +52,7 @@ pub struct Running {
 /// When the database can't be opened, the address is taken, or a setting can't be used; in words that say what to do.
 pub async fn start<S: Service>(
     service: S,
-    stream: StreamName,
+    system: System,
     about: About,
     settings: Settings,
     api: impl FnOnce(Handle<S>) -> OpenApiRouter,
@@ -62,9 +63,9 @@ pub async fn start<S: Service>(
         .with_context(|| format!("LISTEN: {} cannot be bound; is it taken?", settings.listen))?;
     let address = listener.local_addr()?;
     let service = Arc::new(service);
-    let metrics = Arc::new(Metrics::new(service.name())?);
+    let metrics = Arc::new(Metrics::new(system.namespace, service.name())?);
     let database = Database::open(&settings.database_url, &service.migrations()).await?;
-    let broker = Broker::connect(service.name(), stream, service.filters(), &settings).await?;
+    let broker = Broker::connect(service.name(), system, service.filters(), &settings).await?;
     let parts = Parts {
         service,
         database,
@@ -94,7 +95,7 @@ pub async fn start<S: Service>(
     });
     let ready = move || Arc::clone(&readiness).ask();
     let api = api(handle.clone()).merge(crate::letters::routes(Arc::clone(handle.database())));
-    let router = http::shell(api, about, metrics, ready);
+    let router = http::shell(api, system.namespace, about, metrics, ready);
     let http = tokio::spawn(http::serve(
         listener,
         router,

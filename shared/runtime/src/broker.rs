@@ -21,11 +21,15 @@ use futures::FutureExt as _;
 use tokio::sync::watch;
 
 use crate::settings::Settings;
+use crate::system::System;
 
 /// Raised by one whenever the consumer's configuration changes: of two versions side by side the newer one wins.
 pub const CONSUMER_CONFIG: u32 = 1;
 /// Where a consumer's metadata have that number.
-pub const CONFIG_KEY: &str = "roundtrip-config";
+#[must_use]
+pub fn config_key(system: System) -> String {
+    format!("{}-config", system.namespace)
+}
 /// The oldest server that has all that is asked for.
 pub const SERVER_FLOOR: (u32, u32) = (2, 11);
 /// How long, and how often, a missing connection is looked for before it is reported.
@@ -35,15 +39,6 @@ const CONNECT_LOOKS: u32 = 150;
 pub(crate) const LATE: Duration = Duration::from_secs(30);
 const NOT_DECLARED: &str = "the consumer is not declared yet";
 
-/// The stream that a house shares: its name and the subjects in it.
-#[derive(Debug, Clone, Copy)]
-pub struct StreamName {
-    /// Such as `TRIPS`.
-    pub name: &'static str,
-    /// Such as `trips.>`.
-    pub subjects: &'static str,
-}
-
 /// The connection to the broker, and what this service needs to be there.
 pub struct Broker {
     pub(crate) client: Client,
@@ -52,7 +47,7 @@ pub struct Broker {
     pub(crate) context: Context,
     /// The same for publishing, which has more patience.
     pub(crate) publishing: Context,
-    stream: StreamName,
+    system: System,
     consumer: String,
     filters: Vec<String>,
     settings: Settings,
@@ -71,7 +66,7 @@ impl Broker {
     /// When the URL can't be read.
     pub async fn connect(
         service: &str,
-        stream: StreamName,
+        system: System,
         filters: Vec<String>,
         settings: &Settings,
     ) -> Result<Arc<Self>, anyhow::Error> {
@@ -91,7 +86,7 @@ impl Broker {
             connections,
             context,
             publishing,
-            stream,
+            system,
             consumer: service.to_owned(),
             filters,
             settings: settings.clone(),
@@ -171,7 +166,7 @@ impl Broker {
 
     /// Where a request for the consumer's next messages goes.
     pub(crate) fn requests(&self) -> String {
-        let (stream, consumer) = (self.stream.name, &self.consumer);
+        let (stream, consumer) = (self.system.stream, &self.consumer);
         format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}")
     }
 
@@ -227,11 +222,12 @@ impl Broker {
         self.connected().await?;
         check_version(&self.client.server_info().version)?;
         self.declare_stream().await?;
-        let mut wanted = consumer_config(&self.consumer, &self.filters, &self.settings);
+        let mut wanted =
+            consumer_config(self.system, &self.consumer, &self.filters, &self.settings);
         wanted.deliver_policy = self.since(heard_us);
         let stream = self
             .context
-            .get_stream_no_info(self.stream.name)
+            .get_stream_no_info(self.system.stream)
             .await
             .map_err(|e| anyhow!("{e}"))?;
         let consumer: PullConsumer = stream
@@ -241,7 +237,7 @@ impl Broker {
         let config = &consumer.cached_info().config;
         let found = config
             .metadata
-            .get(CONFIG_KEY)
+            .get(&config_key(self.system))
             .and_then(|n| n.parse::<u32>().ok())
             .unwrap_or(0);
         if found >= CONSUMER_CONFIG {
@@ -250,7 +246,7 @@ impl Broker {
         // Where it began cannot be changed.
         wanted.deliver_policy = config.deliver_policy;
         self.context
-            .update_consumer_on_stream(wanted, self.stream.name)
+            .update_consumer_on_stream(wanted, self.system.stream)
             .await
             .context("the consumer cannot be updated")
     }
@@ -272,7 +268,7 @@ impl Broker {
     pub(crate) async fn declare_stream(&self) -> Result<(), anyhow::Error> {
         let declared = self
             .context
-            .get_or_create_stream(stream_config(self.stream, &self.settings))
+            .get_or_create_stream(stream_config(self.system, &self.settings))
             .await;
         let Err(error) = declared else { return Ok(()) };
         if let CreateStreamErrorKind::JetStream(error) = error.kind()
@@ -280,7 +276,7 @@ impl Broker {
         {
             bail!("{}", self.too_large().await);
         }
-        let name = self.stream.name;
+        let name = self.system.stream;
         Err(error).with_context(|| format!("the stream {name} cannot be declared"))
     }
 
@@ -301,7 +297,7 @@ impl Broker {
         };
         format!(
             "STREAM_MAX_BYTES: the broker has no room to reserve {wanted} bytes for the stream {}: {fits}, or give the broker a larger disk or max_file_store",
-            self.stream.name
+            self.system.stream
         )
     }
 
@@ -310,7 +306,7 @@ impl Broker {
     pub(crate) async fn lag(&self) -> Result<(u64, u64), anyhow::Error> {
         let stream = self
             .context
-            .get_stream(self.stream.name)
+            .get_stream(self.system.stream)
             .await
             .map_err(|e| anyhow!("{e}"))?;
         let consumer: PullConsumer = stream
@@ -327,10 +323,10 @@ impl Broker {
 
 /// What the stream is declared as where it is missing.
 #[must_use]
-pub fn stream_config(stream: StreamName, settings: &Settings) -> StreamConfig {
+pub fn stream_config(system: System, settings: &Settings) -> StreamConfig {
     StreamConfig {
-        name: stream.name.to_owned(),
-        subjects: vec![stream.subjects.to_owned()],
+        name: system.stream.to_owned(),
+        subjects: vec![system.subjects.to_owned()],
         description: Some(String::from(
             "the facts of the last while: a window, not a queue",
         )),
@@ -346,7 +342,12 @@ pub fn stream_config(stream: StreamName, settings: &Settings) -> StreamConfig {
 
 /// What a service's consumer is declared as where it is missing or its configuration has a lower number.
 #[must_use]
-pub fn consumer_config(service: &str, filters: &[String], settings: &Settings) -> pull::Config {
+pub fn consumer_config(
+    system: System,
+    service: &str,
+    filters: &[String],
+    settings: &Settings,
+) -> pull::Config {
     pull::Config {
         durable_name: Some(service.to_owned()),
         description: Some(format!("what {service} hears")),
@@ -356,7 +357,7 @@ pub fn consumer_config(service: &str, filters: &[String], settings: &Settings) -
         ack_wait: Settings::ms(settings.ack_wait_ms),
         max_deliver: -1,
         max_ack_pending: 10_000,
-        metadata: HashMap::from([(CONFIG_KEY.to_owned(), CONSUMER_CONFIG.to_string())]),
+        metadata: HashMap::from([(config_key(system), CONSUMER_CONFIG.to_string())]),
         ..pull::Config::default()
     }
 }

@@ -62,16 +62,18 @@ pub struct About {
 
 /// What the shell's own routes need.
 #[derive(Clone)]
-struct House {
+struct Shell {
+    namespace: &'static str,
     metrics: Arc<Metrics>,
     ready: Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
 }
 
 /// Puts the shell around a service's routes.
 ///
-/// `ready` answers `/readyz`: `Ok`, or an error that names what is missing.
+/// Types of problems begin with the namespace. `ready` answers `/readyz`: `Ok`, or an error that names what is missing.
 pub fn shell<F>(
     api: OpenApiRouter,
+    namespace: &'static str,
     about: About,
     metrics: Arc<Metrics>,
     ready: impl Fn() -> F + Send + Sync + 'static,
@@ -84,8 +86,9 @@ where
         .description(Some(about.description))
         .version(about.version)
         .build();
-    let house = House {
-        metrics: metrics.clone(),
+    let shell = Shell {
+        namespace,
+        metrics,
         ready: Arc::new(move || ready().boxed()),
     };
     let (router, mut openapi) =
@@ -93,16 +96,16 @@ where
             .routes(routes!(livez))
             .routes(routes!(readyz))
             .routes(routes!(prometheus))
-            .with_state(house)
+            .with_state(shell.clone())
             .merge(api)
             .split_for_parts();
-    problems::describe(&mut openapi);
+    problems::describe(&mut openapi, namespace);
     let document = Json(serde_json::to_value(&openapi).unwrap_or_default());
     router
         .route("/openapi.json", axum::routing::get(async move || document))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(RequestBodyTimeoutLayer::new(BODY_SILENCE))
-        .layer(middleware::from_fn_with_state(metrics, around))
+        .layer(middleware::from_fn_with_state(shell, around))
 }
 
 /// The process is alive. Asks nobody, so that an outage elsewhere restarts nothing here.
@@ -113,8 +116,8 @@ async fn livez() -> &'static str {
 
 /// The service can do its work: what it depends on answers.
 #[utoipa::path(get, path = "/readyz", tag = "probes", responses((status = 200, description = "Ready for work", body = String)))]
-async fn readyz(State(house): State<House>) -> Result<&'static str, Problem> {
-    let ready = tokio::time::timeout(READY_WITHIN, (house.ready)()).await;
+async fn readyz(State(shell): State<Shell>) -> Result<&'static str, Problem> {
+    let ready = tokio::time::timeout(READY_WITHIN, (shell.ready)()).await;
     let missing = match ready {
         Ok(Ok(())) => return Ok("ready\n"),
         Ok(Err(missing)) => missing,
@@ -134,35 +137,43 @@ async fn readyz(State(house): State<House>) -> Result<&'static str, Problem> {
 
 /// Everything that is counted and measured, as Prometheus reads it.
 #[utoipa::path(get, path = "/metrics", tag = "probes", responses((status = 200, description = "Prometheus text format", body = String)))]
-async fn prometheus(State(house): State<House>) -> impl IntoResponse {
+async fn prometheus(State(shell): State<Shell>) -> impl IntoResponse {
     (
         [(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)],
-        house.metrics.render(),
+        shell.metrics.render(),
     )
 }
 
 /// What happens around every request: one measurement, one span, and no error that is not a problem.
-async fn around(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
+async fn around(State(shell): State<Shell>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = known(request.method());
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
     let (request, rest) = rest::hold(request);
     let response = if PROBES.contains(&route) {
-        answer(request, next, method).await
+        answer(request, next, method, shell.namespace).await
     } else {
-        traced(request, next, method, route).await
+        traced(request, next, method, route, shell.namespace).await
     };
     let status = response.status();
     if let Some(rest) = rest.filter(|_| status.is_client_error() || status.is_server_error()) {
         rest.throw_away().await;
     }
     let took = started.elapsed().as_secs_f64();
-    metrics.http_request(route, method, status.as_u16(), took);
+    shell
+        .metrics
+        .http_request(route, method, status.as_u16(), took);
     response
 }
 
-async fn traced(mut request: Request, next: Next, method: &'static str, route: &str) -> Response {
+async fn traced(
+    mut request: Request,
+    next: Next,
+    method: &'static str,
+    route: &str,
+    namespace: &str,
+) -> Response {
     let path = request.uri().path().to_owned();
     let caller = TraceContext::from_headers(request.headers());
     let name = format!("{method} {route}");
@@ -177,7 +188,7 @@ async fn traced(mut request: Request, next: Next, method: &'static str, route: &
     let log = tracing::info_span!("http", method, path, trace = context.trace_id());
     request.extensions_mut().insert(context);
 
-    let answered = answer(request, next, method).instrument(log.clone());
+    let answered = answer(request, next, method, namespace).instrument(log.clone());
     let response = answered.await;
     let status = response.status();
     let code = status.as_u16();
@@ -189,17 +200,17 @@ async fn traced(mut request: Request, next: Next, method: &'static str, route: &
     response
 }
 
-async fn answer(request: Request, next: Next, method: &str) -> Response {
+async fn answer(request: Request, next: Next, method: &str, namespace: &str) -> Response {
     let path = request.uri().path().to_owned();
     match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-        Ok(response) => problems::rewrite(response).await,
+        Ok(response) => problems::rewrite(response, namespace).await,
         Err(panic) => {
             let panic = message(panic.as_ref());
             tracing::error!(
                 panic,
                 "{method} {path} was answered 500, it panicked: {panic}"
             );
-            Problem::internal().into_response()
+            Problem::internal().answer(namespace)
         }
     }
 }

@@ -24,13 +24,14 @@ pub struct Problem(Box<Inner>); // boxed, since it is the cold half of many a `R
 
 #[derive(Clone, Debug)]
 struct Inner {
-    // `type` travels among the extensions: the crate's own field is an `http::Uri`, and that cannot be a URN.
+    kind: String,
     details: ProblemDetails<Map<String, Value>>,
     retry_after: Option<u64>,
 }
 
 impl Problem {
-    /// A problem of the type `urn:roundtrip:problem:<kind>`, where `kind` is a slug such as `unknown-stock`.
+    /// A problem of the type `urn:<namespace>:problem:<kind>`, where `kind` is a slug such as `unknown-stock`. The namespace is the
+    /// system's, and the HTTP shell adds it.
     ///
     /// `title` is the same for every problem of this kind, `detail` speaks of this one and says what to do.
     #[must_use]
@@ -43,10 +44,9 @@ impl Problem {
         let details = ProblemDetails::from_status_code(status)
             .with_title(title)
             .with_detail(detail);
-        let r#type = Value::String(format!("urn:roundtrip:problem:{kind}"));
-        let extensions = Map::from_iter([(TYPE.to_owned(), r#type)]);
         Self(Box::new(Inner {
-            details: details.with_extensions(extensions),
+            kind: kind.to_owned(),
+            details: details.with_extensions(Map::new()),
             retry_after: None,
         }))
     }
@@ -93,14 +93,7 @@ impl Problem {
     /// The slug that names this kind of problem.
     #[must_use]
     pub fn kind(&self) -> &str {
-        let urn = self
-            .0
-            .details
-            .extensions
-            .get(TYPE)
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        urn.rsplit(':').next().unwrap_or_default()
+        &self.0.kind
     }
 
     /// What is wrong this time, and what to do.
@@ -110,14 +103,32 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let mut response = self.0.details.into_response();
-        if let Some(seconds) = self.0.retry_after {
+impl Problem {
+    /// What a caller gets, its type in this namespace.
+    pub(crate) fn answer(self, namespace: &str) -> Response {
+        let Inner {
+            kind,
+            mut details,
+            retry_after,
+        } = *self.0;
+        // Among the extensions, for the crate's own field is an `http::Uri`, and that cannot be a URN.
+        let r#type = format!("urn:{namespace}:problem:{kind}");
+        details.extensions.insert(TYPE.to_owned(), r#type.into());
+        let mut response = details.into_response();
+        if let Some(seconds) = retry_after {
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        response
+    }
+}
+
+/// Only the shell knows the namespace: it finds the problem among the response's extensions, and answers it.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(self);
         response
     }
 }
@@ -138,7 +149,15 @@ impl fmt::Display for Problem {
 impl std::error::Error for Problem {}
 
 impl utoipa::PartialSchema for Problem {
+    /// The shell adds the namespace to it: see [`Problem::schema_in`].
     fn schema() -> RefOr<Schema> {
+        Self::schema_in("<namespace>")
+    }
+}
+
+impl Problem {
+    /// What a problem of this namespace looks like.
+    pub(crate) fn schema_in(namespace: &str) -> RefOr<Schema> {
         let text = |about: &str| {
             ObjectBuilder::new()
                 .schema_type(SchemaType::new(Type::String))
@@ -154,7 +173,9 @@ impl utoipa::PartialSchema for Problem {
             ))
             .property(
                 TYPE,
-                text("What kind of problem this is: urn:roundtrip:problem:<kind>"),
+                text(&format!(
+                    "What kind of problem this is: urn:{namespace}:problem:<kind>"
+                )),
             )
             .property("title", text("The kind of problem, in words"))
             .property("status", status)
@@ -191,7 +212,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_problem_is_an_answer() {
-        let response = sold_out().retry_after(7).into_response();
+        let response = sold_out().retry_after(7).answer("shop");
         assert_eq!(response.status(), StatusCode::CONFLICT);
         assert_eq!(response.headers()["content-type"], CONTENT_TYPE);
         assert_eq!(response.headers()["retry-after"], "7");
@@ -199,7 +220,7 @@ mod tests {
             .await
             .unwrap();
         let expected = json!({
-            "type": "urn:roundtrip:problem:sold-out",
+            "type": "urn:shop:problem:sold-out",
             "title": "Sold out",
             "status": 409,
             "detail": "Ask for less.",

@@ -23,7 +23,7 @@ use crate::outgoing::{Limits, Outgoing, Stall};
 use crate::telemetry::{Metrics, Redeclared, Repeated};
 use crate::vital::vital;
 
-/// Nothing stored for so long while something waits: this replica is not ready, and booking takes no new trips. As long as
+/// Nothing stored for so long while something waits: this replica is not ready, and new work is refused. As long as
 /// readiness bears anything else that is missing: a broker cluster may need nine seconds to elect a leader.
 const STALLED_AFTER: Duration = Duration::from_secs(15);
 

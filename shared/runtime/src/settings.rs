@@ -76,7 +76,7 @@ pub struct Settings {
     /// The most inputs of one kind that wait for their transaction.
     #[arg(long, env = "QUEUE_MAX", default_value_t = 2_048, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub queue_max: u64,
-    /// New trips are refused (503) while more than this many are pending, or this many facts lie in the outbox.
+    /// A service that takes new work refuses it (503) while more than this many of its records are open, or this many facts lie in the outbox.
     #[arg(long, env = "PENDING_MAX", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub pending_max: u64,
     /// How long a stopping service may take to finish what it has, in milliseconds.

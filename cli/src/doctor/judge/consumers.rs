@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_nats::jetstream::consumer::Config;
-use runtime::broker::{CONFIG_KEY, CONSUMER_CONFIG};
+use runtime::broker::{CONSUMER_CONFIG, config_key};
 
 use super::MANY;
 use crate::doctor::facts::{Broker, Consumer, Seen};
@@ -89,7 +89,7 @@ fn judge_one(sheet: &mut Sheet<'_>, consumer: &Consumer, wanted: &Wanted) {
 }
 
 fn number(config: &Config) -> u32 {
-    let number = config.metadata.get(CONFIG_KEY);
+    let number = config.metadata.get(&config_key(booking::SYSTEM));
     number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 

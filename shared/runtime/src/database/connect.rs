@@ -87,7 +87,7 @@ fn postgres(url: &str) -> Result<PgConnectOptions, anyhow::Error> {
             ("enable_hashjoin", "off"),
             ("enable_mergejoin", "off"),
         ])
-        .application_name("roundtrip")
+        .application_name(env!("CARGO_PKG_NAME"))
         .disable_statement_logging())
 }
 

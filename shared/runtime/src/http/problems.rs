@@ -2,42 +2,37 @@
 //!
 //! An error that is a problem already passes as it is.
 
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{StatusCode, header};
+use axum::response::Response;
+use utoipa::ToSchema;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{ContentBuilder, OpenApi, Ref, ResponseBuilder};
-use utoipa::{PartialSchema, ToSchema};
 
 use super::BODY_LIMIT;
 use crate::problem::{self, Problem};
 
-/// The framework's own errors (404, 405, a foreign extractor's rejection) are plain text; this is where they become problems.
-pub(super) async fn rewrite(response: Response) -> Response {
+/// Answers the problem that a handler made, and makes one of the framework's own errors (404, 405, a foreign extractor's rejection), which
+/// are plain text.
+pub(super) async fn rewrite(response: Response, namespace: &str) -> Response {
     let status = response.status();
-    let is_problem = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind == problem::CONTENT_TYPE);
-    if is_problem || !(status.is_client_error() || status.is_server_error()) {
-        return response;
-    }
     let (mut parts, body) = response.into_parts();
-    let text = axum::body::to_bytes(body, BODY_LIMIT)
-        .await
-        .unwrap_or_default();
-    let text = std::str::from_utf8(&text)
-        .ok()
-        .filter(|text| !text.is_empty());
-    let problem = by_status(status, text).into_response();
+    let problem = match parts.extensions.remove::<Problem>() {
+        Some(problem) => problem,
+        None if status.is_client_error() || status.is_server_error() => {
+            let text = axum::body::to_bytes(body, BODY_LIMIT)
+                .await
+                .unwrap_or_default();
+            let text = std::str::from_utf8(&text)
+                .ok()
+                .filter(|text| !text.is_empty());
+            by_status(status, text)
+        }
+        None => return Response::from_parts(parts, body),
+    };
     // Whatever else the answer carried (Allow, Retry-After) stays.
-    [header::CONTENT_TYPE, header::CONTENT_LENGTH]
-        .iter()
-        .for_each(|name| _ = parts.headers.remove(name));
-    let (_, body) = problem.into_parts();
-    parts.headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static(problem::CONTENT_TYPE),
-    );
+    parts.headers.remove(header::CONTENT_LENGTH);
+    let (told, body) = problem.answer(namespace).into_parts();
+    parts.headers.extend(told.headers);
     Response::from_parts(parts, body)
 }
 
@@ -67,11 +62,11 @@ pub(super) fn by_status(status: StatusCode, text: Option<&str>) -> Problem {
 }
 
 /// Any route may answer with a problem: said once here instead of at every route.
-pub(super) fn describe(openapi: &mut OpenApi) {
+pub(super) fn describe(openapi: &mut OpenApi, namespace: &str) {
     let components = openapi.components.get_or_insert_default();
     components
         .schemas
-        .insert(Problem::name().into_owned(), Problem::schema());
+        .insert(Problem::name().into_owned(), Problem::schema_in(namespace));
     let problem = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name(Problem::name())))
         .build();

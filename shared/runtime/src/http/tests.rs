@@ -90,8 +90,8 @@ async fn shell_of(ready: Result<(), String>) -> Shell {
         description: "For tests",
         version: "1.2.3",
     };
-    let metrics = Arc::new(Metrics::new("things").unwrap());
-    let router = shell(api, about, metrics, move || {
+    let metrics = Arc::new(Metrics::new("shop", "things").unwrap());
+    let router = shell(api, "shop", about, metrics, move || {
         std::future::ready(ready.clone())
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -144,7 +144,7 @@ impl Answer {
         assert_eq!(self.headers["content-type"], "application/problem+json");
         let problem = self.json();
         assert_eq!(problem["status"], status);
-        assert_eq!(problem["type"], format!("urn:roundtrip:problem:{kind}"));
+        assert_eq!(problem["type"], format!("urn:shop:problem:{kind}"));
         assert!(
             problem["title"]
                 .as_str()
@@ -246,7 +246,7 @@ async fn requests_are_measured_by_route() {
         answer.headers["content-type"].starts_with("text/plain; version=0.0.4"),
         "{answer:?}"
     );
-    let count = |labels: &str| format!("roundtrip_http_request_seconds_count{{{labels}}}");
+    let count = |labels: &str| format!("shop_http_request_seconds_count{{{labels}}}");
     for line in [
         count(r#"method="GET",route="/things/{id}",status="200""#) + " 2",
         count(r#"method="GET",route="unmatched",status="404""#) + " 2",

@@ -58,12 +58,11 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// The instruments of one service, in a registry of their own.
+    /// The instruments of one service, in a registry of their own. Their names begin with the namespace.
     ///
     /// # Errors
     /// When the registry refuses the exporter.
-    #[expect(clippy::too_many_lines, reason = "one list of instruments")]
-    pub fn new(service: &str) -> anyhow::Result<Self> {
+    pub fn new(namespace: &str, service: &str) -> anyhow::Result<Self> {
         let registry = prometheus::Registry::new();
         let reader = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
@@ -76,93 +75,60 @@ impl Metrics {
             .with_reader(reader)
             .with_resource(resource)
             .build();
-        let meter = provider.meter(env!("CARGO_PKG_NAME"));
+        let meter = Named {
+            meter: provider.meter(env!("CARGO_PKG_NAME")),
+            namespace,
+        };
         let metrics = Self {
             registry,
-            facts_in: counter(
-                &meter,
-                "roundtrip_facts_in",
+            facts_in: meter.counter("facts_in",
                 "Facts heard and committed, by type",
             ),
-            facts_out: counter(
-                &meter,
-                "roundtrip_facts_out",
+            facts_out: meter.counter("facts_out",
                 "Facts published and acknowledged by the broker, by type",
             ),
-            batches: counter(&meter, "roundtrip_batches", "Batches committed"),
-            batch_failures: counter(
-                &meter,
-                "roundtrip_batch_failures",
+            batches: meter.counter("batches", "Batches committed"),
+            batch_failures: meter.counter("batch_failures",
                 "Batches rolled back, by what follows: retry or poison",
             ),
-            dead_letters: counter(
-                &meter,
-                "roundtrip_dead_letters",
+            dead_letters: meter.counter("dead_letters",
                 "Messages put aside as dead letters, by type",
             ),
-            anomalies: counter(
-                &meter,
-                "roundtrip_anomalies",
+            anomalies: meter.counter("anomalies",
                 "Things heard that cannot happen, by kind; the record was kept as it was",
             ),
-            timers_fired: counter(
-                &meter,
-                "roundtrip_timers_fired",
+            timers_fired: meter.counter("timers_fired",
                 "Records woken because they were due",
             ),
-            republished: counter(
-                &meter,
-                "roundtrip_republished",
+            republished: meter.counter("republished",
                 "Outbox rows published again by the sweeper",
             ),
-            publish_failures: counter(
-                &meter,
-                "roundtrip_publish_failures",
+            publish_failures: meter.counter("publish_failures",
                 "Publishes that the broker refused or did not acknowledge in time; the row stays in the outbox",
             ),
-            redeclared: counter(
-                &meter,
-                "roundtrip_redeclared",
+            redeclared: meter.counter("redeclared",
                 "Streams and consumers that were gone and were declared again",
             ),
-            window_lost: counter(
-                &meter,
-                "roundtrip_window_lost",
+            window_lost: meter.counter("window_lost",
                 "Times the stream discarded messages before this service had heard them",
             ),
-            batch_size: meter
-                .u64_histogram("roundtrip_batch_size")
-                .with_description("Inputs in one batch: facts, commands and timers")
-                .with_boundaries(SIZES.to_vec())
-                .build(),
-            transaction: seconds(
-                &meter,
-                "roundtrip_transaction",
+            batch_size: meter.sizes("batch_size", "Inputs in one batch: facts, commands and timers"),
+            transaction: meter.seconds("transaction",
                 "Time from the begin of a batch's transaction to its commit",
             ),
-            http_request: seconds(
-                &meter,
-                "roundtrip_http_request",
+            http_request: meter.seconds("http_request",
                 "Time to answer an HTTP request, by route, method and status",
             ),
-            outbox_depth: gauge(
-                &meter,
-                "roundtrip_outbox_depth",
+            outbox_depth: meter.gauge("outbox_depth",
                 "Facts committed and not yet published",
             ),
-            publisher_stalled: gauge(
-                &meter,
-                "roundtrip_publisher_stalled_seconds",
+            publisher_stalled: meter.gauge("publisher_stalled_seconds",
                 "For how long the broker has stored no fact although one waits; 0 while all goes well",
             ),
-            queue_depth: gauge(
-                &meter,
-                "roundtrip_queue_depth",
+            queue_depth: meter.gauge("queue_depth",
                 "Commands waiting for a batch",
             ),
-            consumer_lag: gauge(
-                &meter,
-                "roundtrip_consumer_lag",
+            consumer_lag: meter.gauge("consumer_lag",
                 "Messages that wait in the stream for this service",
             ),
             _provider: provider,
@@ -316,24 +282,43 @@ impl Redeclared {
     }
 }
 
-fn counter(meter: &Meter, name: &'static str, description: &'static str) -> Counter<u64> {
-    meter
-        .u64_counter(name)
-        .with_description(description)
-        .build()
+/// Makes instruments whose names begin with a namespace.
+struct Named<'a> {
+    meter: Meter,
+    namespace: &'a str,
 }
 
-fn gauge(meter: &Meter, name: &'static str, description: &'static str) -> Gauge<u64> {
-    meter.u64_gauge(name).with_description(description).build()
-}
+impl Named<'_> {
+    fn name(&self, name: &str) -> String {
+        format!("{}_{name}", self.namespace)
+    }
 
-fn seconds(meter: &Meter, name: &'static str, description: &'static str) -> Histogram<f64> {
-    meter
-        .f64_histogram(name)
-        .with_unit("s")
-        .with_description(description)
-        .with_boundaries(SECONDS.to_vec())
-        .build()
+    fn counter(&self, name: &str, description: &'static str) -> Counter<u64> {
+        let counter = self.meter.u64_counter(self.name(name));
+        counter.with_description(description).build()
+    }
+
+    fn gauge(&self, name: &str, description: &'static str) -> Gauge<u64> {
+        let gauge = self.meter.u64_gauge(self.name(name));
+        gauge.with_description(description).build()
+    }
+
+    fn seconds(&self, name: &str, description: &'static str) -> Histogram<f64> {
+        self.meter
+            .f64_histogram(self.name(name))
+            .with_unit("s")
+            .with_description(description)
+            .with_boundaries(SECONDS.to_vec())
+            .build()
+    }
+
+    fn sizes(&self, name: &str, description: &'static str) -> Histogram<u64> {
+        self.meter
+            .u64_histogram(self.name(name))
+            .with_description(description)
+            .with_boundaries(SIZES.to_vec())
+            .build()
+    }
 }
 
 #[cfg(test)]
@@ -343,7 +328,7 @@ mod tests {
 
     /// Everything that there is, each with a value of its own.
     fn everything() -> Metrics {
-        let metrics = Metrics::new("things").unwrap();
+        let metrics = Metrics::new("shop", "things").unwrap();
         metrics.facts_in("thing.made.v1", 2);
         metrics.facts_out("thing.sold.v1", 3);
         metrics.batch(20, 0.003);
@@ -368,27 +353,27 @@ mod tests {
     fn everything_is_rendered_under_its_name_with_a_description() {
         let text = everything().render();
         for line in [
-            r#"roundtrip_facts_in_total{type="thing.made.v1"} 2"#,
-            r#"roundtrip_facts_out_total{type="thing.sold.v1"} 3"#,
-            "roundtrip_batches_total 1",
-            r#"roundtrip_batch_failures_total{consequence="retry"} 1"#,
-            r#"roundtrip_batch_failures_total{consequence="poison"} 0"#,
-            r#"roundtrip_dead_letters_total{type="thing.lost.v1"} 1"#,
-            r#"roundtrip_anomalies_total{kind="sold-twice"} 1"#,
-            "roundtrip_timers_fired_total 4",
-            "roundtrip_republished_total 5",
-            "roundtrip_publish_failures_total 1",
-            "roundtrip_publisher_stalled_seconds 12",
-            r#"roundtrip_redeclared_total{what="consumer"} 1"#,
-            r#"roundtrip_redeclared_total{what="stream"} 0"#,
-            "roundtrip_window_lost_total 1",
-            r#"roundtrip_batch_size_bucket{le="16"} 0"#,
-            r#"roundtrip_batch_size_bucket{le="32"} 1"#,
-            r#"roundtrip_transaction_seconds_bucket{le="0.005"} 1"#,
-            r#"roundtrip_http_request_seconds_sum{method="GET",route="/things",status="200"} 0.02"#,
-            "roundtrip_outbox_depth 6",
-            "roundtrip_queue_depth 7",
-            "roundtrip_consumer_lag 9",
+            r#"shop_facts_in_total{type="thing.made.v1"} 2"#,
+            r#"shop_facts_out_total{type="thing.sold.v1"} 3"#,
+            "shop_batches_total 1",
+            r#"shop_batch_failures_total{consequence="retry"} 1"#,
+            r#"shop_batch_failures_total{consequence="poison"} 0"#,
+            r#"shop_dead_letters_total{type="thing.lost.v1"} 1"#,
+            r#"shop_anomalies_total{kind="sold-twice"} 1"#,
+            "shop_timers_fired_total 4",
+            "shop_republished_total 5",
+            "shop_publish_failures_total 1",
+            "shop_publisher_stalled_seconds 12",
+            r#"shop_redeclared_total{what="consumer"} 1"#,
+            r#"shop_redeclared_total{what="stream"} 0"#,
+            "shop_window_lost_total 1",
+            r#"shop_batch_size_bucket{le="16"} 0"#,
+            r#"shop_batch_size_bucket{le="32"} 1"#,
+            r#"shop_transaction_seconds_bucket{le="0.005"} 1"#,
+            r#"shop_http_request_seconds_sum{method="GET",route="/things",status="200"} 0.02"#,
+            "shop_outbox_depth 6",
+            "shop_queue_depth 7",
+            "shop_consumer_lag 9",
         ] {
             assert!(
                 text.lines().any(|there| there == line),
@@ -410,10 +395,13 @@ mod tests {
 
     #[test]
     fn services_in_one_process_are_counted_apart() {
-        let (one, other) = (Metrics::new("one").unwrap(), Metrics::new("other").unwrap());
+        let (one, other) = (
+            Metrics::new("shop", "one").unwrap(),
+            Metrics::new("shop", "other").unwrap(),
+        );
         one.timers_fired(1);
-        assert!(one.render().contains("roundtrip_timers_fired_total 1"));
-        assert!(other.render().contains("roundtrip_timers_fired_total 0"));
+        assert!(one.render().contains("shop_timers_fired_total 1"));
+        assert!(other.render().contains("shop_timers_fired_total 0"));
         assert!(other.render().contains(r#"service_name="other""#));
     }
 }
