@@ -24,7 +24,7 @@ pub enum Engine {
 type Obtained<T> = OnceCell<Result<T, String>>;
 
 /// The nats-server program.
-pub(crate) async fn nats(test: &str) -> Option<PathBuf> {
+pub async fn nats(test: &str) -> Option<PathBuf> {
     static FOUND: Obtained<PathBuf> = OnceCell::const_new();
     let found = FOUND
         .get_or_init(|| async { blocking(|| broker::find(&say)).await })
@@ -33,7 +33,7 @@ pub(crate) async fn nats(test: &str) -> Option<PathBuf> {
 }
 
 /// The PostgreSQL server. It ends with this process, and its folder with it.
-pub(crate) async fn postgres(test: &str) -> Option<&'static Cluster> {
+pub async fn postgres(test: &str) -> Option<&'static Cluster> {
     static FOUND: Obtained<Programs> = OnceCell::const_new();
     static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
     let programs = FOUND

@@ -20,7 +20,7 @@ pub mod compose;
 mod containers;
 pub mod crowd;
 mod desk;
-mod ground;
+pub mod ground;
 pub mod past;
 mod processes;
 mod setup;

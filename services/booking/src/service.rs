@@ -225,8 +225,8 @@ impl runtime::Service for Booking {
         sqlx::migrate!("./migrations")
     }
 
-    fn timers(&self) -> &'static Table {
-        TRIP
+    fn timers(&self) -> Option<&'static Table> {
+        Some(TRIP)
     }
 
     fn forgettable(&self) -> &'static [&'static Table] {

@@ -156,8 +156,8 @@ impl<L: Leg> runtime::Service for LegService<L> {
         Migrator::with_migrations(shared.iter().chain(own.iter()).cloned().collect())
     }
 
-    fn timers(&self) -> &'static Table {
-        LEG
+    fn timers(&self) -> Option<&'static Table> {
+        Some(LEG)
     }
 
     fn forgettable(&self) -> &'static [&'static Table] {

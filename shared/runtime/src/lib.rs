@@ -8,10 +8,10 @@
 //!
 //! A service gives the runtime its tables and a pure reaction ([`Service`]); the runtime gives it at-least-once delivery
 //! with effects applied once, an outbox, timers, dead letters, HTTP with problem details, telemetry, and an orderly end.
-//! It knows nothing of trips, and works the same on SQLite and PostgreSQL.
+//! It knows nothing of what its services are about, and works the same on SQLite and PostgreSQL.
 //!
 //! # Layout
-//! - [`service`]: what a service is; [`table`]: how it tells of its rows; [`event`]: a fact on its way.
+//! - [`service`]: what a service is, and [`keyed`] the small way to be one; [`table`]: how it tells of its rows; [`event`]: a fact on its way.
 //! - [`batch`]: the transaction; `worker`: the loop around it; `tasks`: what fills it, one file a task; `publisher`: what empties it, by
 //!   the rules of [`outgoing`].
 //! - [`faults`]: what a test may ask of a service, in no image.
@@ -28,6 +28,7 @@ pub mod faults;
 pub mod handle;
 pub mod health;
 pub mod http;
+pub mod keyed;
 pub mod letters;
 pub mod outgoing;
 pub mod problem;
@@ -46,6 +47,7 @@ pub use boot::{Running, start, stop_signal};
 pub use database::{Database, Param};
 pub use event::{Event, Message};
 pub use handle::Handle;
+pub use keyed::Keyed;
 pub use problem::Problem;
 pub use service::{Input, Service, ServiceInput, Turn, Unread};
 pub use settings::Settings;

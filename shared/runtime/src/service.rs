@@ -55,10 +55,14 @@ pub trait Service: Send + Sync + Sized + 'static {
     fn filters(&self) -> Vec<String>;
     /// Its migrations, beside the runtime's own.
     fn migrations(&self) -> sqlx::migrate::Migrator;
-    /// The table whose rows have timers: it has the columns `due_us` and `said_id`.
-    fn timers(&self) -> &'static Table;
+    /// The table whose rows have timers, if any: it has the columns `due_us` and `said_id`.
+    fn timers(&self) -> Option<&'static Table> {
+        None
+    }
     /// Tables with a column `forget_us`, after which a row may be dropped.
-    fn forgettable(&self) -> &'static [&'static Table];
+    fn forgettable(&self) -> &'static [&'static Table] {
+        &[]
+    }
     /// Reads a fact.
     ///
     /// # Errors

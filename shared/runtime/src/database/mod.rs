@@ -20,7 +20,7 @@ pub use connect::{RUNTIME_MIGRATION, SERVICE_MIGRATION, own_migrations};
 pub use failure::Failure;
 pub use sql::Engine;
 
-use crate::table::Table;
+use crate::table::{Row, Table};
 use connect::{Readers, Writer};
 
 /// A statement parameter.
@@ -161,6 +161,28 @@ impl Database {
             .iter()
             .map(|row| serde_json::from_str(row).map_err(|e| Failure::Poison(e.to_string())))
             .collect()
+    }
+
+    /// The row with this key, as last committed; none where there is none.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or the row does not read as an `R`.
+    pub async fn find<R: Row>(&self, key: &R::Key) -> Result<Option<R>, Failure> {
+        let poison = |error: serde_json::Error| Failure::Poison(error.to_string());
+        let values: Vec<serde_json::Value> = serde_json::to_value(key)
+            .and_then(serde_json::from_value)
+            .map_err(poison)?;
+        let columns = R::TABLE.key.iter().enumerate();
+        let equal: Vec<String> = columns
+            .map(|(n, column)| format!("t.{} = ${}", column.name, n + 1))
+            .collect();
+        let params = values.iter().map(|value| match value.as_i64() {
+            Some(number) => Param::Int(number),
+            None => Param::Text(value.as_str().unwrap_or_default().to_owned()),
+        });
+        let tail = format!("where {}", equal.join(" and "));
+        let found: Vec<R> = self.select(R::TABLE, &tail, params.collect()).await?;
+        Ok(found.into_iter().find(Row::exists))
     }
 
     /// The first column, text, of each row that a read-only statement answers.

@@ -17,17 +17,15 @@ use crate::worker::{Completion, Item};
 
 /// Says *now* to every record that is due.
 pub(crate) async fn run<S: Service>(shared: Arc<Shared<S>>, timers: mpsc::Sender<Item<S>>) {
+    let Some(table) = shared.service.timers() else {
+        return;
+    };
     let far_us = micros(shared.settings.reannounce_max_ms).saturating_mul(2);
     let mut noise = Repeated::default();
     while !shared.stop.is_cancelled() && !faults::is_off(Guard::Reannouncing) {
         let now = now_us();
-        let due: Result<Vec<(S::Timer, bool)>, _> = queries::due(
-            &shared.database,
-            shared.service.timers(),
-            now,
-            now.saturating_add(far_us),
-        )
-        .await;
+        let due: Result<Vec<(S::Timer, bool)>, _> =
+            queries::due(&shared.database, table, now, now.saturating_add(far_us)).await;
         let mut pause = Settings::ms(shared.settings.timer_interval_ms);
         match due {
             Ok(due) => {

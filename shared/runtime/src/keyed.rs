@@ -1,0 +1,125 @@
+//! The small way in: a service of one kind of record, each found by what a fact is about. It has no commands and no timers; whoever needs
+//! those, or several tables, implements [`Service`].
+
+use std::convert::Infallible;
+use std::marker::PhantomData;
+
+use serde::de::DeserializeOwned;
+use sqlx::SqlSafeStr as _;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+use crate::event::Message;
+use crate::service::{Input, Service, ServiceInput, Turn, Unread};
+use crate::table::{Row, Rows, Working};
+
+/// What a fact makes of the record that it is about: the record as it is from now on, or none to leave it as it was. What is said goes
+/// through the context. Pure: it neither waits nor fails, and is given the clock and chance.
+pub type Reaction<R, F> = fn(&<R as Row>::Key, Option<&R>, &F, &mut Turn) -> Option<R>;
+
+/// A service of one kind of record `R`, changed by facts whose data read as `F`. A fact is about the record whose key is the fact's
+/// `ce-subject`; data that do not read as `F` are a dead letter.
+///
+/// The example `savings` is a whole service in one file.
+pub struct Keyed<R: Row, F> {
+    name: &'static str,
+    hears: &'static [&'static str],
+    migrations: &'static [(i64, &'static str)],
+    react: Reaction<R, F>,
+    fact: PhantomData<fn() -> F>,
+}
+
+impl<R: Row, F> Keyed<R, F> {
+    /// A service of this name that hears these subjects (NATS's wildcards may be among them). Its migrations are pairs of a version above
+    /// 1000 and of statements that SQLite and PostgreSQL both read.
+    #[must_use]
+    pub const fn new(
+        name: &'static str,
+        hears: &'static [&'static str],
+        migrations: &'static [(i64, &'static str)],
+        react: Reaction<R, F>,
+    ) -> Self {
+        Self {
+            name,
+            hears,
+            migrations,
+            react,
+            fact: PhantomData,
+        }
+    }
+}
+
+impl<R: Row + Sync, F: DeserializeOwned + Send + Sync + 'static> Service for Keyed<R, F>
+where
+    R::Key: Sync + 'static,
+{
+    type Fact = (R::Key, F);
+    type Command = Infallible;
+    type Reply = ();
+    type Timer = ();
+    type Rows = Rows<R>;
+
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn filters(&self) -> Vec<String> {
+        self.hears.iter().map(ToString::to_string).collect()
+    }
+
+    fn migrations(&self) -> Migrator {
+        let migrations = self.migrations.iter();
+        Migrator::with_migrations(
+            migrations
+                .map(|(version, sql)| migration(*version, sql))
+                .collect(),
+        )
+    }
+
+    fn read(&self, message: &Message) -> Result<(R::Key, F), Unread> {
+        let malformed = |what: &str, error: serde_json::Error| {
+            Unread::Malformed(format!("{what} cannot be read: {error}"))
+        };
+        let key = serde_json::json!([message.entity]);
+        let key = serde_json::from_value(key).map_err(|error| malformed("ce-subject", error))?;
+        let fact = serde_json::from_slice(&message.payload)
+            .map_err(|error| malformed("the data", error))?;
+        Ok((key, fact))
+    }
+
+    fn rows(&self) -> Rows<R> {
+        Rows::default()
+    }
+
+    fn tables<'a>(&self, rows: &'a mut Rows<R>) -> Vec<&'a mut dyn Working> {
+        vec![rows]
+    }
+
+    fn need(&self, input: &ServiceInput<Self>, rows: &mut Rows<R>) {
+        if let Input::Fact((key, _)) = input {
+            rows.want(key.clone());
+        }
+    }
+
+    fn react(&self, input: &ServiceInput<Self>, rows: &mut Rows<R>, turn: &mut Turn) -> Option<()> {
+        if let Input::Fact((key, fact)) = input
+            && let Some(record) = (self.react)(key, rows.get(key), fact, turn)
+        {
+            rows.put(record);
+        }
+        None
+    }
+
+    fn echo(&self, command: &Infallible, _rows: &Rows<R>) {
+        match *command {}
+    }
+}
+
+fn migration(version: i64, sql: &'static str) -> Migration {
+    Migration::new(
+        version,
+        "".into(),
+        MigrationType::Simple,
+        sql.into_sql_str(),
+        false,
+    )
+}
