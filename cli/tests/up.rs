@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use roundtrip::local::disk::Mounted;
 use roundtrip::local::skip::{self, Need};
 use roundtrip::local::{broker, port};
 use serde_json::Value;
@@ -157,6 +158,79 @@ fn a_stack_comes_up_mends_itself_goes_down_and_keeps_its_data() {
     assert!(words(&roundtrip(&folder, &["reset"])).contains("--yes"));
     assert!(roundtrip(&folder, &["reset", "--yes"]).status.success());
     assert!(!folder.exists());
+}
+
+fn said(folder: &Path) -> String {
+    std::fs::read_to_string(folder.with_extension("log")).unwrap()
+}
+
+fn until_said(folder: &Path, words: &str) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while !said(folder).contains(words) {
+        assert!(Instant::now() < until, "{words}: {}", said(folder));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A broker whose disk was full for a moment answers everything and stores nothing until it is started again.
+#[test]
+fn a_broker_whose_disk_was_full_is_restarted_and_a_full_folder_ends_nothing() {
+    let test = "a_broker_whose_disk_was_full_is_restarted_and_a_full_folder_ends_nothing";
+    if skip::unless(Need::Nats, test, broker::find(&|line| eprintln!("{line}"))).is_none() {
+        return;
+    }
+    let above = tempfile::tempdir().unwrap();
+    let folder = above.path().join("data");
+    let disk = match Mounted::on(&folder) {
+        Ok(disk) => disk,
+        Err(error) => return skip::say(test, &format!("{error:#}")),
+    };
+    let of_broker = Mounted::on(&folder.join("nats")).unwrap();
+    let up = Up::start(&folder, ports(), &[]);
+    let seen = up_and_ready(&folder, 3);
+
+    of_broker.fill().unwrap();
+    let book = ["book", "--flight", "RT100", "--no-wait", "--json"];
+    let full = "its disk is full. It is restarted once there is space";
+    let mut trips: Vec<Value> = Vec::new();
+    let until = Instant::now() + Duration::from_secs(90);
+    // The last page of a file has room for a few facts more.
+    while !said(&folder).contains(full) {
+        let booked = roundtrip(&folder, &book);
+        // Refused, once the services know.
+        if booked.status.success() {
+            trips.push(serde_json::from_slice(&booked.stdout).unwrap());
+        }
+        assert!(Instant::now() < until, "{}", said(&folder));
+    }
+
+    // The folder's own disk too, just when something is to be written there.
+    disk.fill().unwrap();
+    let killed = pid_of(&seen, "flight");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(killed).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    until_said(&folder, "the stack's state cannot be written");
+    disk.free().unwrap();
+    until_said(&folder, "the stack's state is written again");
+
+    of_broker.free().unwrap();
+    until_said(&folder, "; it is restarted\n");
+    wait_for(&folder, "mended", |seen| {
+        seen["ready"] == true && ![0, killed].contains(&pid_of(seen, "flight"))
+    });
+    let last = trips.last().unwrap()["trip"].as_str().unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let shown = roundtrip(&folder, &["show", last, "--json"]);
+        let open = ["\"pending\"", "\"undoing\""];
+        if shown.status.success() && !open.iter().any(|open| words(&shown).contains(open)) {
+            break;
+        }
+        assert!(Instant::now() < until, "{}", words(&shown));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    drop(up);
+    assert!(said(&folder).ends_with("stopped\n"), "{}", said(&folder));
 }
 
 #[test]

@@ -7,7 +7,6 @@
 //! - pure: `plan` (what goes wrong, and when), `wish` (what travellers ask for), `ledger` and `judge` (what has to hold);
 //! - with processes: `stage`, `faults`, `proxy`, `disk`, `load`, `wire`, `gauges`; `report`: what came of it.
 
-mod disk;
 mod fault;
 mod faults;
 mod gauges;

@@ -16,12 +16,12 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::sync::Mutex;
 
-use super::disk::Mounted;
 use super::fault::{Disk, Link, Victim};
 use super::proxy::{Mode, Proxy};
 use super::sometimes::Sometimes;
 use crate::audit::{Nats, Part, Parts};
 use crate::local::broker::Broker;
+use crate::local::disk::Mounted;
 use crate::local::postgres::Cluster;
 use crate::local::service::ServiceProcess;
 

@@ -60,10 +60,10 @@ impl Up {
             }
         };
         self.tell_what_next(&stack, began)?;
-        let broken = tokio::select! {
-            Err(error) = stack.supervise(&out::line) => Some(error),
-            () = stop.asked() => None,
-        };
+        tokio::select! {
+            never = stack.supervise(&out::line) => match never {},
+            () = stop.asked() => {}
+        }
         out::line("draining; once more to stop at once");
         tokio::select! {
             stopped = stack.stop() => stopped?,
@@ -73,7 +73,7 @@ impl Up {
             }
         }
         out::line("stopped");
-        broken.map_or(Ok(ExitCode::SUCCESS), Err)
+        Ok(ExitCode::SUCCESS)
     }
 
     fn tell_what_next(&self, stack: &Stack, began: Instant) -> Result<()> {

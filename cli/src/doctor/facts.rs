@@ -150,6 +150,8 @@ pub struct Broker {
     pub account: Result<Account, String>,
     /// The stream; None when it is not there.
     pub stream: Result<Option<Stream>, String>,
+    /// Whether the broker stored a message that was published to try it, and its words if not; None where there is no stream.
+    pub stores: Option<Result<(), String>>,
     /// Its consumers.
     pub consumers: Result<Vec<Consumer>, String>,
 }

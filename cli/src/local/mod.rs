@@ -3,6 +3,7 @@
 
 pub mod broker;
 pub mod child;
+pub mod disk;
 pub mod fetch;
 pub mod port;
 pub mod postgres;

@@ -3,12 +3,26 @@
 
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
+use runtime::outgoing::STORES_NOTHING;
+
 use super::Stack;
 use crate::local::Say;
+
+/// How long a service may take to say whether it is ready.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often the services are asked whether the broker stores anything.
+const ASK_EVERY: Duration = Duration::from_secs(5);
+/// A broker that stores nothing is restarted no more often than this.
+const RESTART_EVERY: Duration = Duration::from_secs(60);
+/// With less than this on its disk a restart would not help, in bytes.
+const SPACE_MIN: u64 = 4 << 20;
+/// How soon the state is written again that could not be.
+const WRITE_AGAIN: Duration = Duration::from_secs(5);
 /// Who ran this long has recovered: its next crash is a first one.
 const RECOVERED: Duration = Duration::from_secs(60);
 
@@ -60,6 +74,53 @@ impl Patience {
     }
 }
 
+/// When the services are next asked whether the broker stores what they say.
+#[derive(Debug)]
+struct Storing {
+    ask: Instant,
+    /// The broker was restarted for it, or could not be: not again before this.
+    not_before: Instant,
+    told_full: bool,
+}
+
+impl Storing {
+    fn new(now: Instant) -> Self {
+        Self {
+            ask: now + ASK_EVERY,
+            not_before: now,
+            told_full: false,
+        }
+    }
+}
+
+/// Whether the state that lies in the folder is older than it should be, and until when nobody tries again.
+#[derive(Debug, Default)]
+struct Unwritten(Option<Instant>);
+
+impl Unwritten {
+    fn is_due(&self, now: Instant) -> bool {
+        self.0.is_some_and(|again| now >= again)
+    }
+
+    fn note(&mut self, written: anyhow::Result<()>, now: Instant, say: Say) {
+        match written {
+            Ok(()) => {
+                if self.0.take().is_some() {
+                    say("the stack's state is written again");
+                }
+            }
+            Err(error) => {
+                if self.0.is_none() {
+                    say(&format!(
+                        "the stack's state cannot be written, so other commands may not see what changed; trying on: {error:#}"
+                    ));
+                }
+                self.0 = Some(now + WRITE_AGAIN);
+            }
+        }
+    }
+}
+
 fn tell(say: Say, what: &str, how: &str, log: &std::path::Path, pause: Duration) {
     say(&format!(
         "{what} ended ({how}) and is started again in {} s; its log: {}",
@@ -75,19 +136,25 @@ fn restarted(say: Say, what: &str, done: anyhow::Result<()>) {
     }
 }
 
+/// What is free on a folder's disk, in bytes.
+fn space(folder: &std::path::Path) -> Option<u64> {
+    let disk = nix::sys::statvfs::statvfs(folder).ok()?;
+    Some(disk.blocks_available() * disk.fragment_size())
+}
+
 fn how(status: Option<std::process::ExitStatus>) -> String {
     status.map_or_else(|| "it is not running".into(), |status| status.to_string())
 }
 
 impl Stack {
-    /// Starts again whatever ends, for as long as this is awaited.
-    ///
-    /// # Errors
-    /// When the folder can no longer be written.
-    pub async fn supervise(&mut self, say: Say<'_>) -> anyhow::Result<std::convert::Infallible> {
+    /// Starts again whatever ends, for as long as this is awaited. A folder that cannot be written just now (its disk is full) ends nothing:
+    /// the state is written once it can be.
+    pub async fn supervise(&mut self, say: Say<'_>) -> std::convert::Infallible {
         let new = || Patience::new(Instant::now());
         let (mut of_cluster, mut of_broker) = (new(), new());
         let mut services: Vec<Patience> = self.services.iter().map(|_| new()).collect();
+        let mut unwritten = Unwritten::default();
+        let mut storing = Storing::new(Instant::now());
         loop {
             let mut changed = self
                 .mend_servers(&mut of_cluster, &mut of_broker, say)
@@ -107,11 +174,60 @@ impl Stack {
                     }
                 }
             }
-            if changed {
-                self.write_state()?;
+            if Instant::now() >= storing.ask {
+                changed |= self.mend_storing(&mut storing, say).await;
+                storing.ask = Instant::now() + ASK_EVERY;
+            }
+            if changed || unwritten.is_due(Instant::now()) {
+                unwritten.note(self.write_state(), Instant::now(), say);
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// A broker whose disk was full answers, and stores nothing, until it is started again; the services know it by their own facts.
+    async fn mend_storing(&mut self, storing: &mut Storing, say: Say<'_>) -> bool {
+        let Some(why) = self.stores_nothing().await else {
+            storing.told_full = false;
+            return false;
+        };
+        let Some(broker) = self.broker.as_mut().filter(|it| it.pid().is_some()) else {
+            return false;
+        };
+        if space(&broker.store()).is_some_and(|bytes| bytes < SPACE_MIN) {
+            if !std::mem::replace(&mut storing.told_full, true) {
+                say(&format!(
+                    "{why}; its disk is full. It is restarted once there is space"
+                ));
+            }
+            return false;
+        }
+        if Instant::now() < storing.not_before {
+            return false;
+        }
+        storing.not_before = Instant::now() + RESTART_EVERY;
+        say(&format!("{why}; it is restarted"));
+        restarted(say, "the broker", broker.restart().await);
+        true
+    }
+
+    /// What a service says whose facts the broker does not store.
+    async fn stores_nothing(&self) -> Option<String> {
+        let asked = self.services.iter().map(async |member| {
+            let url = format!("{}/readyz", member.process.url());
+            let answer = self
+                .http
+                .get(url)
+                .timeout(ANSWER_WITHIN)
+                .send()
+                .await
+                .ok()?;
+            let problem: serde_json::Value = answer.json().await.ok()?;
+            let detail = problem["detail"].as_str()?;
+            let why = &detail[detail.find(STORES_NOTHING)?..];
+            Some(why.split(". The service").next().unwrap_or(why).to_owned())
+        });
+        join_all(asked).await.into_iter().flatten().next()
     }
 
     /// The same for what the services stand on.

@@ -100,6 +100,19 @@ async fn each_break_of_the_stream_and_its_consumers_is_named() {
         &["it is no window", "nats stream rm TRIPS"],
     );
 
+    let stores_nothing = Config {
+        max_message_size: 1,
+        ..stream()
+    };
+    declare(&context, stores_nothing).await;
+    let stores = &["broker/TRIPS/stores"];
+    wrong(
+        nowhere,
+        &args,
+        stores,
+        &["message size exceeds maximum allowed", "restart it"],
+    );
+
     consumers(&args, &context).await;
 }
 

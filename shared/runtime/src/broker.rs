@@ -113,9 +113,9 @@ impl Broker {
         }
     }
 
-    /// How long a publish may take, and its acknowledgement: no longer than the row is ours.
+    /// How long a publish may take, and its acknowledgement: half as long as the row is ours, for it may wait as long before.
     pub(crate) fn ack_within(&self) -> Duration {
-        Settings::ms(self.settings.outbox_lease_ms).min(Duration::from_secs(5))
+        (Settings::ms(self.settings.outbox_lease_ms) / 2).min(Duration::from_secs(5))
     }
 
     /// A fact was applied that the broker stored at this time.

@@ -2,12 +2,12 @@
 //!
 //! A pure core: no I/O, no clock, no waiting; the publisher is the thin shell around it, and a model check runs on it. Four rules:
 //! - **Bounded.** What there is no room for is not taken; its row lies in the outbox, and a sweeper takes it up later.
-//! - **Each id once.** What is in hand already is not taken again, however often it is swept.
+//! - **Each id once.** What is in hand already, or stored and not yet deleted, is not taken again, however often it is swept.
 //! - **Nothing longer than its lease.** A fact that still waits when its lease ends is dropped: its row is anybody's by then.
 //! - **As much in flight as is acknowledged in time.** An acknowledgement that does not come halves the window, each that comes
 //!   widens it by one; and the sweeper brings no more than one window. So a slow broker is never buried under repeats.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
@@ -27,7 +27,7 @@ pub struct Limits {
     pub bounded: bool,
 }
 
-/// The largest batch says 512 facts for each of 16 legs, and it fits twice.
+/// A batch of 512 inputs that say 16 facts each fits twice.
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -48,13 +48,16 @@ pub struct Stall {
     pub word: Option<String>,
 }
 
+/// How every [`Stall`] begins when it is told, so that whoever looks after the broker can know it.
+pub const STORES_NOTHING: &str = "the broker has stored no fact for";
+
 impl Stall {
     /// In words, for readiness and whoever is refused.
     #[must_use]
     pub fn tell(&self, now: Instant) -> String {
         let seconds = now.saturating_duration_since(self.since).as_secs();
         let word = self.word.as_deref().unwrap_or("it does not answer");
-        format!("the broker has stored no fact for {seconds} s: {word}")
+        format!("{STORES_NOTHING} {seconds} s: {word}")
     }
 }
 
@@ -67,8 +70,10 @@ pub struct Outgoing {
     leases: BTreeMap<Uuid, Instant>,
     in_flight: usize,
     window: usize,
-    /// Stored by the broker, not yet deleted here.
+    /// Stored by the broker, and to be deleted by the next batch.
     published: Vec<Uuid>,
+    /// Stored by the broker, their rows perhaps still there: these and those that a batch deletes right now.
+    stored: BTreeSet<Uuid>,
     stall: Option<Stall>,
 }
 
@@ -83,6 +88,7 @@ impl Outgoing {
             in_flight: 0,
             window: limits.window_max,
             published: Vec::new(),
+            stored: BTreeSet::new(),
             stall: None,
         }
     }
@@ -97,7 +103,9 @@ impl Outgoing {
     ) -> usize {
         let mut left = 0;
         for fact in facts {
-            if let Some(lease) = self
+            if self.limits.bounded && self.stored.contains(&fact.id) {
+                // Its row only waits to be deleted.
+            } else if let Some(lease) = self
                 .leases
                 .get_mut(&fact.id)
                 .filter(|_| self.limits.bounded)
@@ -142,7 +150,7 @@ impl Outgoing {
     pub fn stored(&mut self, id: Uuid, now: Instant) {
         self.landed(id);
         self.window = (self.window + 1).min(self.limits.window_max);
-        self.published.push(id);
+        self.may_be_deleted(id);
         self.stall = (!self.leases.is_empty()).then_some(Stall {
             since: now,
             word: None,
@@ -151,10 +159,18 @@ impl Outgoing {
 
     /// The broker has stored it, and says so after it counted as failed. Where it waits once more it need not go.
     pub fn stored_late(&mut self, id: Uuid) {
-        if self.leases.contains_key(&id) && self.waiting.iter().any(|fact| fact.id == id) {
+        let waiting = self.waiting.len();
+        self.waiting.retain(|fact| fact.id != id);
+        if self.waiting.len() < waiting {
             self.leases.remove(&id);
         }
-        self.published.push(id);
+        self.may_be_deleted(id);
+    }
+
+    fn may_be_deleted(&mut self, id: Uuid) {
+        if self.stored.insert(id) {
+            self.published.push(id);
+        }
     }
 
     /// The outcome is unknown, or the broker refused it: the row stays, and whoever has the lease next tries again.
@@ -211,9 +227,16 @@ impl Outgoing {
         !self.published.is_empty()
     }
 
-    /// The rows that may be deleted now.
+    /// The rows that may be deleted now. Whoever does so says that they are [`deleted`](Self::deleted), or puts them back.
     pub fn take_published(&mut self) -> Vec<Uuid> {
         std::mem::take(&mut self.published)
+    }
+
+    /// A transaction that deleted these rows was committed.
+    pub fn deleted(&mut self, ids: &[Uuid]) {
+        for id in ids {
+            self.stored.remove(id);
+        }
     }
 
     /// Gives back what a failed transaction did not delete.
@@ -303,6 +326,40 @@ mod tests {
         outgoing.stored_late(Uuid::from_u128(2));
         assert_eq!(outgoing.in_flight, 1, "its second copy is under way");
         assert_eq!(outgoing.take_published().len(), 2);
+    }
+
+    #[test]
+    fn what_is_stored_and_not_yet_deleted_is_not_published_again() {
+        let (mut outgoing, now) = (Outgoing::new(LIMITS), Instant::now());
+        let again = |outgoing: &mut Outgoing| {
+            outgoing.take([fact(1)], now + 3 * S, now + 2 * S);
+            ids(outgoing, now + 2 * S)
+        };
+        outgoing.take([fact(1)], now + S, now);
+        assert_eq!(ids(&mut outgoing, now), [1]);
+        outgoing.stored(Uuid::from_u128(1), now);
+        assert_eq!(again(&mut outgoing), [0; 0], "no batch has come by yet");
+        let published = outgoing.take_published();
+        assert_eq!(again(&mut outgoing), [0; 0], "the batch is under way");
+        outgoing.put_back(published.clone());
+        assert_eq!(again(&mut outgoing), [0; 0], "it failed");
+        assert_eq!(outgoing.take_published(), published);
+        outgoing.deleted(&published);
+        assert_eq!(again(&mut outgoing), [1], "it is gone: this is another one");
+    }
+
+    #[test]
+    fn what_is_stored_late_does_not_wait_under_a_second_lease() {
+        let (mut outgoing, now) = (Outgoing::new(LIMITS), Instant::now());
+        outgoing.take([fact(1)], now + S, now);
+        assert_eq!(ids(&mut outgoing, now), [1]);
+        outgoing.failed(Uuid::from_u128(1), false, "timed out", now);
+        outgoing.take([fact(1)], now + 3 * S, now + S);
+        outgoing.stored_late(Uuid::from_u128(1));
+        let published = outgoing.take_published();
+        outgoing.deleted(&published);
+        outgoing.take([fact(1)], now + 5 * S, now + 3 * S);
+        assert_eq!(ids(&mut outgoing, now + 3 * S), [1], "one copy, not two");
     }
 
     #[test]

@@ -34,11 +34,13 @@ pub(crate) struct Publisher {
     outgoing: Arc<Mutex<Outgoing>>,
     /// Wakes the task; it ends when the last handle is gone.
     wake: mpsc::Sender<()>,
+    /// How long a row may wait here.
     lease: Duration,
 }
 
 impl Publisher {
-    /// Starts the task. Outbox rows belong to this process for `lease`.
+    /// Starts the task. Outbox rows belong to this process for `lease`, so a fact is handed over as long as its acknowledgement can still
+    /// come before that ends: another process may publish it then.
     pub(crate) fn start(
         broker: Arc<Broker>,
         source: String,
@@ -55,7 +57,7 @@ impl Publisher {
             broker: Arc::clone(&broker),
             outgoing: Arc::new(Mutex::new(Outgoing::new(limits))),
             wake,
-            lease,
+            lease: lease.saturating_sub(broker.ack_within()),
         };
         let task = Task {
             broker,
@@ -97,6 +99,11 @@ impl Publisher {
     /// What may be deleted now.
     pub(crate) fn take_published(&self) -> Vec<Uuid> {
         self.outgoing().take_published()
+    }
+
+    /// A transaction that deleted these rows was committed.
+    pub(crate) fn deleted(&self, ids: &[Uuid]) {
+        self.outgoing().deleted(ids);
     }
 
     /// Gives back what a failed transaction did not delete.

@@ -127,6 +127,7 @@ impl<S: Service> Worker<S> {
                     self.metrics
                         .batch(steps.len(), started.elapsed().as_secs_f64());
                     pause = RETRY_MIN;
+                    self.publisher.deleted(&published);
                     self.settle(steps, completions, done, started).await;
                     continue;
                 }

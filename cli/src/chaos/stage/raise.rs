@@ -12,12 +12,12 @@ use nix::sys::signal::Signal;
 use tokio::sync::Mutex;
 
 use super::{Folder, LOOK_EVERY, Replica, Stage, node_name, signal};
-use crate::chaos::disk::Mounted;
 use crate::chaos::fault::{Disk, SERVICES, Victim};
 use crate::chaos::proxy::Proxy;
 use crate::chaos::{Options, wish};
 use crate::client::Client;
 use crate::local::broker::{self, Broker, Member};
+use crate::local::disk::Mounted;
 use crate::local::postgres::{Cluster, Programs};
 use crate::local::service::{ServiceProcess, Spec};
 use crate::local::{Say, port};

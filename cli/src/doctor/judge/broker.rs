@@ -155,6 +155,7 @@ fn judge_stream(
             );
         }
     };
+    stores(&mut sheet, broker.stores.as_ref());
     let odd = odd(&stream.config, &wanted);
     if odd.is_empty() {
         sheet.fine("config", "set up as services declare it");
@@ -172,6 +173,24 @@ fn judge_stream(
         );
     } else if server.cluster.is_some() {
         copies(&mut sheet, "replicas", &stream.copies, stream.led);
+    }
+}
+
+fn stores(sheet: &mut Sheet<'_>, stores: Option<&Result<(), String>>) {
+    match stores {
+        Some(Ok(())) => sheet.fine("stores", "it stores what is published"),
+        // A user who may not publish gets no answer either.
+        Some(Err(why)) if why.contains("no answer") || why.contains("timed out") => sheet.unseen(
+            "stores",
+            "a message that was published to try it was not acknowledged",
+            "look as a user who may publish there, such as operator; if that is not acknowledged either, restart the broker",
+        ),
+        Some(Err(why)) => sheet.wrong(
+            "stores",
+            format!("the broker takes no message ({why}): no fact gets out, and new trips are refused"),
+            "give its disk space, then restart it: one whose disk was full does not store again by itself; outboxes keep everything meanwhile",
+        ),
+        None => {}
     }
 }
 

@@ -21,6 +21,7 @@ pub(super) async fn look(nats: &Nats, stream: &str) -> Broker {
         server: Err(String::new()),
         account: Err(String::new()),
         stream: Ok(None),
+        stores: None,
         consumers: Ok(Vec::new()),
     };
     let context = match in_time(nats.connect()).await {
@@ -46,6 +47,11 @@ pub(super) async fn look(nats: &Nats, stream: &str) -> Broker {
     );
     broker.account = account;
     broker.stream = found;
+    if let Ok(Some(stream)) = &broker.stream
+        && let Some(subject) = nobodys(&stream.config.subjects)
+    {
+        broker.stores = Some(in_time(store(&context, &stream.config.name, subject)).await);
+    }
     broker.consumers = consumers.map(|infos| infos.into_iter().map(seen).collect());
     if let Ok(first) = &mut broker.consumers
         && first.iter().any(|consumer| consumer.pending > 0)
@@ -58,6 +64,26 @@ pub(super) async fn look(nats: &Nats, stream: &str) -> Broker {
         }
     }
     broker
+}
+
+/// A subject that the stream takes and no service listens for: theirs have three tokens at least.
+fn nobodys(subjects: &[String]) -> Option<String> {
+    let all = subjects
+        .iter()
+        .find_map(|subject| subject.strip_suffix('>'))?;
+    Some(format!("{all}doctor"))
+}
+
+/// A broker whose disk was full may answer everything and store nothing until it is started again, so it is tried: with one message, which
+/// is removed at once where that is allowed, and is heard by nobody.
+async fn store(context: &Context, stream: &str, subject: String) -> Result<()> {
+    let published = context.publish(subject, "tried by the doctor".into()).await;
+    let stored = published.map_err(|error| anyhow!("{error}"))?.await;
+    let stored = stored.map_err(|error| anyhow!("{error}"))?;
+    if let Ok(stream) = context.get_stream_no_info(stream).await {
+        let _ = stream.delete_message(stored.sequence).await;
+    }
+    Ok(())
 }
 
 async fn account(context: &Context) -> Result<Account> {

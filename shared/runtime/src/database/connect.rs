@@ -87,8 +87,15 @@ fn postgres(url: &str) -> Result<PgConnectOptions, anyhow::Error> {
             ("enable_hashjoin", "off"),
             ("enable_mergejoin", "off"),
         ])
-        .application_name(env!("CARGO_PKG_NAME"))
+        .application_name(&program())
         .disable_statement_logging())
+}
+
+/// This program's name: an operator who looks at the server's sessions sees whose they are.
+fn program() -> String {
+    let program = std::env::current_exe().unwrap_or_default();
+    let name = program.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 impl Writer {

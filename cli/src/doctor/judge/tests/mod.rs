@@ -80,6 +80,7 @@ fn broker(wanted: &Wanted) -> Broker {
             copies: vec![],
             led: true,
         })),
+        stores: Some(Ok(())),
         consumers: Ok(["booking", "flight", "hotel"].map(consumer).into()),
     }
 }

@@ -15,7 +15,7 @@ const SIZE: u64 = 4 << 30;
 
 /// A mounted disk. Dropped, it is gone with all that is on it, also when this process is killed.
 #[derive(Debug)]
-pub(super) struct Mounted {
+pub struct Mounted {
     path: PathBuf,
     /// A shell that unmounts it when we are gone.
     watch: Child,
@@ -23,7 +23,10 @@ pub(super) struct Mounted {
 
 impl Mounted {
     /// Lays one over an empty folder, which it makes.
-    pub(super) fn on(folder: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    /// Where there is no tmpfs, or no right to mount one.
+    pub fn on(folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
         mount(folder)?;
         let watch = Command::new("sh")
@@ -43,12 +46,18 @@ impl Mounted {
     }
 
     /// Not another byte can be written.
-    pub(super) fn fill(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn fill(&self) -> Result<()> {
         fill(&self.path)
     }
 
     /// There is space again.
-    pub(super) fn free(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn free(&self) -> Result<()> {
         free(&self.path)
     }
 }
@@ -65,7 +74,7 @@ impl Drop for Mounted {
 fn resize(folder: &Path, bytes: u64, flags: nix::mount::MsFlags) -> nix::Result<()> {
     let size = format!("size={bytes}");
     nix::mount::mount(
-        Some("roundtrip-chaos"),
+        Some("roundtrip-disk"),
         folder,
         Some("tmpfs"),
         flags,
