@@ -172,6 +172,22 @@ fn until_said(folder: &Path, words: &str) {
     }
 }
 
+/// On a disk of 4 GiB the broker offers three.
+fn a_stream_that_is_too_large_is_named_at_once(folder: &Path) {
+    let refused = Command::new(ROUNDTRIP)
+        .arg("up")
+        .env("ROUNDTRIP_FOLDER", folder)
+        .env("STREAM_MAX_BYTES", (4_u64 << 30).to_string())
+        .output()
+        .unwrap();
+    let said = words(&refused);
+    assert!(!refused.status.success(), "{said}");
+    let fits = said.split("STREAM_MAX_BYTES=").nth(1).unwrap();
+    let fits = fits.split_whitespace().next().unwrap();
+    let fits: u64 = fits.parse().unwrap();
+    assert!((2 << 30..3 << 30).contains(&fits), "{said}");
+}
+
 /// A broker whose disk was full for a moment answers everything and stores nothing until it is started again.
 #[test]
 fn a_broker_whose_disk_was_full_is_restarted_and_a_full_folder_ends_nothing() {
@@ -186,6 +202,7 @@ fn a_broker_whose_disk_was_full_is_restarted_and_a_full_folder_ends_nothing() {
         Err(error) => return skip::say(test, &format!("{error:#}")),
     };
     let of_broker = Mounted::on(&folder.join("nats")).unwrap();
+    a_stream_that_is_too_large_is_named_at_once(&folder);
     let up = Up::start(&folder, ports(), &[]);
     let seen = up_and_ready(&folder, 3);
 

@@ -70,6 +70,14 @@ impl Drop for Mounted {
     }
 }
 
+/// What is free on a folder's disk for this user, in bytes; none where that cannot be known.
+#[must_use]
+#[allow(clippy::useless_conversion, reason = "blocks are counted in 32 bits on macOS")]
+pub fn free_bytes(folder: &Path) -> Option<u64> {
+    let disk = nix::sys::statvfs::statvfs(folder).ok()?;
+    Some(u64::from(disk.blocks_available()) * disk.fragment_size())
+}
+
 #[cfg(target_os = "linux")]
 fn resize(folder: &Path, bytes: u64, flags: nix::mount::MsFlags) -> nix::Result<()> {
     let size = format!("size={bytes}");

@@ -18,14 +18,16 @@ use super::{
 };
 use crate::local::Say;
 use crate::local::broker::{self, Broker};
-use crate::local::port;
 use crate::local::postgres::{Cluster, Programs};
 use crate::local::service::{ServiceProcess, Spec};
+use crate::local::{disk, port};
 
 /// Where clients look for a broker first.
 const NATS_PORT: u16 = 4222;
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const LEFTOVERS_WITHIN: Duration = Duration::from_secs(10);
+/// What the stream reserves where nothing else is said.
+const STREAM_MAX_BYTES: u64 = 1 << 30;
 /// A log that is larger when a stack starts is put aside.
 const LOG_MAX: u64 = 16 << 20;
 
@@ -74,8 +76,10 @@ impl Stack {
             DatabaseChoice::Sqlite => "nats",
             _ => "nats-postgres",
         };
-        let usual = matches!(options.home, Home::Kept(_)).then_some(NATS_PORT);
         let store = self.folder.path.join(store);
+        let bytes = stream_max_bytes(options)?;
+        stream_fits(&store, bytes)?;
+        let usual = matches!(options.home, Home::Kept(_)).then_some(NATS_PORT);
         let port = usual.filter(|port| port::is_free(*port));
         let broker = match Broker::start(&program, &store, port).await {
             // Somebody took the usual port in between; another one does as well.
@@ -194,6 +198,43 @@ impl Stack {
         }
         Ok(())
     }
+}
+
+/// What the services will reserve for the stream, in bytes.
+fn stream_max_bytes(options: &Options) -> Result<u64> {
+    const NAME: &str = "STREAM_MAX_BYTES";
+    let given = options.settings.iter().rev().find(|(name, _)| name == NAME);
+    let given = given.map(|(_, value)| value.clone());
+    match given.or_else(|| std::env::var(NAME).ok()) {
+        Some(text) => text
+            .parse()
+            .with_context(|| format!("{NAME} {text:?} is not a number of bytes")),
+        None => Ok(STREAM_MAX_BYTES),
+    }
+}
+
+/// A stream that reserves more than the broker has is never declared, and every service waits for it. How much that is, a nats-server
+/// without a limit of its own derives from what is free on its disk when it starts.
+fn stream_fits(store: &std::path::Path, wanted: u64) -> Result<()> {
+    // With a stream in it already nothing more is reserved.
+    if fs::read_dir(store.join("jetstream")).is_ok_and(|mut streams| streams.next().is_some()) {
+        return Ok(());
+    }
+    fs::create_dir_all(store)?;
+    let free = disk::free_bytes(store).unwrap_or(u64::MAX);
+    let fits = free / 4 * 3;
+    if wanted > fits {
+        // A little is used before the stream is declared.
+        let less = (fits / 10 * 9)
+            .next_multiple_of(1 << 20)
+            .saturating_sub(1 << 20);
+        bail!(
+            "STREAM_MAX_BYTES: the stream reserves {wanted} bytes, and the broker offers {fits}, three quarters of what is free at {}: \
+             free some space, or start with STREAM_MAX_BYTES={less} in the environment",
+            store.display()
+        );
+    }
+    Ok(())
 }
 
 /// The program that serves.

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use runtime::outgoing::STORES_NOTHING;
 
 use super::Stack;
-use crate::local::Say;
+use crate::local::{Say, disk};
 
 /// How long a service may take to say whether it is ready.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
@@ -136,12 +136,6 @@ fn restarted(say: Say, what: &str, done: anyhow::Result<()>) {
     }
 }
 
-/// What is free on a folder's disk, in bytes.
-fn space(folder: &std::path::Path) -> Option<u64> {
-    let disk = nix::sys::statvfs::statvfs(folder).ok()?;
-    Some(disk.blocks_available() * disk.fragment_size())
-}
-
 fn how(status: Option<std::process::ExitStatus>) -> String {
     status.map_or_else(|| "it is not running".into(), |status| status.to_string())
 }
@@ -194,7 +188,7 @@ impl Stack {
         let Some(broker) = self.broker.as_mut().filter(|it| it.pid().is_some()) else {
             return false;
         };
-        if space(&broker.store()).is_some_and(|bytes| bytes < SPACE_MIN) {
+        if disk::free_bytes(&broker.store()).is_some_and(|bytes| bytes < SPACE_MIN) {
             if !std::mem::replace(&mut storing.told_full, true) {
                 say(&format!(
                     "{why}; its disk is full. It is restarted once there is space"
