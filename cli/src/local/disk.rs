@@ -72,7 +72,10 @@ impl Drop for Mounted {
 
 /// What is free on a folder's disk for this user, in bytes; none where that cannot be known.
 #[must_use]
-#[allow(clippy::useless_conversion, reason = "blocks are counted in 32 bits on macOS")]
+#[allow(
+    clippy::useless_conversion,
+    reason = "blocks are counted in 32 bits on macOS"
+)]
 pub fn free_bytes(folder: &Path) -> Option<u64> {
     let disk = nix::sys::statvfs::statvfs(folder).ok()?;
     Some(u64::from(disk.blocks_available()) * disk.fragment_size())

@@ -1,94 +1,94 @@
 //! The model: three databases, and a network that may do as it likes.
 //!
-//! The network is the set of everything ever said: any of it may be heard any number of times, at any moment, or never. A new id is a
-//! question, so hearing a fact again is what a re-announcement does; ids and inboxes come in only where the bug is about them. Every
-//! step has a clock of its own, so that the deadline passes at any moment, and clocks disagree.
+//! The network is the set of everything ever said: any of it may be heard any number of times, at any moment, or never. So a process
+//! that dies between commit and publish, or before it acknowledged, needs no act of its own: its fact is never heard, or twice. A new
+//! id is a question, so hearing a fact again is what a re-announcement does; ids and inboxes come in only where the bug is about
+//! them. Every step has a clock of its own, so that the deadline passes at any moment, and clocks disagree.
+//!
+//! Where a service has two replicas, each fact that it hears may open a transaction that is committed later, or dies: the other
+//! replica waits for its rows, as the databases make it. A trip that is over may be forgotten, an age after its deadline: row by row.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Mutex;
 
 use booking::core::{self as b, Trip};
-use choreography::{Fact, LegName, Plan, Said};
-use flight::core::Flight;
-use hotel::core::Hotel;
-use leg::core::{self as l, Record, Shelf, Stock, Trade};
+use choreography::{Fact, Plan, Position};
+use leg::core::{self as l, Record, Stock};
 use stateright::{Model, Property};
 
+use crate::judge::{Bug, Heard, Judged};
 use crate::words::{
     Clock, EVERYBODY, Who, Word, everything, fact, hearers, holds, moment, plain_record,
-    plain_trip, plan, reason, stock, trip_id, word,
+    plain_trip, plan, timers, trip_id,
 };
 
 /// Rounds of timers after which everything is at rest, when every message in flight was lost and none is after that.
 const ROUNDS: usize = 2;
 
-/// Mistakes that the rules of the protocol exclude.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bug {
-    /// Rule 3: an answer that was given before repeats its id.
-    AnswerUnderTheRecordedId,
-    /// Rule 2: a trip that is undoing asks as if it were pending.
-    UndoingSaysRequested,
-    /// Rule 5: a turn that comes to a tombstone or far too late is refused as if nothing had ever been held.
-    LateTurnIsRejected,
-}
-
 /// One trip, as the three databases have it; `legs` by position.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Rows {
-    trip: Trip,
-    legs: Vec<Record>,
+    pub(crate) trip: Trip,
+    pub(crate) legs: Vec<Record>,
+    /// So long after its deadline that rows are forgotten: every clock says so.
+    pub(crate) old: bool,
+}
+
+/// A transaction of one replica, not yet committed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Open {
+    who: Who,
+    trip: usize,
+    judged: Judged,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct World {
-    trips: Vec<Rows>,
-    seats: Stock,
-    rooms: Stock,
+    pub(crate) trips: Vec<Rows>,
+    pub(crate) stocks: Vec<Stock>,
     /// Everything ever said.
-    said: BTreeSet<(usize, Word)>,
+    pub(crate) said: BTreeSet<(usize, Word)>,
     /// Who has heard the id under which something was said last. Stays empty where ids are not in the model.
     inbox: BTreeSet<(Who, usize, Word)>,
+    open: Option<Open>,
     /// A core met something that it says cannot happen.
-    odd: bool,
+    pub(crate) odd: bool,
 }
 
 /// What may happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
     Hear(Who, usize, Word, Clock),
-    Due(Who, usize, Clock),
+    Due(Who, usize, Position, Clock),
     Cancel(usize),
+    /// One of two replicas opens a transaction about a fact.
+    Open(Who, usize, Word, Clock),
+    Commit,
+    Die,
+    /// The trip's row is forgotten, or the record of a position.
+    Forget(usize, Option<Position>),
 }
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Heard {
-    Fact(Word),
-    Due,
-    Cancel,
-}
-
-/// Something said, and whether under a new id.
-type Saying = (Word, bool);
 
 pub(crate) struct Saga {
-    plans: Vec<Plan>,
-    seats: i64,
-    rooms: i64,
+    pub(crate) plans: Vec<Plan>,
+    stocks: Vec<Stock>,
     ids: bool,
-    bug: Option<Bug>,
+    forgets: bool,
+    /// Who has two replicas.
+    replicas: Option<Who>,
+    pub(crate) bug: Option<Bug>,
     /// Every word as a fact, and who hears it.
-    facts: BTreeMap<(usize, Word), (Fact, Vec<Who>)>,
+    pub(crate) facts: BTreeMap<(usize, Word), (Fact, Vec<Who>)>,
     /// Rest depends on the rows alone, so it is worked out once for all that may be in flight.
     rests: Mutex<HashMap<World, bool>>,
 }
 
 impl Saga {
-    /// One trip per itinerary, all asked for at once, on so many seats and rooms.
-    pub(crate) fn new(itineraries: &[[&str; 2]], seats: i64, rooms: i64) -> Self {
+    /// One trip per itinerary, all asked for at once, on what there is.
+    pub(crate) fn new(itineraries: &[&[&str]], stocks: &[Stock]) -> Self {
         let plans: Vec<_> = itineraries.iter().map(|legs| plan(legs)).collect();
         let facts = plans.iter().enumerate().flat_map(|(trip, plan)| {
-            everything().map(move |word| {
+            everything(plan).map(move |word| {
                 let fact = fact(trip, plan, word);
                 let hearers = hearers(&fact);
                 ((trip, word), (fact, hearers))
@@ -97,20 +97,26 @@ impl Saga {
         let facts = facts.collect();
         Self {
             plans,
-            seats,
-            rooms,
+            stocks: stocks.to_vec(),
             ids: false,
+            forgets: false,
+            replicas: None,
             bug: None,
             facts,
             rests: Mutex::default(),
         }
     }
 
-    pub(crate) fn with(self, bug: Bug) -> Self {
-        Self {
-            bug: Some(bug),
-            ..self
+    pub(crate) fn with(mut self, bug: Bug) -> Self {
+        self.bug = Some(bug);
+        if bug == Bug::EarlyPivot {
+            for (word, (_, hearers)) in &mut self.facts {
+                if matches!(word, (_, Word::Reserved(_))) && !hearers.contains(&Who::Booking) {
+                    hearers.push(Who::Booking);
+                }
+            }
         }
+        self
     }
 
     /// What was heard under an id is not heard under it again.
@@ -118,104 +124,30 @@ impl Saga {
         Self { ids: true, ..self }
     }
 
-    /// Lets one service hear one thing, and gives back what it says.
-    fn apply(
-        &self,
-        world: &mut World,
-        who: Who,
-        trip: usize,
-        heard: Heard,
-        clock: Clock,
-    ) -> Vec<Saying> {
-        let fact = match heard {
-            Heard::Fact(word) => self.facts.get(&(trip, word)).map(|(fact, _)| fact),
-            Heard::Due | Heard::Cancel => None,
-        };
-        let (said, again) = match who {
-            Who::Booking => self.booking(world, trip, fact, heard, clock),
-            Who::Flight => self.leg(world, (flight::core::name(), &Flight), trip, fact, clock),
-            Who::Hotel => self.leg(world, (hotel::core::name(), &Hotel), trip, fact, clock),
-        };
-        // Under a new id each time, unless the bug is planted and this answer was given before.
-        let recorded = again && fact.is_some() && self.bug == Some(Bug::AnswerUnderTheRecordedId);
-        let known = |word: &Word| world.said.contains(&(trip, *word));
-        said.iter()
-            .map(word)
-            .map(|word| (word, !(recorded && known(&word))))
-            .collect()
+    /// What is over is forgotten.
+    pub(crate) fn that_forgets(self) -> Self {
+        Self {
+            forgets: true,
+            ..self
+        }
     }
 
-    fn booking(
-        &self,
-        world: &mut World,
-        trip: usize,
-        fact: Option<&Fact>,
-        heard: Heard,
-        clock: Clock,
-    ) -> (Vec<Said>, bool) {
-        let row = &mut world.trips[trip].trip;
-        let (before, why) = (row.state, reason());
-        let event = match fact {
-            Some(fact) => b::Heard::Fact(fact),
-            None if heard == Heard::Cancel => b::Heard::Cancel { reason: &why },
-            None => b::Heard::Due { waiting: false },
-        };
-        let mut reaction = b::react(row.clone(), event, &moment(clock));
-        let asks = heard == Heard::Due && before == b::State::Undoing;
-        if asks && self.bug == Some(Bug::UndoingSaysRequested) {
-            reaction.said = vec![Said::Requested];
+    /// This service has two replicas.
+    pub(crate) fn with_two(self, who: Who) -> Self {
+        Self {
+            replicas: Some(who),
+            ..self
         }
-        let again = before == reaction.record.state;
-        *row = plain_trip(reaction.record);
-        world.odd |= reaction.anomaly.is_some();
-        (reaction.said, again)
-    }
-
-    fn leg(
-        &self,
-        world: &mut World,
-        (name, trade): (LegName, &dyn Trade),
-        trip: usize,
-        fact: Option<&Fact>,
-        clock: Clock,
-    ) -> (Vec<Said>, bool) {
-        let stock = if name == flight::core::name() {
-            &mut world.seats
-        } else {
-            &mut world.rooms
-        };
-        let position = self.plans[trip]
-            .itinerary
-            .positions_of(&name)
-            .next()
-            .unwrap();
-        let row = &mut world.trips[trip].legs[usize::from(position)];
-        let event = fact.map_or(l::Heard::Due { waiting: false }, l::Heard::Fact);
-        let mut shelf = Shelf::new([stock.clone()]);
-        let mut reaction = l::react(&name, trade, row.clone(), event, &mut shelf, &moment(clock));
-        let turn =
-            fact.is_some_and(|fact| matches!(fact.said, Said::Requested | Said::Reserved { .. }));
-        let late = turn && reaction.record.state == l::State::Released;
-        if late && self.bug == Some(Bug::LateTurnIsRejected) {
-            reaction.said = vec![Said::Rejected {
-                position,
-                reason: reason(),
-            }];
-        }
-        let again = row.state == reaction.record.state;
-        *stock = shelf.get(&stock.key).unwrap().clone();
-        *row = plain_record(reaction.record);
-        world.odd |= reaction.anomaly.is_some();
-        (reaction.said, again)
     }
 
     /// Liveness: every message in flight is lost, and none after that. Timers go off round by round, whatever the clocks say of the
     /// deadline, and all that is said is heard.
     fn comes_to_rest(&self, world: &World) -> bool {
-        let mut wiped = world.clone();
-        if !self.ids {
-            wiped.said.clear();
-        }
+        let wiped = if self.ids {
+            world.clone()
+        } else {
+            self.wiped(world)
+        };
         if let Some(known) = self.rests.lock().unwrap().get(&wiped) {
             return *known;
         }
@@ -227,14 +159,28 @@ impl Saga {
         rests
     }
 
+    /// The same rows after the broker lost everything and every process died.
+    pub(crate) fn wiped(&self, world: &World) -> World {
+        World {
+            said: BTreeSet::new(),
+            open: None,
+            ..world.clone()
+        }
+    }
+
     fn rounds(&self, mut world: World, clock: Clock) -> bool {
+        world.open = None;
+        let old: Vec<bool> = world.trips.iter().map(|rows| rows.old).collect();
+        let clock_of = |trip: usize| if old[trip] { Clock::Late } else { clock };
         for _ in 0..ROUNDS {
             let mut flying = VecDeque::new();
-            for (trip, who) in
-                (0..world.trips.len()).flat_map(|trip| EVERYBODY.map(|who| (trip, who)))
-            {
-                let said = self.apply(&mut world, who, trip, Heard::Due, clock);
-                flying.extend(said.into_iter().map(|saying| (trip, saying)));
+            for (trip, plan) in self.plans.iter().enumerate() {
+                for (who, position) in timers(plan) {
+                    let judged =
+                        self.judge(&world, who, trip, Heard::Due(position), clock_of(trip));
+                    let said = judged.write(&mut world, trip);
+                    flying.extend(said.into_iter().map(|saying| (trip, saying)));
+                }
             }
             let mut heard = 0;
             while let Some((trip, (word, new))) = flying.pop_front() {
@@ -242,9 +188,10 @@ impl Saga {
                 for who in &self.facts[&(trip, word)].1 {
                     let first = world.inbox.insert((*who, trip, word));
                     if self.ids && !first && !new {
-                        continue; // an echo
+                        continue; // a duplicate
                     }
-                    let said = self.apply(&mut world, *who, trip, Heard::Fact(word), clock);
+                    let judged = self.judge(&world, *who, trip, Heard::Fact(word), clock_of(trip));
+                    let said = judged.write(&mut world, trip);
                     flying.extend(said.into_iter().map(|saying| (trip, saying)));
                     heard += 1;
                 }
@@ -253,7 +200,37 @@ impl Saga {
                 }
             }
         }
-        !world.odd && world.trips.iter().all(at_rest)
+        self.at_rest(&world)
+    }
+
+    /// Every trip went through or came all the way back.
+    pub(crate) fn at_rest(&self, world: &World) -> bool {
+        !world.odd
+            && world.open.is_none()
+            && world.trips.iter().all(|rows| firm(rows) || back(rows))
+    }
+
+    fn publish(&self, world: &mut World, trip: usize, said: Vec<(Word, bool)>) {
+        for (word, new) in said {
+            world.said.insert((trip, word));
+            if new {
+                world
+                    .inbox
+                    .retain(|(_, of, heard)| (*of, *heard) != (trip, word));
+            }
+        }
+    }
+
+    fn forget(&self, world: &mut World, trip: usize, position: Option<Position>) {
+        let rows = &mut world.trips[trip];
+        rows.old = self.bug != Some(Bug::ForgetsTooEarly);
+        match position {
+            None => rows.trip = plain_trip(Trip::none(trip_id(trip))),
+            Some(position) => {
+                rows.legs[usize::from(position)] =
+                    plain_record(Record::none(trip_id(trip), position));
+            }
+        }
     }
 }
 
@@ -272,30 +249,78 @@ impl Model for Saga {
             Rows {
                 trip: plain_trip(request.record),
                 legs: legs.collect(),
+                old: false,
             }
         };
         vec![World {
             trips: self.plans.iter().enumerate().map(row).collect(),
-            seats: stock(&["RT100", "2026-12-24"], self.seats),
-            rooms: stock(&["LIS", "double", "2026-12-24"], self.rooms),
+            stocks: self.stocks.clone(),
             said: (0..self.plans.len())
                 .map(|trip| (trip, Word::Requested))
                 .collect(),
             inbox: BTreeSet::new(),
+            open: None,
             odd: false,
         }]
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Act>) {
-        for trip in 0..world.trips.len() {
-            actions.push(Act::Cancel(trip));
-            actions.push(Act::Due(Who::Booking, trip, Clock::Behind));
-            actions.extend(EVERYBODY.map(|who| Act::Due(who, trip, Clock::Before)));
+        let locked = |who: Who| {
+            world.open.as_ref().is_some_and(|open| open.who == who) && self.bug != Some(Bug::NoLock)
+        };
+        let free = EVERYBODY.map(|who| (who, !locked(who)));
+        let may = |who: Who| free.contains(&(who, true));
+        for (trip, rows) in world.trips.iter().enumerate() {
+            if may(Who::Booking) {
+                actions.push(Act::Cancel(trip));
+            }
+            let clocks: &[Clock] = if rows.old {
+                &[Clock::Late]
+            } else {
+                &[Clock::Before, Clock::Behind]
+            };
+            for (who, position) in timers(&self.plans[trip]).filter(|(who, _)| may(*who)) {
+                actions.extend(
+                    clocks
+                        .iter()
+                        .map(|clock| Act::Due(who, trip, position, *clock)),
+                );
+            }
+            if self.forgets && world.open.is_none() {
+                let over = |record: &&Record| record.forget_us.is_some();
+                let records = rows
+                    .legs
+                    .iter()
+                    .filter(over)
+                    .map(|record| Some(record.place()));
+                let row = rows.trip.forget_us.map(|_| None);
+                actions.extend(
+                    row.into_iter()
+                        .chain(records)
+                        .map(|at| Act::Forget(trip, at)),
+                );
+            }
+        }
+        if world.open.is_some() {
+            actions.extend([Act::Commit, Act::Die]);
         }
         for (trip, word) in &world.said {
-            for who in &self.facts[&(*trip, *word)].1 {
-                actions.push(Act::Hear(*who, *trip, *word, Clock::Before));
-                actions.push(Act::Hear(*who, *trip, *word, Clock::Late));
+            let clocks: &[Clock] = if world.trips[*trip].old {
+                &[Clock::Late]
+            } else {
+                &[Clock::Before, Clock::Late]
+            };
+            for who in self.facts[&(*trip, *word)]
+                .1
+                .iter()
+                .filter(|who| may(**who))
+            {
+                for clock in clocks {
+                    actions.push(Act::Hear(*who, *trip, *word, *clock));
+                    if self.replicas == Some(*who) && world.open.is_none() {
+                        actions.push(Act::Open(*who, *trip, *word, *clock));
+                    }
+                }
             }
         }
     }
@@ -305,22 +330,41 @@ impl Model for Saga {
         let mut next = world.clone();
         let (who, trip, heard, clock) = match act {
             Act::Hear(who, trip, word, clock) => (who, trip, Heard::Fact(word), clock),
-            Act::Due(who, trip, clock) => (who, trip, Heard::Due, clock),
+            Act::Due(who, trip, position, clock) => (who, trip, Heard::Due(position), clock),
             Act::Cancel(trip) => (Who::Booking, trip, Heard::Cancel, Clock::Before),
+            Act::Open(who, trip, word, clock) => {
+                let judged = self.judge(world, who, trip, Heard::Fact(word), clock);
+                if self.bug == Some(Bug::SaysBeforeTheCommit) {
+                    self.publish(&mut next, trip, judged.said.clone());
+                }
+                next.open = Some(Open { who, trip, judged });
+                return Some(next);
+            }
+            Act::Commit => {
+                let open = next.open.take()?;
+                let said = open.judged.write(&mut next, open.trip);
+                self.publish(&mut next, open.trip, said);
+                return Some(next);
+            }
+            Act::Die => {
+                next.open = None;
+                return Some(next);
+            }
+            Act::Forget(trip, position) => {
+                self.forget(&mut next, trip, position);
+                return Some(next);
+            }
         };
         if let Heard::Fact(word) = heard
             && self.ids
             && !next.inbox.insert((who, trip, word))
         {
-            return None; // an echo
+            return None; // a duplicate
         }
-        for (word, new) in self.apply(&mut next, who, trip, heard, clock) {
-            next.said.insert((trip, word));
-            if new {
-                next.inbox
-                    .retain(|(_, of, heard)| (*of, *heard) != (trip, word));
-            }
-        }
+        let said = self
+            .judge(&next, who, trip, heard, clock)
+            .write(&mut next, trip);
+        self.publish(&mut next, trip, said);
         (next != *world).then_some(next)
     }
 
@@ -333,17 +377,17 @@ impl Model for Saga {
                 !world.trips.iter().any(lacks)
             }),
             Property::always("a closed trip holds nothing", |_, world: &World| {
-                let kept = |rows: &Rows| {
-                    rows.trip.state == b::State::Closed && rows.legs.iter().any(holds)
-                };
-                !world.trips.iter().any(kept)
+                let over =
+                    |rows: &&Rows| matches!(rows.trip.state, b::State::Closed | b::State::None);
+                world.trips.iter().filter(over).all(back)
             }),
             Property::always("capacity adds up", adds_up),
             Property::always(
                 "a trip has an outcome once it has turned",
                 |_, world: &World| {
                     world.trips.iter().all(|rows| {
-                        rows.trip.outcome.is_none() == (rows.trip.state == b::State::Pending)
+                        let turned = !matches!(rows.trip.state, b::State::Pending | b::State::None);
+                        rows.trip.outcome.is_some() == turned
                     })
                 },
             ),
@@ -358,7 +402,7 @@ impl Model for Saga {
             Property::sometimes(
                 "a trip goes through, or there is no room for it",
                 |saga: &Saga, world: &World| {
-                    saga.seats * saga.rooms == 0 || world.trips.iter().any(firm)
+                    saga.stocks.iter().any(|stock| stock.total == 0) || world.trips.iter().any(firm)
                 },
             ),
         ]
@@ -370,12 +414,13 @@ fn firm(rows: &Rows) -> bool {
         && rows.legs.iter().all(|leg| leg.state == l::State::Confirmed)
 }
 
-fn at_rest(rows: &Rows) -> bool {
-    firm(rows) || (rows.trip.state == b::State::Closed && !rows.legs.iter().any(holds))
+/// Nothing is held, and booking knows it.
+fn back(rows: &Rows) -> bool {
+    matches!(rows.trip.state, b::State::Closed | b::State::None) && !rows.legs.iter().any(holds)
 }
 
 /// Nothing is oversold, nothing is lost, and each stock row counts exactly what the trips' records hold of it.
-fn adds_up(saga: &Saga, world: &World) -> bool {
+fn adds_up(_: &Saga, world: &World) -> bool {
     let count = |stock: &Stock, state| {
         let rows = world
             .trips
@@ -387,12 +432,10 @@ fn adds_up(saga: &Saga, world: &World) -> bool {
             .filter(|hold| hold.key == stock.key);
         held.map(|hold| hold.quantity).sum::<i64>()
     };
-    [(&world.seats, saga.seats), (&world.rooms, saga.rooms)]
-        .into_iter()
-        .all(|(stock, total)| {
-            stock.free >= 0
-                && stock.held == count(stock, l::State::Held)
-                && stock.confirmed == count(stock, l::State::Confirmed)
-                && stock.held + stock.confirmed + stock.free == total
-        })
+    world.stocks.iter().all(|stock| {
+        stock.free >= 0
+            && stock.held == count(stock, l::State::Held)
+            && stock.confirmed == count(stock, l::State::Confirmed)
+            && stock.held + stock.confirmed + stock.free == stock.total
+    })
 }

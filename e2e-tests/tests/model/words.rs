@@ -12,6 +12,9 @@ pub(crate) const FLIGHT: &str =
     r#"{"leg":"flight","flight":"RT100","date":"2026-12-24","seats":1}"#;
 pub(crate) const HOTEL: &str = r#"{"leg":"hotel","hotel":"LIS","room_type":"double","check_in":"2026-12-24","check_out":"2026-12-25","rooms":1}"#;
 
+/// The flight back.
+pub(crate) const BACK: &str = r#"{"leg":"flight","flight":"RT101","date":"2026-12-25","seats":1}"#;
+
 const START_US: i64 = 1_796_000_000_000_000;
 const DEADLINE_US: i64 = START_US + 120_000_000;
 
@@ -45,9 +48,10 @@ pub(crate) enum Clock {
     Late,
 }
 
-/// All that can be said of a trip of two legs.
-pub(crate) fn everything() -> impl Iterator<Item = Word> {
-    let each = (0..2).flat_map(|n| [Word::Reserved(n), Word::Rejected(n), Word::Released(n)]);
+/// All that can be said of a trip.
+pub(crate) fn everything(plan: &Plan) -> impl Iterator<Item = Word> {
+    let positions = plan.itinerary.positions();
+    let each = positions.flat_map(|n| [Word::Reserved(n), Word::Rejected(n), Word::Released(n)]);
     [Word::Requested, Word::Confirmed, Word::Cancelled]
         .into_iter()
         .chain(each)
@@ -118,6 +122,15 @@ pub(crate) fn hearers(fact: &Fact) -> Vec<Who> {
     EVERYBODY.into_iter().filter(hears).collect()
 }
 
+/// Who has a timer for a trip: booking one, and the legs one for each position.
+pub(crate) fn timers(plan: &Plan) -> impl Iterator<Item = (Who, Position)> {
+    let owner = |position| {
+        let flies = plan.itinerary.name_at(position) == Some(&flight::core::name());
+        (if flies { Who::Flight } else { Who::Hotel }, position)
+    };
+    std::iter::once((Who::Booking, 0)).chain(plan.itinerary.positions().map(owner))
+}
+
 pub(crate) fn plan(legs: &[&str]) -> Plan {
     let itinerary = Itinerary::parse(&format!("[{}]", legs.join(","))).unwrap();
     Plan {
@@ -152,7 +165,22 @@ pub(crate) fn holds(record: &Record) -> bool {
     matches!(record.state, State::Held | State::Confirmed)
 }
 
-pub(crate) fn stock(key: &[&str], total: i64) -> Stock {
+/// So many seats on [`FLIGHT`].
+pub(crate) fn seats(total: i64) -> Stock {
+    stock(&["RT100", "2026-12-24"], total)
+}
+
+/// So many seats on [`BACK`].
+pub(crate) fn seats_back(total: i64) -> Stock {
+    stock(&["RT101", "2026-12-25"], total)
+}
+
+/// So many rooms in [`HOTEL`].
+pub(crate) fn rooms(total: i64) -> Stock {
+    stock(&["LIS", "double", "2026-12-24"], total)
+}
+
+fn stock(key: &[&str], total: i64) -> Stock {
     let key = key.iter().map(|part| (*part).into()).collect();
     Stock {
         key,

@@ -201,6 +201,12 @@ impl Outgoing {
         }
     }
 
+    /// How many facts wait for their turn.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Whether nothing is in hand.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -149,7 +149,7 @@ impl fmt::Display for Problem {
 impl std::error::Error for Problem {}
 
 impl utoipa::PartialSchema for Problem {
-    /// The shell adds the namespace to it: see [`Problem::schema_in`].
+    /// The shell adds the namespace to it: see `Problem::schema_in`.
     fn schema() -> RefOr<Schema> {
         Self::schema_in("<namespace>")
     }

@@ -1,0 +1,307 @@
+//! One service judges one thing that it hears, with the production `react`; and the mistakes that can be planted around it. What the
+//! network and the databases do with it, `saga.rs` says.
+
+use booking::core::{self as b, Trip};
+use choreography::{Fact, LegName, Plan, Position, Said};
+use flight::core::Flight;
+use hotel::core::Hotel;
+use leg::core::{self as l, Record, Shelf, Stock, Trade};
+
+use crate::saga::{Saga, World};
+use crate::words::{Clock, Who, Word, moment, plain_record, plain_trip, reason, word};
+
+/// Mistakes that the rules of the protocol, or the runtime below it, exclude.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bug {
+    /// Rule 3: an answer that was given before repeats its id.
+    AnswerUnderTheRecordedId,
+    /// Rule 2: a trip that is undoing asks as if it were pending.
+    UndoingSaysRequested,
+    /// Rule 5: a turn that comes to a tombstone or far too late is refused as if nothing had ever been held.
+    LateTurnIsRejected,
+    /// A turn that comes an age after the deadline is taken, though the trip may be forgotten.
+    LateTurnIsTaken,
+    /// Records are forgotten while their trip can still be asked for.
+    ForgetsTooEarly,
+    /// A leg that holds does not ask what became of it.
+    HeldDoesNotAsk,
+    /// A leg lets go of its hold by its own clock.
+    LetsGoByItsOwnClock,
+    /// A leg that is told `cancelled` before its turn keeps no record of it.
+    NoTombstone,
+    /// A leg gives back and does not count it.
+    ReleaseIsNotCounted,
+    /// Booking confirms at the first `reserved`, whichever leg says it.
+    EarlyPivot,
+    /// Booking takes one leg's answer for everybody's.
+    FirstAnswerClosesAll,
+    /// Booking takes a refusal for the legs before it too.
+    RejectionSettlesThoseBefore,
+    /// Booking closes a trip as soon as the traveller cancels it.
+    CancelClosesAtOnce,
+    /// Two replicas load the same rows, and the second overwrites what the first saved.
+    NoLock,
+    /// A fact goes out before what it says is committed.
+    SaysBeforeTheCommit,
+}
+
+/// What a service hears of a trip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Heard {
+    Fact(Word),
+    /// The timer of a position, or of the trip.
+    Due(Position),
+    Cancel,
+}
+
+/// Something said, and whether under a new id.
+pub(crate) type Saying = (Word, bool);
+
+/// What a transaction would write and say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Judged {
+    trip: Option<Trip>,
+    legs: Vec<(usize, Record)>,
+    stocks: Vec<(usize, Stock)>,
+    pub(crate) said: Vec<Saying>,
+    odd: bool,
+}
+
+impl Judged {
+    pub(crate) fn write(self, world: &mut World, trip: usize) -> Vec<Saying> {
+        let rows = &mut world.trips[trip];
+        if let Some(trip) = self.trip {
+            rows.trip = trip;
+        }
+        for (position, record) in self.legs {
+            rows.legs[position] = record;
+        }
+        for (number, stock) in self.stocks {
+            world.stocks[number] = stock;
+        }
+        world.odd |= self.odd && !rows.old;
+        self.said
+    }
+}
+
+impl Saga {
+    fn has(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+    }
+
+    /// Lets one service judge one thing, and changes nothing.
+    pub(crate) fn judge(
+        &self,
+        world: &World,
+        who: Who,
+        trip: usize,
+        heard: Heard,
+        clock: Clock,
+    ) -> Judged {
+        let fact = match heard {
+            Heard::Fact(word) => self.facts.get(&(trip, word)).map(|(fact, _)| fact),
+            Heard::Due(_) | Heard::Cancel => None,
+        };
+        let mut said = Vec::new();
+        let mut judged = Judged::default();
+        let again = match who {
+            Who::Booking => self.booking(world, trip, (fact, heard), clock, &mut judged, &mut said),
+            Who::Flight => {
+                let flight = (flight::core::name(), &Flight as &dyn Trade);
+                self.leg(
+                    world,
+                    flight,
+                    trip,
+                    (fact, heard),
+                    clock,
+                    &mut judged,
+                    &mut said,
+                )
+            }
+            Who::Hotel => {
+                let hotel = (hotel::core::name(), &Hotel as &dyn Trade);
+                self.leg(
+                    world,
+                    hotel,
+                    trip,
+                    (fact, heard),
+                    clock,
+                    &mut judged,
+                    &mut said,
+                )
+            }
+        };
+        // Under a new id each time, unless the bug is planted and this answer was given before.
+        let recorded = again && fact.is_some() && self.has(Bug::AnswerUnderTheRecordedId);
+        let new = |word: &Word| !(recorded && world.said.contains(&(trip, *word)));
+        judged.said = said
+            .iter()
+            .map(word)
+            .map(|word| (word, new(&word)))
+            .collect();
+        judged
+    }
+
+    fn booking(
+        &self,
+        world: &World,
+        trip: usize,
+        (fact, heard): (Option<&Fact>, Heard),
+        clock: Clock,
+        judged: &mut Judged,
+        said: &mut Vec<Said>,
+    ) -> bool {
+        let row = world.trips[trip].trip.clone();
+        let (before, why, now) = (row.state, reason(), moment(clock));
+        let mistaken = fact.map(|fact| self.misheard(fact));
+        let event = match &mistaken {
+            Some(fact) => b::Heard::Fact(fact),
+            None if heard == Heard::Cancel => b::Heard::Cancel { reason: &why },
+            None => b::Heard::Due { waiting: false },
+        };
+        let mut reaction = b::react(row, event, &now);
+        let undoes = reaction.record.state == b::State::Undoing;
+        if matches!(heard, Heard::Due(_))
+            && before == b::State::Undoing
+            && self.has(Bug::UndoingSaysRequested)
+        {
+            reaction.said = vec![Said::Requested];
+        }
+        let answered =
+            matches!(heard, Heard::Fact(Word::Released(_))) && self.has(Bug::FirstAnswerClosesAll);
+        let cancelled = heard == Heard::Cancel && self.has(Bug::CancelClosesAtOnce);
+        if undoes && (answered || cancelled) {
+            reaction.record = closed(reaction.record, &self.plans[trip], clock);
+        }
+        said.extend(reaction.said);
+        judged.odd = reaction.anomaly.is_some();
+        let again = before == reaction.record.state;
+        judged.trip = Some(plain_trip(reaction.record));
+        again
+    }
+
+    /// The fact as booking takes it, where a bug is planted in that.
+    fn misheard(&self, fact: &Fact) -> Fact {
+        let mut fact = fact.clone();
+        match &mut fact.said {
+            Said::Reserved { position, .. } if self.has(Bug::EarlyPivot) => {
+                *position = fact.plan.itinerary.last();
+            }
+            Said::Rejected { position, .. } if self.has(Bug::RejectionSettlesThoseBefore) => {
+                *position = 0;
+            }
+            _ => {}
+        }
+        fact
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what one judgement is about")]
+    fn leg(
+        &self,
+        world: &World,
+        (name, trade): (LegName, &dyn Trade),
+        trip: usize,
+        (fact, heard): (Option<&Fact>, Heard),
+        clock: Clock,
+        judged: &mut Judged,
+        said: &mut Vec<Said>,
+    ) -> bool {
+        let positions = match (fact, heard) {
+            (Some(fact), _) => l::positions(&name, fact),
+            (None, Heard::Due(position)) => vec![position],
+            (None, _) => Vec::new(),
+        };
+        let mut shelf = Shelf::new(world.stocks.clone());
+        let mut again = true;
+        for position in positions {
+            let row = world.trips[trip].legs[usize::from(position)].clone();
+            let before = row.state;
+            let reaction = self.leg_position(&name, trade, row, fact, &mut shelf, clock);
+            again &= before == reaction.record.state;
+            judged.odd |= reaction.anomaly.is_some();
+            said.extend(reaction.said);
+            let forgets = self.has(Bug::NoTombstone)
+                && before == l::State::None
+                && reaction.record.state == l::State::Released;
+            if !forgets {
+                judged
+                    .legs
+                    .push((usize::from(position), plain_record(reaction.record)));
+            }
+        }
+        let gives_back = judged
+            .legs
+            .iter()
+            .any(|(_, leg)| leg.state == l::State::Released);
+        if !(gives_back && self.has(Bug::ReleaseIsNotCounted)) {
+            let changed = world
+                .stocks
+                .iter()
+                .enumerate()
+                .filter_map(|(number, stock)| {
+                    let now = shelf.get(&stock.key).unwrap();
+                    (now != stock).then(|| (number, now.clone()))
+                });
+            judged.stocks = changed.collect();
+        }
+        again
+    }
+
+    fn leg_position(
+        &self,
+        name: &LegName,
+        trade: &dyn Trade,
+        row: Record,
+        fact: Option<&Fact>,
+        shelf: &mut Shelf,
+        clock: Clock,
+    ) -> l::Reaction {
+        let (holds, position) = (row.state == l::State::Held, row.place());
+        let turn =
+            fact.is_some_and(|fact| matches!(fact.said, Said::Requested | Said::Reserved { .. }));
+        let clock = match clock {
+            Clock::Late if self.has(Bug::LateTurnIsTaken) => Clock::Behind,
+            clock => clock,
+        };
+        let own =
+            fact.is_none() && holds && clock != Clock::Before && self.has(Bug::LetsGoByItsOwnClock);
+        let word = own.then(|| {
+            let plan = row.plan().unwrap();
+            let said = Said::Cancelled { reason: reason() };
+            Fact {
+                speaker: choreography::Speaker::Booking,
+                trip: row.trip,
+                plan,
+                said,
+            }
+        });
+        let event = match fact.or(word.as_ref()) {
+            Some(fact) => l::Heard::Fact(fact),
+            None => l::Heard::Due { waiting: false },
+        };
+        let mut reaction = l::react(name, trade, row, event, shelf, &moment(clock));
+        if turn && reaction.record.state == l::State::Released && self.has(Bug::LateTurnIsRejected)
+        {
+            reaction.said = vec![Said::Rejected {
+                position,
+                reason: reason(),
+            }];
+        }
+        if fact.is_none() && !own && self.has(Bug::HeldDoesNotAsk) {
+            reaction.said.clear();
+        }
+        reaction
+    }
+}
+
+/// As if every position had been settled.
+fn closed(mut trip: Trip, plan: &Plan, clock: Clock) -> Trip {
+    for position in plan.itinerary.positions() {
+        let by_hand = b::Heard::Settle {
+            position,
+            reason: &reason(),
+        };
+        trip = b::react(trip, by_hand, &moment(clock)).record;
+    }
+    trip
+}
