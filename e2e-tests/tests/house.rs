@@ -21,7 +21,7 @@ fn read(path: impl AsRef<Path>) -> String {
 /// Every Rust file of ours.
 fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> = ["services", "shared", "cli", "e2e-tests", "xtask"]
+    let mut folders: Vec<PathBuf> = ["services", "shared", "cli", "e2e-tests", "xtask", "fuzz"]
         .iter()
         .map(|room| root().join(room))
         .collect();

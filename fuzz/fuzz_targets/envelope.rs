@@ -1,0 +1,9 @@
+//! See `bodies::envelope`.
+#![no_main]
+
+#[path = "../bodies.rs"]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    bodies::envelope(input);
+});
