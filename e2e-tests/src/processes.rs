@@ -308,6 +308,10 @@ impl Processes {
     }
 
     /// All that a process has logged since it was first started.
+    pub(crate) fn pid(&self, service: &str, replica: usize) -> Option<u32> {
+        self.services[service][replica].pid()
+    }
+
     pub(crate) fn log(&self, service: &str, replica: usize) -> String {
         let folder = self.folder.as_ref().unwrap().path();
         let name = self.services[service][replica].name();

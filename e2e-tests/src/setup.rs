@@ -69,6 +69,15 @@ impl Setup {
         self
     }
 
+    /// Every pause as it is where nobody sets it.
+    #[must_use]
+    pub fn at_default_pace(self) -> Self {
+        self.setting("REANNOUNCE_FIRST_MS", "30000")
+            .setting("REANNOUNCE_MAX_MS", "300000")
+            .setting("OUTBOX_LEASE_MS", "10000")
+            .setting("ACK_WAIT_MS", "30000")
+    }
+
     /// On databases as a version left them, such as `v1`.
     #[must_use]
     pub fn upon(mut self, version: &str) -> Self {

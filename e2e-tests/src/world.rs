@@ -203,6 +203,16 @@ impl World {
         either!(&mut self.house, house => house.kill_broker().await);
     }
 
+    /// The most memory that a replica had since it was started, in kibibytes; None where the system does not show it.
+    pub fn memory_peak_kb(&mut self, service: &str, replica: usize) -> Option<u64> {
+        let pid = self.processes().pid(service, replica)?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.split_whitespace().next()?.parse().ok()
+    }
+
     /// All that a replica has logged since it was first started.
     pub fn log(&mut self, service: &str, replica: usize) -> String {
         self.processes().log(service, replica)

@@ -2,9 +2,12 @@
 //! database and no build of anything.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -28,7 +31,7 @@ fn sources() -> Vec<PathBuf> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() {
+            if path.is_dir() && !path.ends_with("target") {
                 folders.push(path);
             } else if path.extension().is_some_and(|ending| ending == "rs") {
                 found.push(path);
@@ -190,6 +193,50 @@ fn no_service_has_sql_but_its_migrations() {
             );
         }
     }
+}
+
+/// It inherits nothing from the workspace, so that it can be copied out; and still there is one version of everything.
+#[test]
+fn the_runtime_asks_for_the_versions_that_the_workspace_has() {
+    let told = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--no-deps",
+            "--offline",
+            "--format-version",
+            "1",
+        ])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let metadata: Value = serde_json::from_slice(&told.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let asked = |package: &Value| -> BTreeMap<String, String> {
+        let dependencies = package["dependencies"].as_array().unwrap().iter();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        dependencies
+            .map(|it| (text(&it["name"]), text(&it["req"])))
+            .collect()
+    };
+    let (alone, others): (Vec<_>, Vec<_>) = packages
+        .iter()
+        .partition(|package| package["name"] == "runtime");
+    let alone = asked(alone[0]);
+    let mut compared = BTreeSet::new();
+    for package in others {
+        for (name, version) in asked(package) {
+            if let Some(own) = alone.get(&name) {
+                assert_eq!(
+                    *own, version,
+                    "{name} in runtime and in {}",
+                    package["name"]
+                );
+                compared.insert(name);
+            }
+        }
+        assert_eq!(package["edition"], "2024");
+    }
+    assert!(compared.len() > 10, "only {compared:?} were compared");
 }
 
 #[test]

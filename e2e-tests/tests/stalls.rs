@@ -27,7 +27,7 @@ const LEGS: usize = 16;
 const CALLERS: usize = 32;
 
 on_both_databases![
-    six_hundred_trips_of_sixteen_legs_are_cancelled_at_once with super::as_it_comes,
+    six_hundred_trips_of_sixteen_legs_are_cancelled_at_once with |setup| setup.at_default_pace(),
     messages_stay_few_while_the_broker_stops_and_goes_on with |setup| super::leases_end_soon(setup.replicas(3)),
     a_broker_that_stores_nothing_is_told_of_and_new_trips_are_refused,
     a_consumer_that_is_declared_again_hears_little_again,
@@ -43,18 +43,9 @@ fn nothing_comes_again(setup: Setup) -> Setup {
         .fold(setup, |setup, name| setup.setting(name, NEVER_MS))
 }
 
-/// Every pause as it is where nobody sets it.
-fn as_it_comes(setup: Setup) -> Setup {
-    setup
-        .setting("REANNOUNCE_FIRST_MS", "30000")
-        .setting("REANNOUNCE_MAX_MS", "300000")
-        .setting("OUTBOX_LEASE_MS", "10000")
-        .setting("ACK_WAIT_MS", "30000")
-}
-
 /// Rows that are not published at once are anybody's soon, and nobody asks again meanwhile.
 fn leases_end_soon(setup: Setup) -> Setup {
-    as_it_comes(setup).setting("OUTBOX_LEASE_MS", "500")
+    setup.at_default_pace().setting("OUTBOX_LEASE_MS", "500")
 }
 
 fn long() -> Asked {
