@@ -81,7 +81,6 @@ pub struct Broker {
     program: PathBuf,
     folder: PathBuf,
     port: u16,
-    monitor: Option<u16>,
     cluster: Option<Member>,
     child: Option<Child>,
 }
@@ -103,21 +102,7 @@ impl Broker {
     /// # Errors
     /// When the port is taken, the folder cannot be used, or the server ends or stays silent; with its last words.
     pub async fn start(program: &Path, folder: &Path, port: Option<u16>) -> Result<Self> {
-        Self::start_monitored(program, folder, port, None).await
-    }
-
-    /// The same with the server's monitoring pages (`/varz`, `/jsz`) on 127.0.0.1 at the port `monitor`.
-    ///
-    /// # Errors
-    /// As [`Broker::start`].
-    pub async fn start_monitored(
-        program: &Path,
-        folder: &Path,
-        port: Option<u16>,
-        monitor: Option<u16>,
-    ) -> Result<Self> {
         let mut broker = Self::new(program, folder)?;
-        broker.monitor = monitor;
         if let Some(port) = port {
             broker.port = port;
             broker.launch().await?;
@@ -145,7 +130,6 @@ impl Broker {
             program: program.to_owned(),
             folder: folder.canonicalize()?,
             port: 0,
-            monitor: None,
             cluster: None,
             child: None,
         })
@@ -173,11 +157,6 @@ impl Broker {
     /// Its port, the same over restarts.
     pub fn port(&self) -> u16 {
         self.port
-    }
-
-    /// Where its monitoring pages are, if it was asked to have any.
-    pub fn monitor_url(&self) -> Option<String> {
-        self.monitor.map(|port| format!("http://127.0.0.1:{port}"))
     }
 
     /// The process id, while it runs.
@@ -295,10 +274,6 @@ impl Broker {
     }
 
     fn config(&self, name: &str) -> String {
-        let monitor = match self.monitor {
-            Some(port) => format!("http: \"127.0.0.1:{port}\"\n"),
-            None => String::new(),
-        };
         let cluster = self.cluster.as_ref().map_or_else(String::new, |member| {
             let route = |port: &u16| quoted(&format!("nats://127.0.0.1:{port}"));
             let routes: Vec<String> = member.routes.iter().map(route).collect();
@@ -311,7 +286,7 @@ impl Broker {
         });
         format!(
             "# Written by roundtrip at every start; changes here are lost.\n\
-             server_name: {}\nlisten: \"127.0.0.1:{}\"\n{monitor}{cluster}jetstream {{\n  store_dir: {}\n}}\n",
+             server_name: {}\nlisten: \"127.0.0.1:{}\"\n{cluster}jetstream {{\n  store_dir: {}\n}}\n",
             quoted(name),
             self.port,
             quoted(&self.store().to_string_lossy()),

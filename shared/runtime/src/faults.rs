@@ -56,7 +56,7 @@ names! {
         Outbox = "outbox",
         /// Nobody who waits asks again.
         Reannouncing = "reannouncing",
-        /// A leg sells what it does not have.
+        /// A service gives away more than it has.
         Capacity = "capacity",
         /// The sweeper takes whatever it finds, whether it can be published or not, and again when it is swept again.
         SweepBound = "sweep-bound",
