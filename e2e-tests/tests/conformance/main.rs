@@ -60,6 +60,7 @@ on_both![
     maintenance::a_row_that_somebody_damaged_stops_no_other,
     maintenance::a_record_that_waits_is_due_when_its_time_comes,
     maintenance::an_outbox_row_whose_lease_ended_is_swept_by_one_replica_alone,
+    maintenance::a_lease_from_a_clock_that_went_back_has_ended,
     maintenance::what_may_be_forgotten_goes_and_nothing_else,
     maintenance::eight_processes_that_start_together_make_one_schema,
     opening::the_writer_waits_for_the_disk,

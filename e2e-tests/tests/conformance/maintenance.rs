@@ -166,7 +166,9 @@ pub(crate) async fn an_outbox_row_whose_lease_ended_is_swept_by_one_replica_alon
         .await
         .unwrap();
     assert_eq!(
-        queries::sweep(&two.database, 1_000_000, 512).await.unwrap(),
+        queries::sweep(&two.database, 60_000_000, 512)
+            .await
+            .unwrap(),
         [],
         "its publisher still has the lease"
     );
@@ -190,6 +192,28 @@ pub(crate) async fn an_outbox_row_whose_lease_ended_is_swept_by_one_replica_alon
         [expected],
         "one of them took it, whole, and counts the attempt"
     );
+}
+
+/// Its clock was an hour ahead when it gave the lease, and was put right.
+pub(crate) async fn a_lease_from_a_clock_that_went_back_has_ended(place: Place) {
+    let flight = place.flight().await;
+    flight.stock(10).await;
+    flight
+        .transactor
+        .run(&[heard(fact(trip(), 1, Said::Requested))], &[])
+        .await
+        .unwrap();
+    let mut writer = flight.database.writer().await.unwrap();
+    let ahead = "update outbox set lease_us = lease_us + 3600000000";
+    writer.run(ahead, vec![]).await.unwrap();
+    drop(writer);
+    let sweep = async || {
+        queries::sweep(&flight.database, 10_000_000, 512)
+            .await
+            .unwrap()
+    };
+    assert_eq!(sweep().await.len(), 1);
+    assert_eq!(sweep().await.len(), 0, "it has a lease by the right clock");
 }
 
 pub(crate) async fn what_may_be_forgotten_goes_and_nothing_else(place: Place) {

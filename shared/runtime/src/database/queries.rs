@@ -11,6 +11,9 @@ use crate::table::Table;
 /// Records, rows or letters taken at a time, so that no batch waits long for them.
 pub const ROWS_MAX: usize = 512;
 const LIMIT: i64 = ROWS_MAX as i64;
+/// How much later than by a sweeper's own lease a row may be another's: settings of replicas may differ. Later than that, a clock went
+/// back after the lease was given, and it would not end for as long as the clock had been ahead.
+const LEASES_APART_US: i64 = 30_000_000;
 
 /// Keys of records that are due at `now_us`, and of each whether its last announcement still lies in the outbox.
 ///
@@ -61,8 +64,8 @@ fn readable<T: DeserializeOwned>(rows: &[String]) -> impl Iterator<Item = T> {
     })
 }
 
-/// Takes over outbox rows whose lease ended, by the database's own clock, for `lease_us`: at most `most`. No other sweeper
-/// gets them meanwhile.
+/// Takes over outbox rows whose lease ended, by the database's own clock, for `lease_us`: at most `most`, and as many whose lease is so
+/// far off that a clock must have gone back. No other sweeper gets them meanwhile.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -77,12 +80,14 @@ pub async fn sweep(database: &Database, lease_us: i64, most: usize) -> Result<Ve
     let object = engine.object("outbox", OUTBOX_ALL.iter());
     let sql = format!(
         "update outbox set lease_us = {now} + cast($1 as bigint), attempt = attempt + 1 \
-         where id in (select id from outbox where lease_us <= {now} order by lease_us limit $2 {skip}) returning {object}{cast}"
+         where id in (select id from outbox where lease_us <= {now} order by lease_us limit $2 {skip}) \
+         or id in (select id from outbox where lease_us > {now} + cast($3 as bigint) limit $2 {skip}) returning {object}{cast}"
     );
+    let far_us = lease_us.saturating_add(LEASES_APART_US);
     let rows = database
         .writer()
         .await?
-        .run(&sql, vec![lease_us.into(), most.into()])
+        .run(&sql, vec![lease_us.into(), most.into(), far_us.into()])
         .await?;
     Ok(readable(&rows).collect())
 }
