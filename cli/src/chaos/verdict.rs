@@ -118,13 +118,13 @@ impl Run<'_> {
         })
     }
 
-    /// The longest that a trip changed after the last fault, or after it was asked for if that was later.
+    /// The longest that a trip changed after the last fault, or after it was asked for if that was later. One that changed in the future
+    /// did so while a clock was ahead, which was a fault.
     async fn rest(&self, healed: Timestamp) -> Result<Duration> {
-        let sql = "select coalesce(max(changed_us - case when created_us > $1 then created_us else $1 end), 0) from trip where state <> 'none'";
-        let us = self
-            .trips
-            .number(sql, vec![healed.as_microsecond().into()])
-            .await?;
+        let sql = "select coalesce(max(changed_us - case when created_us > $1 then created_us else $1 end), 0) from trip where state <> 'none' and changed_us <= $2";
+        let now = Timestamp::now();
+        let params = [healed, now].map(|time| time.as_microsecond().into());
+        let us = self.trips.number(sql, params.into()).await?;
         Ok(Duration::from_micros(u64::try_from(us).unwrap_or(0)))
     }
 
