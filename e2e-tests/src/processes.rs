@@ -307,11 +307,12 @@ impl Processes {
         self.broker.kill().await.unwrap();
     }
 
-    /// All that a process has logged since it was first started.
+    /// Its process id, while it runs.
     pub(crate) fn pid(&self, service: &str, replica: usize) -> Option<u32> {
         self.services[service][replica].pid()
     }
 
+    /// All that a process has logged since it was first started.
     pub(crate) fn log(&self, service: &str, replica: usize) -> String {
         let folder = self.folder.as_ref().unwrap().path();
         let name = self.services[service][replica].name();
