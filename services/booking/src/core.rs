@@ -32,7 +32,7 @@ pub enum Heard<'a> {
     Fact(&'a Fact),
     /// Its timer went off.
     Due {
-        /// Its last announcement still lies in the outbox, so it only moves.
+        /// Asking would add nothing now: its last announcement is still in the outbox, or the answer may be under way. It only moves.
         waiting: bool,
     },
     /// The traveller cancels. Of a trip that is on its way back already, it is no news and no error.
@@ -162,12 +162,13 @@ fn due(mut trip: Trip, waiting: bool, moment: &Moment) -> Reaction {
         trip.undo(Outcome::Expired, &reason, moment);
         return say_cancelled(trip);
     }
-    if !waiting {
-        trip.tries = trip.tries.saturating_add(1);
+    if waiting {
+        trip.put_off(moment);
+        return silent(trip);
     }
+    trip.tries = trip.tries.saturating_add(1);
     trip.wait(moment);
     match trip.state {
-        _ if waiting => silent(trip),
         State::Pending => say(trip, Said::Requested),
         State::None | State::Confirmed | State::Undoing | State::Closed => say_cancelled(trip),
     }

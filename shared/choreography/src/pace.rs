@@ -2,7 +2,8 @@
 //!
 //! Who waits, re-announces: every half minute at first, and after some four minutes at pauses that double to five minutes, with jitter
 //! so that a crowd of trips that began together does not ask together. So whatever was lost in the first minutes of a trip is said again
-//! within 38 seconds of the last loss, and a trip that waits for a leg that is gone for a day costs next to nothing. The clock and the die are read outside; here is only arithmetic, and it cannot overflow.
+//! within 38 seconds of the last loss, within a minute if there was a queue then, and a trip that waits for a leg that is gone for a day
+//! costs next to nothing. The clock and the die are read outside; here is only arithmetic, and it cannot overflow.
 
 use jiff::Timestamp;
 
@@ -46,6 +47,16 @@ impl Moment {
 
     /// When to wake a record that has asked `tries` times without an answer, in microseconds.
     pub fn wake_us(&self, tries: i64) -> i64 {
+        self.now_us().saturating_add(self.pause_us(tries))
+    }
+
+    /// When to look again at a record whose time has come and that does not ask yet, for its answer may be under way: after half a pause,
+    /// so that whoever was put off once still asks within a minute of the last loss (38 s and 19 s at the default setting).
+    pub fn look_again_us(&self, tries: i64) -> i64 {
+        self.now_us().saturating_add(self.pause_us(tries) / 2)
+    }
+
+    fn pause_us(&self, tries: i64) -> i64 {
         let doublings =
             u32::try_from(tries.saturating_sub(STEADY_TRIES - 1).clamp(0, 30)).unwrap_or(0);
         let pause_ms = self
@@ -55,8 +66,7 @@ impl Moment {
             .clamp(0, self.pace.max_ms.max(0));
         // Thousandths keep the arithmetic in integers; a die that is no number at all counts as 0.
         let stretch = ((750.0 + self.jitter * 500.0) as i64).clamp(750, 1_250);
-        self.now_us()
-            .saturating_add(pause_ms.saturating_mul(stretch))
+        pause_ms.saturating_mul(stretch)
     }
 
     /// Whether a timer set for `due_us` has gone off. One that is further away than any pause is long has: a clock went back.

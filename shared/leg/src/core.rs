@@ -46,7 +46,7 @@ pub enum Heard<'a> {
     Fact(&'a Fact),
     /// Its timer went off.
     Due {
-        /// Its last announcement still lies in the outbox, so it only moves.
+        /// Asking would add nothing now: its last announcement is still in the outbox, or the answer may be under way. It only moves.
         waiting: bool,
     },
 }
@@ -184,11 +184,13 @@ fn due(mut record: Record, waiting: bool, moment: &Moment) -> Reaction {
     if record.due_us.is_some_and(|due_us| !moment.is_due(due_us)) {
         return silent(record); // moved by something earlier in the same batch
     }
-    if !waiting {
-        record.tries = record.tries.saturating_add(1);
+    if waiting {
+        record.due_us = Some(moment.look_again_us(record.tries));
+        return silent(record);
     }
+    record.tries = record.tries.saturating_add(1);
     record.due_us = Some(moment.wake_us(record.tries));
-    if waiting { silent(record) } else { say(record) }
+    say(record)
 }
 
 /// Gives back what was held or firm, if anything was, and leaves a tombstone that a late request finds.

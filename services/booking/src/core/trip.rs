@@ -274,9 +274,18 @@ impl Trip {
         );
     }
 
-    /// Sets the timer; a pending trip looks up at its deadline at the latest.
+    /// Sets the timer to the next question.
     pub(super) fn wait(&mut self, moment: &Moment) {
-        let wake_us = moment.wake_us(self.tries);
+        self.wake_at(moment.wake_us(self.tries));
+    }
+
+    /// Sets the timer to the next look, where the next question may not be needed.
+    pub(super) fn put_off(&mut self, moment: &Moment) {
+        self.wake_at(moment.look_again_us(self.tries));
+    }
+
+    /// A pending trip looks up at its deadline at the latest.
+    fn wake_at(&mut self, wake_us: i64) {
         let latest_us = if self.state == State::Pending {
             self.deadline_us
         } else {

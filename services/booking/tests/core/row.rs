@@ -84,7 +84,13 @@ fn pending_asks_with_requested() {
         ),
         ("requested", 1, Some(us(60)))
     );
-    let moved = due(asked.record, true, 100);
+    let moved = due(asked.record.clone(), true, 60);
+    assert_eq!(
+        moved.record.due_us,
+        Some(us(75)),
+        "it looks again after half a pause"
+    );
+    let moved = due(asked.record, true, 110);
     assert_eq!(
         (
             names(&moved).as_str(),
@@ -138,7 +144,7 @@ fn undoing_asks_with_cancelled() {
     let moved = due(asked.record.clone(), true, 61);
     assert_eq!(
         (names(&moved).as_str(), moved.record.due_us),
-        ("", Some(us(91)))
+        ("", Some(us(76)))
     );
     let answered = react(asked.record, Heard::Fact(&released(1, "x")), &moment(50)).record;
     assert_eq!(answered.due_us, Some(us(80)), "an answer moves the timer");

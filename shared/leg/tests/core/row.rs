@@ -35,7 +35,8 @@ fn only_a_hold_asks_again() {
     let moved = due(asked.record, true, &later(60));
     assert_eq!(
         (moved.said.len(), moved.record.tries, moved.record.due_us),
-        (0, 1, Some(later(90).now_us()))
+        (0, 1, Some(later(75).now_us())),
+        "it looks again after half a pause"
     );
     let clock_went_back = due(held, false, &later(-3600));
     assert_eq!(
