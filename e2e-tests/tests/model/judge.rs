@@ -84,6 +84,24 @@ impl Judged {
     }
 }
 
+/// What one service is to judge.
+struct Asked<'a> {
+    world: &'a World,
+    trip: usize,
+    /// What is heard, where that is a fact.
+    fact: Option<&'a Fact>,
+    heard: Heard,
+    clock: Clock,
+}
+
+/// What it makes of that.
+struct Answer {
+    judged: Judged,
+    said: Vec<Said>,
+    /// It was in that state before, so this was said before.
+    again: bool,
+}
+
 impl Saga {
     fn has(&self, bug: Bug) -> bool {
         self.bug == Some(bug)
@@ -102,34 +120,21 @@ impl Saga {
             Heard::Fact(word) => self.facts.get(&(trip, word)).map(|(fact, _)| fact),
             Heard::Due(_) | Heard::Cancel => None,
         };
-        let mut said = Vec::new();
-        let mut judged = Judged::default();
-        let again = match who {
-            Who::Booking => self.booking(world, trip, (fact, heard), clock, &mut judged, &mut said),
-            Who::Flight => {
-                let flight = (flight::core::name(), &Flight as &dyn Trade);
-                self.leg(
-                    world,
-                    flight,
-                    trip,
-                    (fact, heard),
-                    clock,
-                    &mut judged,
-                    &mut said,
-                )
-            }
-            Who::Hotel => {
-                let hotel = (hotel::core::name(), &Hotel as &dyn Trade);
-                self.leg(
-                    world,
-                    hotel,
-                    trip,
-                    (fact, heard),
-                    clock,
-                    &mut judged,
-                    &mut said,
-                )
-            }
+        let asked = Asked {
+            world,
+            trip,
+            fact,
+            heard,
+            clock,
+        };
+        let Answer {
+            mut judged,
+            said,
+            again,
+        } = match who {
+            Who::Booking => self.booking(&asked),
+            Who::Flight => self.leg(&asked, &flight::core::name(), &Flight),
+            Who::Hotel => self.leg(&asked, &hotel::core::name(), &Hotel),
         };
         // Under a new id each time, unless the bug is planted and this answer was given before.
         let recorded = again && fact.is_some() && self.has(Bug::AnswerUnderTheRecordedId);
@@ -142,18 +147,13 @@ impl Saga {
         judged
     }
 
-    fn booking(
-        &self,
-        world: &World,
-        trip: usize,
-        (fact, heard): (Option<&Fact>, Heard),
-        clock: Clock,
-        judged: &mut Judged,
-        said: &mut Vec<Said>,
-    ) -> bool {
-        let row = world.trips[trip].trip.clone();
+    fn booking(&self, asked: &Asked<'_>) -> Answer {
+        let Asked {
+            trip, heard, clock, ..
+        } = *asked;
+        let row = asked.world.trips[trip].trip.clone();
         let (before, why, now) = (row.state, reason(), moment(clock));
-        let mistaken = fact.map(|fact| self.misheard(fact));
+        let mistaken = asked.fact.map(|fact| self.misheard(fact));
         let event = match &mistaken {
             Some(fact) => b::Heard::Fact(fact),
             None if heard == Heard::Cancel => b::Heard::Cancel { reason: &why },
@@ -173,11 +173,15 @@ impl Saga {
         if undoes && (answered || cancelled) {
             reaction.record = closed(reaction.record, &self.plans[trip], clock);
         }
-        said.extend(reaction.said);
-        judged.odd = reaction.anomaly.is_some();
-        let again = before == reaction.record.state;
-        judged.trip = Some(plain_trip(reaction.record));
-        again
+        Answer {
+            again: before == reaction.record.state,
+            said: reaction.said,
+            judged: Judged {
+                odd: reaction.anomaly.is_some(),
+                trip: Some(plain_trip(reaction.record)),
+                ..Judged::default()
+            },
+        }
     }
 
     /// The fact as booking takes it, where a bug is planted in that.
@@ -195,28 +199,25 @@ impl Saga {
         fact
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what one judgement is about")]
-    fn leg(
-        &self,
-        world: &World,
-        (name, trade): (LegName, &dyn Trade),
-        trip: usize,
-        (fact, heard): (Option<&Fact>, Heard),
-        clock: Clock,
-        judged: &mut Judged,
-        said: &mut Vec<Said>,
-    ) -> bool {
+    fn leg(&self, asked: &Asked<'_>, name: &LegName, trade: &dyn Trade) -> Answer {
+        let Asked {
+            world,
+            trip,
+            fact,
+            heard,
+            clock,
+        } = *asked;
         let positions = match (fact, heard) {
-            (Some(fact), _) => l::positions(&name, fact),
+            (Some(fact), _) => l::positions(name, fact),
             (None, Heard::Due(position)) => vec![position],
             (None, _) => Vec::new(),
         };
         let mut shelf = Shelf::new(world.stocks.clone());
-        let mut again = true;
+        let (mut judged, mut said, mut again) = (Judged::default(), Vec::new(), true);
         for position in positions {
             let row = world.trips[trip].legs[usize::from(position)].clone();
             let before = row.state;
-            let reaction = self.leg_position(&name, trade, row, fact, &mut shelf, clock);
+            let reaction = self.leg_position(name, trade, row, fact, &mut shelf, clock);
             again &= before == reaction.record.state;
             judged.odd |= reaction.anomaly.is_some();
             said.extend(reaction.said);
@@ -244,7 +245,11 @@ impl Saga {
                 });
             judged.stocks = changed.collect();
         }
-        again
+        Answer {
+            judged,
+            said,
+            again,
+        }
     }
 
     fn leg_position(
