@@ -2,68 +2,31 @@
 //! thousand trips under way, a hundred thousand facts that wait for a service that was away. Each says how long it took until all were
 //! at rest, and what the services needed in memory.
 //!
-//! Minutes each, so it runs by name only: `cargo test -p e2e-tests --test heavy -- --nocapture --test-threads 1`. The same shapes, small
+//! Minutes each, so it runs by name only: `cargo test -p e2e-tests --bench heavy -- --nocapture --test-threads 1`. The same shapes, small
 //! enough for every day, are in `stalls.rs` and `faults.rs`.
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use std::time::{Duration, Instant};
 
 use booking::core::State;
-use choreography::TripId;
-use e2e_tests::trip::{Asked, flight, stay, trip};
-use e2e_tests::{Engine, Setup, World};
-use futures::{StreamExt as _, stream};
-
-/// Requests at a time.
-const CALLERS: usize = 32;
-/// How long anything here may take.
-const MAX: Duration = Duration::from_secs(20 * 60);
-
-macro_rules! on_both_databases {
-    ($($name:ident),+) => {
-        mod sqlite { $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::play(crate::Engine::Sqlite, super::$name).await; })+ }
-        mod postgres { $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::play(crate::Engine::Postgres, super::$name).await; })+ }
-    };
-}
+use e2e_tests::trip::{flight, stay, trip};
+use e2e_tests::{HOUSE, Setup, World, on_both_databases};
 
 on_both_databases![
-    three_thousand_trips_of_sixteen_legs_are_cancelled_at_once,
-    the_broker_loses_everything_with_a_thousand_trips_under_way,
-    a_hundred_thousand_facts_wait_for_a_service_that_was_away
+    three_thousand_trips_of_sixteen_legs_are_cancelled_at_once with super::heavy,
+    the_broker_loses_everything_with_a_thousand_trips_under_way with super::heavy,
+    a_hundred_thousand_facts_wait_for_a_service_that_was_away with super::heavy,
 ];
 
-async fn play(engine: Engine, scenario: impl AsyncFnOnce(&mut World)) {
-    let setup = Setup::on(engine)
+fn heavy(setup: Setup) -> Setup {
+    setup
         .at_default_pace()
-        .setting("PENDING_MAX", "100000");
-    let Some(mut world) = setup.start("heavy").await else {
-        return;
-    };
-    let played = tokio::time::timeout(MAX, scenario(&mut world)).await;
-    assert!(played.is_ok(), "not over after {} s", MAX.as_secs());
-    for service in ["booking", "flight", "hotel"] {
-        let peak_kb = world.memory_peak_kb(service, 0).unwrap_or(0);
-        eprintln!("  {service}: {} MiB at most", peak_kb / 1_024);
-    }
-    world.finish().await;
-}
-
-async fn ask(world: &World, asked: &Asked, trips: usize) -> Vec<TripId> {
-    let ask = |_| async { world.ask(asked).await.trip };
-    let asking = stream::iter(0..trips).map(ask);
-    asking.buffer_unordered(CALLERS).collect().await
-}
-
-async fn cancel(world: &World, trips: &[TripId]) {
-    let cancelling = stream::iter(trips).map(|trip| world.cancel_soon(*trip));
-    cancelling
-        .buffer_unordered(CALLERS)
-        .for_each(|_| async {})
-        .await;
+        .setting("PENDING_MAX", "100000")
+        .within(Duration::from_secs(20 * 60))
 }
 
 /// Waits until every trip is final, and says how long that took.
-async fn until_final(world: &World, since: Instant) {
+async fn until_final(world: &mut World, since: Instant) {
     let open = "select count(*) from trip where state in ('pending', 'undoing')";
     loop {
         let trips = world.number("booking", open).await;
@@ -77,6 +40,10 @@ async fn until_final(world: &World, since: Instant) {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     eprintln!("  at rest after {:.1} s", since.elapsed().as_secs_f64());
+    for service in HOUSE {
+        let peak_kb = world.memory_peak_kb(service, 0).unwrap_or(0);
+        eprintln!("  {service}: {} MiB at most", peak_kb / 1_024);
+    }
 }
 
 async fn messages(world: &World) -> u64 {
@@ -89,8 +56,8 @@ async fn three_thousand_trips_of_sixteen_legs_are_cancelled_at_once(world: &mut 
     world.seats("RT100", 100_000).await;
     world.pause("flight", 0).await;
     let long = trip::<16>(std::array::from_fn(|_| flight("RT100", 1)));
-    let trips = ask(world, &long, TRIPS).await;
-    cancel(world, &trips).await;
+    let trips = world.ask_many(&long, TRIPS).await;
+    world.cancel_many(&trips).await;
     let (before, since) = (messages(world).await, Instant::now());
     world.resume("flight", 0).await;
     until_final(world, since).await;
@@ -105,7 +72,7 @@ async fn the_broker_loses_everything_with_a_thousand_trips_under_way(world: &mut
     world.rooms("LIS", 100_000).await;
     world.pause("hotel", 0).await;
     let both = trip([flight("RT100", 1), stay("LIS", 1, 1)]).deadline_s(900);
-    let trips = ask(world, &both, 1_000).await;
+    let trips = world.ask_many(&both, 1_000).await;
     let since = Instant::now();
     world.wipe_broker().await;
     world.resume("hotel", 0).await;
@@ -127,9 +94,9 @@ async fn a_hundred_thousand_facts_wait_for_a_service_that_was_away(world: &mut W
     let mut trips = 0;
     let mut facts = 0;
     while facts < FACTS {
-        let some = ask(world, &short, 2_000).await;
+        let some = world.ask_many(&short, 2_000).await;
         // Half of them are off before flight hears of them.
-        cancel(world, &some[..1_000]).await;
+        world.cancel_many(&some[..1_000]).await;
         trips += some.len();
         facts = waiting().await;
     }

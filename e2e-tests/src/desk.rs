@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use booking::core::State;
 use booking::view::Booking;
 use choreography::TripId;
+use futures::{StreamExt as _, stream};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
 use serde::Deserialize;
@@ -16,6 +17,8 @@ use serde_json::{Value, json};
 use crate::trip::{Asked, DAY, NIGHTS, ROOM_PRICE, SEAT_PRICE};
 use crate::{eventually, until_equal};
 
+/// Requests at a time, where many are made.
+const CALLERS: usize = 32;
 /// Longer than any outcome should take to come.
 const WAIT: &str = "wait=45";
 
@@ -265,6 +268,20 @@ impl Desk {
         let answer = self.send(self.asking(asked)).await;
         assert_eq!(answer.status, 202, "{}", answer.text);
         self.seen(&answer)
+    }
+
+    /// Asks for so many trips, and waits for nothing but the answers.
+    pub async fn ask_many(&self, asked: &Asked, trips: usize) -> Vec<TripId> {
+        let ask = |_| async { self.ask(asked).await.trip };
+        let asking = stream::iter(0..trips).map(ask);
+        asking.buffer_unordered(CALLERS).collect().await
+    }
+
+    /// Cancels all of them, and waits for nothing but the answers.
+    pub async fn cancel_many(&self, trips: &[TripId]) {
+        let cancelling = stream::iter(trips).map(|trip| self.cancel_soon(*trip));
+        let cancelled = cancelling.buffer_unordered(CALLERS);
+        cancelled.for_each(|_| async {}).await;
     }
 
     /// The request for a trip, to the first replica.

@@ -41,20 +41,14 @@ use std::time::{Duration, Instant};
 
 /// How long anything may take that should happen soon. Only a test that fails waits that long.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long one scenario may take in all.
-const SCENARIO_MAX: Duration = Duration::from_secs(300);
-
 /// Plays a scenario in a world of its own, and ends it with the audit. What cannot be obtained skips it, visibly.
 pub async fn play(test: &str, setup: Setup, scenario: impl AsyncFnOnce(&mut World)) {
+    let max = setup.scenario_max;
     let Some(mut world) = setup.start(test).await else {
         return;
     };
-    let played = tokio::time::timeout(SCENARIO_MAX, scenario(&mut world)).await;
-    assert!(
-        played.is_ok(),
-        "{test} was not over after {} s",
-        SCENARIO_MAX.as_secs()
-    );
+    let played = tokio::time::timeout(max, scenario(&mut world)).await;
+    assert!(played.is_ok(), "{test} was not over after {max:?}");
     world.finish().await;
 }
 

@@ -1,6 +1,7 @@
 //! What a world is made of, and how it comes to be.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::compose;
 use crate::containers::Containers;
@@ -38,6 +39,7 @@ pub struct Setup {
     replicas: u32,
     settings: BTreeMap<String, String>,
     past: Option<String>,
+    pub(crate) scenario_max: Duration,
 }
 
 impl Setup {
@@ -52,6 +54,7 @@ impl Setup {
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect(),
             past: None,
+            scenario_max: Duration::from_secs(300),
         }
     }
 
@@ -76,6 +79,13 @@ impl Setup {
             .setting("REANNOUNCE_MAX_MS", "300000")
             .setting("OUTBOX_LEASE_MS", "10000")
             .setting("ACK_WAIT_MS", "30000")
+    }
+
+    /// As long as a scenario may take in all.
+    #[must_use]
+    pub fn within(mut self, max: Duration) -> Self {
+        self.scenario_max = max;
+        self
     }
 
     /// On databases as a version left them, such as `v1`.

@@ -11,10 +11,9 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::consumer::DeliverPolicy;
 use booking::core::State;
-use choreography::TripId;
 use e2e_tests::trip::{Asked, flight, trip};
 use e2e_tests::{Setup, World, eventually, on_both_databases};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _};
 use reqwest::Method;
 use roundtrip::local::broker::{self, Broker};
 use roundtrip::local::service::{ServiceProcess, Spec};
@@ -23,8 +22,6 @@ use tempfile::TempDir;
 
 /// As many legs as a trip may have.
 const LEGS: usize = 16;
-/// Requests at a time.
-const CALLERS: usize = 32;
 
 on_both_databases![
     six_hundred_trips_of_sixteen_legs_are_cancelled_at_once with |setup| setup.at_default_pace(),
@@ -52,20 +49,6 @@ fn long() -> Asked {
     trip::<LEGS>(std::array::from_fn(|_| flight("RT100", 1)))
 }
 
-async fn ask(world: &World, asked: &Asked, trips: usize) -> Vec<TripId> {
-    let ask = |_| async { world.ask(asked).await.trip };
-    let asking = stream::iter(0..trips).map(ask);
-    asking.buffer_unordered(CALLERS).collect().await
-}
-
-async fn cancel(world: &World, trips: &[TripId]) {
-    let cancelling = stream::iter(trips).map(|trip| world.cancel_soon(*trip));
-    cancelling
-        .buffer_unordered(CALLERS)
-        .for_each(|_| async {})
-        .await;
-}
-
 /// As long as there are fewer and fewer of them: how fast that goes is the machine's affair.
 async fn until_none_is_stuck(world: &World) {
     let mut stuck = usize::MAX;
@@ -83,8 +66,8 @@ async fn until_none_is_stuck(world: &World) {
 async fn six_hundred_trips_of_sixteen_legs_are_cancelled_at_once(world: &mut World) {
     world.seats("RT100", 100_000).await;
     world.pause("flight", 0).await;
-    let trips = ask(world, &long(), 600).await;
-    cancel(world, &trips).await;
+    let trips = world.ask_many(&long(), 600).await;
+    world.cancel_many(&trips).await;
     world.resume("flight", 0).await;
     until_none_is_stuck(world).await;
     // And it goes on: a new trip is not in anybody's way.
@@ -100,8 +83,8 @@ async fn messages_stay_few_while_the_broker_stops_and_goes_on(world: &mut World)
     for replica in 0..3 {
         world.pause("flight", replica).await;
     }
-    let trips = ask(world, &long(), TRIPS).await;
-    cancel(world, &trips).await;
+    let trips = world.ask_many(&long(), TRIPS).await;
+    world.cancel_many(&trips).await;
     for replica in 0..3 {
         world.resume("flight", replica).await;
     }
@@ -204,7 +187,7 @@ async fn a_broker_that_stores_nothing_is_told_of_and_new_trips_are_refused(world
 /// It was once declared from the beginning: with a full window every new trip waited behind all of it.
 async fn a_consumer_that_is_declared_again_hears_little_again(world: &mut World) {
     world.seats("RT100", 1_000).await;
-    ask(world, &trip([flight("RT100", 1)]), 200).await;
+    world.ask_many(&trip([flight("RT100", 1)]), 200).await;
     until_none_is_stuck(world).await;
     world.until_heard("flight").await;
     let stream = world.jetstream().get_stream("TRIPS").await.unwrap();
@@ -259,7 +242,7 @@ async fn a_frozen_service_applies_what_it_had_fetched(world: &mut World) {
         State::Confirmed
     );
     world.pause("flight", 0).await;
-    let trips = ask(world, &trip([flight("RT100", 1)]), 50).await;
+    let trips = world.ask_many(&trip([flight("RT100", 1)]), 50).await;
     let stream = world.jetstream().get_stream("TRIPS").await.unwrap();
     eventually("the broker has sent it something", async || {
         let info = stream.consumer_info("flight").await.unwrap();
