@@ -3,10 +3,10 @@
 
 use std::process::{Command, Stdio};
 
-use roundtrip::local::broker;
-use roundtrip::local::postgres::Programs;
-use roundtrip::local::skip::{self, Need};
 use serde_json::Value;
+use stack::broker;
+use stack::postgres::Programs;
+use stack::skip::{self, Need};
 
 fn say(line: &str) {
     eprintln!("{line}");

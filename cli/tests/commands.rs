@@ -6,11 +6,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use jiff::ToSpan as _;
-use roundtrip::local::broker;
-use roundtrip::local::skip::{self, Need};
-use roundtrip::stack::{Home, Options, Stack};
 use runtime::Database;
 use serde_json::Value;
+use stack::broker;
+use stack::skip::{self, Need};
+use stack::{Home, Options, Stack};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_roundtrip");
 const WITHIN: Duration = Duration::from_secs(30);
@@ -176,16 +176,10 @@ async fn every_command_goes_by_addresses_alone() {
     };
     let nowhere = tempfile::tempdir().unwrap();
     let url = |service: &str| stack.url(service).unwrap();
-    let (booking, flight, hotel) = (url("booking"), url("flight"), url("hotel"));
+    let named = |service: &str| format!("{service}={}", url(service));
+    let (booking, flight, hotel) = (url("booking"), named("flight"), named("hotel"));
     let at_booking = ["--url", booking.as_str()];
-    let all = [
-        "--url",
-        &booking,
-        "--flight-url",
-        &flight,
-        "--hotel-url",
-        &hotel,
-    ];
+    let all = ["--url", &booking, "--service", &flight, "--service", &hotel];
     let run = |args: &[&str], more: &[&str]| roundtrip(nowhere.path(), &[args, more].concat());
 
     let book = [
@@ -221,7 +215,7 @@ async fn every_command_goes_by_addresses_alone() {
     )
     .unwrap();
     let import = ["import", "flights", file.to_str().unwrap()];
-    run(&import, &["--flight-url", &flight])
+    run(&import, &["--service", &flight])
         .exits(0)
         .says(&["1 rows"]);
 
@@ -229,11 +223,11 @@ async fn every_command_goes_by_addresses_alone() {
     let half = [&["letters"][..], &at_booking].concat();
     roundtrip(folder.path(), &half)
         .exits(1)
-        .complains("--flight-url");
-    let half = [&import[..], &["--hotel-url", &hotel]].concat();
+        .complains("--service flight=URL");
+    let half = [&import[..], &["--service", &hotel]].concat();
     roundtrip(folder.path(), &half)
         .exits(1)
-        .complains("--flight-url");
+        .complains("--service flight=URL");
     stack.stop().await.unwrap();
 }
 

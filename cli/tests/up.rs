@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use roundtrip::local::disk::Mounted;
-use roundtrip::local::skip::{self, Need};
-use roundtrip::local::{broker, port};
 use serde_json::Value;
+use stack::disk::Mounted;
+use stack::skip::{self, Need};
+use stack::{broker, port};
 
 const ROUNDTRIP: &str = env!("CARGO_BIN_EXE_roundtrip");
 

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use roundtrip::audit::{Nats, Parts};
+use inspect::audit::{Nats, Parts};
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::{Mutex, MutexGuard};
 

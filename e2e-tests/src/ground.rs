@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use roundtrip::local::broker;
-use roundtrip::local::postgres::{Cluster, Programs};
-use roundtrip::local::skip::{self, Need};
+use stack::broker;
+use stack::postgres::{Cluster, Programs};
+use stack::skip::{self, Need};
 use tokio::sync::OnceCell;
 
 /// Which databases a world's services have, and what they run in.

@@ -6,14 +6,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use futures::future::join_all;
+use inspect::audit::{Nats, Part, Parts};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use roundtrip::audit::{Nats, Part, Parts};
-use roundtrip::local::broker::Broker;
-use roundtrip::local::postgres::Cluster;
-use roundtrip::local::service::{ServiceProcess, Spec};
 use runtime::faults::{self, CrashPoint};
 use sqlx::Connection as _;
+use stack::broker::Broker;
+use stack::postgres::Cluster;
+use stack::service::{ServiceProcess, Spec};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 

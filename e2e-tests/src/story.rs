@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use async_nats::HeaderMap;
 use choreography::TripId;
 use futures::StreamExt as _;
-use roundtrip::audit::Nats;
+use inspect::audit::Nats;
 use serde_json::Value;
 
 use crate::eventually;

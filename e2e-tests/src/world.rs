@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use async_nats::HeaderMap;
 use choreography::TripId;
 use futures::future::join_all;
-use roundtrip::audit::{self, Verdict};
+use inspect::audit::{self, Verdict};
 use runtime::faults::CrashPoint;
 use serde::Deserialize;
 

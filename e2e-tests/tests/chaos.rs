@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use roundtrip::chaos::{self, Options, Report, Settings};
-use roundtrip::local::broker;
-use roundtrip::local::postgres::Programs;
-use roundtrip::local::skip::{self, Need};
+use chaos::{self, Options, Report, Settings};
+use stack::broker;
+use stack::postgres::Programs;
+use stack::skip::{self, Need};
 
 /// Two houses at a time would disturb each other.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

@@ -24,7 +24,7 @@ fn read(path: impl AsRef<Path>) -> String {
 /// Every Rust file of ours.
 fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> = ["services", "shared", "cli", "e2e-tests", "xtask", "fuzz"]
+    let mut folders: Vec<PathBuf> = ["services", "shared", "tools", "cli", "e2e-tests", "xtask", "fuzz"]
         .iter()
         .map(|room| root().join(room))
         .collect();
@@ -260,7 +260,7 @@ fn only_the_end_to_end_tests_turn_on_faults() {
             .any(|line| line.starts_with("runtime") && line.contains("faults"))
     };
     let mut manifests = vec![root().join("Cargo.toml")];
-    for room in ["services", "shared"] {
+    for room in ["services", "shared", "tools"] {
         let members = fs::read_dir(root().join(room)).unwrap();
         manifests.extend(members.map(|member| member.unwrap().path().join("Cargo.toml")));
     }

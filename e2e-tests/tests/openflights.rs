@@ -12,8 +12,8 @@ use e2e_tests::trip::{Asked, DAY, trip};
 use e2e_tests::{Engine, Setup, World, play};
 use futures::StreamExt as _;
 use reqwest::Method;
-use roundtrip::local::skip;
 use serde_json::{Value, json};
+use stack::skip;
 
 const TRIPS: usize = 1_000;
 const AT_A_TIME: usize = 32;

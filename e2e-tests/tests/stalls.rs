@@ -15,9 +15,9 @@ use e2e_tests::trip::{Asked, flight, trip};
 use e2e_tests::{Setup, World, eventually, on_both_databases};
 use futures::{StreamExt as _, TryStreamExt as _};
 use reqwest::Method;
-use roundtrip::local::broker::{self, Broker};
-use roundtrip::local::service::{ServiceProcess, Spec};
-use roundtrip::local::skip::{self, Need};
+use stack::broker::{self, Broker};
+use stack::service::{ServiceProcess, Spec};
+use stack::skip::{self, Need};
 use tempfile::TempDir;
 
 /// As many legs as a trip may have.

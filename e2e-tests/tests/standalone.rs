@@ -11,9 +11,9 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::{self, consumer::DeliverPolicy, consumer::pull};
 use e2e_tests::{eventually, ground};
 use futures::StreamExt as _;
-use roundtrip::local::broker::Broker;
-use roundtrip::local::service::{ServiceProcess, Spec};
 use serde_json::{Value, json};
+use stack::broker::Broker;
+use stack::service::{ServiceProcess, Spec};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 

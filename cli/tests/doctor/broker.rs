@@ -6,10 +6,10 @@ use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy};
 use async_nats::jetstream::{self, Context};
 use clap::Parser as _;
-use roundtrip::local::broker::{self, Broker};
-use roundtrip::local::skip::{self, Need};
 use runtime::Settings;
 use runtime::broker::{consumer_config, stream_config};
+use stack::broker::{self, Broker};
+use stack::skip::{self, Need};
 
 use crate::{doctor, with, wrong};
 

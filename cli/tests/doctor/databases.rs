@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::Parser as _;
-use roundtrip::local::postgres::{Cluster, Programs};
-use roundtrip::local::skip::{self, Need};
 use runtime::database::Engine;
 use runtime::{Database, Service as _, Settings};
+use stack::postgres::{Cluster, Programs};
+use stack::skip::{self, Need};
 
 use crate::{doctor, with, wrong};
 

@@ -11,10 +11,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use roundtrip::local::broker as server;
-use roundtrip::local::skip::{self, Need};
-use roundtrip::stack::{Home, Options, Stack};
 use serde_json::Value;
+use stack::broker as server;
+use stack::skip::{self, Need};
+use stack::{Home, Options, Stack};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_roundtrip");
 
@@ -104,16 +104,10 @@ async fn a_healthy_stack_is_healthy_in_its_folder_and_by_its_addresses() {
     // From anywhere else, by its addresses alone.
     let elsewhere = tempfile::tempdir().unwrap();
     let url = |service: &str| stack.url(service).unwrap();
-    let (booking, flight, hotel) = (url("booking"), url("flight"), url("hotel"));
+    let named = |service: &str| format!("{service}={}", url(service));
+    let (booking, flight, hotel) = (url("booking"), named("flight"), named("hotel"));
     let databases = stack.databases();
-    let mut args = vec![
-        "--url",
-        &booking,
-        "--flight-url",
-        &flight,
-        "--hotel-url",
-        &hotel,
-    ];
+    let mut args = vec!["--url", &booking, "--service", &flight, "--service", &hotel];
     args.extend(["--nats", stack.nats_url()]);
     for url in databases.values() {
         args.extend(["--database", url]);
@@ -140,10 +134,11 @@ async fn a_healthy_stack_is_healthy_in_its_folder_and_by_its_addresses() {
             "databases/hotel/opens"
         ]
     );
-    assert!(said.out.contains("→ --flight-url URL"), "{}", said.out);
+    assert!(said.out.contains("→ --service flight=URL"), "{}", said.out);
 
     // What answers at an address is not taken for what was asked for.
-    let swapped = ["--flight-url", hotel.as_str()];
+    let swapped = format!("flight={}", url("hotel"));
+    let swapped = ["--service", swapped.as_str()];
     wrong(
         elsewhere.path(),
         &swapped,
@@ -275,7 +270,7 @@ fn a_clock_that_is_off_and_a_replica_that_is_not_ready_are_seen_through_a_balanc
         }
     });
     let folder = tempfile::tempdir().unwrap();
-    let (said, report) = doctor(folder.path(), &["--hotel-url", &url]);
+    let (said, report) = doctor(folder.path(), &["--service", &format!("hotel={url}")]);
     assert_eq!(
         with(&report, "wrong"),
         ["services/hotel/clock"],

@@ -1,8 +1,28 @@
-//! The command `roundtrip`, word for word, as a program of this package: cargo then builds it before the tests that start
-//! its services, from the same sources and without a build inside a test.
+//! `roundtrip serve` as a program of this package: cargo then builds it before the tests that start its services, from the same sources
+//! and without a build inside a test; and its services can be told to die at any step.
 
 use std::process::ExitCode;
 
-fn main() -> ExitCode {
-    roundtrip::command::main()
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use runtime::Settings;
+use stack::{SERVICES, catalogue};
+
+#[derive(Parser)]
+enum UnderTest {
+    /// Run one service in this process.
+    Serve {
+        #[arg(value_parser = SERVICES)]
+        service: String,
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
+}
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let UnderTest::Serve { service, settings } = UnderTest::parse();
+    let service = catalogue::find(&service).context("there is no such service")?;
+    service.serve(*settings).await?;
+    Ok(ExitCode::SUCCESS)
 }

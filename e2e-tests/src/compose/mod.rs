@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use roundtrip::audit::{self, Nats, Part, Parts, Report};
-use roundtrip::local::{port, skip};
+use inspect::audit::{self, Nats, Part, Parts, Report};
 use serde_json::{Value, json};
+use stack::{port, skip};
 
 use crate::desk::Desk;
 use crate::eventually;

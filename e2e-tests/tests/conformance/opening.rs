@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use flight::core::Flight;
 use leg::service::LegService;
-use roundtrip::local::port;
 use runtime::{Database, Service as _};
+use stack::port;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::place::*;

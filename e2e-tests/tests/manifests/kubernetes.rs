@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::Command;
 
-use roundtrip::local::fetch::{self, Package};
-use roundtrip::local::skip;
 use serde_json::Value;
+use stack::fetch::{self, Package};
+use stack::skip;
 
 use crate::services::{NAMES, drain_ms, settings};
 use crate::yaml::{documents, list, path, scalar, str_at, text};

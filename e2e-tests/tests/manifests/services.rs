@@ -55,10 +55,7 @@ pub(crate) fn status_of(paths: &[&str]) -> Vec<u16> {
     let database = format!("sqlite://{}", folder.path().join("flight.db").display());
     let command = Settings::augment_args(Command::new("service"));
     // A port at which nobody listens.
-    let nats = format!(
-        "nats://127.0.0.1:{}",
-        roundtrip::local::port::free().unwrap()
-    );
+    let nats = format!("nats://127.0.0.1:{}", stack::port::free().unwrap());
     let matches = command
         .try_get_matches_from(["service", "--database-url", &database, "--nats-url", &nats])
         .unwrap();

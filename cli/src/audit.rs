@@ -1,0 +1,132 @@
+//! `roundtrip audit`: did every trip go through, or come all the way back?
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use super::address::BrokerAddress;
+use super::folder::Folder;
+use super::{out, parse};
+use client::paint::{Paint, Tone};
+use inspect::audit::{self, Part, Parts, Report, Verdict};
+use stack::{Lock, SERVICES, State};
+
+/// Where the broker is looked at, a house that still moves is given so long to come to rest.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// Judge every trip by the databases themselves, read-only, whether the services run or not.
+///
+/// Without --database it judges the stack in the folder. No confirmed trip lacks a leg, no closed one keeps one; held, confirmed and free
+/// add up for every seat and room, and are what the legs' records say; nothing moves any more, and still not at a second look. Exits 0
+/// and says `clean` only then; 1 with each violation named; 2 when there was nothing to judge or a part could not be reached.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  roundtrip audit\n  roundtrip audit --folder /tmp/second --json\n  roundtrip audit --database sqlite://booking.db --database sqlite://flight.db --database sqlite://hotel.db\n  roundtrip audit --database postgres://me:secret@host/booking --database flight=postgres://me:secret@host/db7 --without hotel"
+)]
+pub(crate) struct Audit {
+    /// A database, booking's or a leg's, for each service one; before it, its service's name and `=` where the database does not say it.
+    #[arg(long, value_name = "URL")]
+    database: Vec<Part>,
+    /// A leg whose database is out of reach and that is left unjudged.
+    #[arg(long, value_name = "LEG")]
+    without: Vec<String>,
+    /// How long to wait for what still moves; 10s when the broker is looked at, else not at all.
+    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+    wait: Option<Duration>,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    folder: Folder,
+    #[command(flatten)]
+    broker: BrokerAddress,
+}
+
+impl Audit {
+    pub(crate) async fn run(self) -> Result<ExitCode> {
+        let parts = match self.parts() {
+            Ok(parts) => parts,
+            Err(error) => {
+                out::aside(&format!("roundtrip: {error:#}"));
+                return Ok(ExitCode::from(Verdict::Unreachable.exit_code()));
+            }
+        };
+        let wait = match parts.nats {
+            Some(_) => WAIT,
+            None => Duration::ZERO,
+        };
+        let report = audit::wait_until_clean(&parts, self.wait.unwrap_or(wait)).await;
+        if self.json {
+            out::json(&report)?;
+        } else {
+            out::line(&told(&report, Paint::stdout()));
+        }
+        Ok(ExitCode::from(report.verdict.exit_code()))
+    }
+
+    fn parts(&self) -> Result<Parts> {
+        let without = self.without.iter().cloned().collect();
+        if !self.database.is_empty() {
+            return Ok(Parts {
+                databases: self.database.clone(),
+                nats: self.broker.or(None),
+                without,
+            });
+        }
+        let folder = &self.folder.path;
+        let runs = Lock::holder(folder)?.is_some();
+        let (databases, nats_url) = match State::read(folder)? {
+            Some(state) => (
+                state
+                    .databases
+                    .into_iter()
+                    .map(|(name, url)| Part {
+                        name: Some(name),
+                        url,
+                    })
+                    .collect(),
+                Some(state.nats_url),
+            ),
+            None => (self.files(), None),
+        };
+        if databases.is_empty() {
+            bail!(
+                "there is no stack's data in {}: start one with `{} up`, or name databases with --database",
+                folder.display(),
+                client::invocation()
+            );
+        }
+        Ok(Parts {
+            databases,
+            nats: self.broker.or(nats_url.filter(|_| runs)),
+            without,
+        })
+    }
+
+    /// The services' files in the folder, for one that has lost its `stack.json`.
+    fn files(&self) -> Vec<Part> {
+        SERVICES
+            .iter()
+            .map(|name| (name, self.folder.path.join(format!("{name}.db"))))
+            .filter(|(_, file)| file.is_file())
+            .map(|(name, file)| Part {
+                name: Some((*name).to_owned()),
+                url: format!("sqlite://{}", file.display()),
+            })
+            .collect()
+    }
+}
+
+/// The report with its last line in its colour.
+pub(crate) fn told(report: &Report, paint: Paint) -> String {
+    let text = report.to_string();
+    let (counts, verdict) = text.rsplit_once('\n').unwrap_or(("", &text));
+    let tone = if report.is_clean() {
+        Tone::Good
+    } else {
+        Tone::Bad
+    };
+    format!("{counts}\n{}", paint.tone(tone, verdict))
+}

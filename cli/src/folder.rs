@@ -1,0 +1,18 @@
+//! Which stack a command means: the one whose data lie in this folder.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Which stack.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Folder {
+    /// Where the stack keeps its data.
+    #[arg(
+        long = "folder",
+        env = "ROUNDTRIP_FOLDER",
+        value_name = "FOLDER",
+        default_value = ".roundtrip"
+    )]
+    pub(crate) path: PathBuf,
+}

@@ -1,0 +1,128 @@
+//! `roundtrip import flights|hotels FILE.csv`: inventory, all of the file or none of it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use leg::inventory::{BadLine, IMPORT_MAX};
+
+use super::address::Addresses;
+use super::out;
+use client::Refused;
+
+/// So much goes out between two steps of the progress bar.
+const STEP: usize = 64 << 10;
+
+/// Import inventory from a CSV file: all of it, or nothing when any line is bad.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The first line names the columns:\n  flights  flight,date,seats,price_minor,currency\n  hotels   hotel,room_type,night,rooms,price_minor,currency\nA date may be a range with both ends: 2026-12-01..2026-12-31. What is there already is set to what the file says; what trips\nhold of it stays.\n\nExamples:\n  roundtrip import flights flights.csv\n  roundtrip import hotels hotels.csv --service hotel=http://127.0.0.1:8082"
+)]
+pub(crate) struct Import {
+    /// Of what.
+    what: What,
+    /// The file.
+    file: PathBuf,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    places: Addresses,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum What {
+    /// Seats per flight and date.
+    Flights,
+    /// Rooms per hotel, room type and night.
+    Hotels,
+}
+
+impl Import {
+    pub(crate) async fn run(self) -> Result<ExitCode> {
+        let (service, path) = match self.what {
+            What::Flights => (flight::NAME, "flights"),
+            What::Hotels => (hotel::NAME, "hotels"),
+        };
+        let client = self.places.service(service)?;
+        let shown = self.file.display();
+        let csv = std::fs::read(&self.file).with_context(|| format!("cannot read {shown}"))?;
+        if csv.len() > IMPORT_MAX {
+            bail!(
+                "{shown} has {} bytes, and {IMPORT_MAX} are taken at once: split it",
+                csv.len()
+            );
+        }
+        let bar = bar(csv.len())?;
+        let done = client.import(path, body(csv, &bar)).await;
+        bar.finish_and_clear();
+        match done {
+            Ok(imported) if self.json => out::json(&imported)?,
+            Ok(imported) => out::line(&format!(
+                "{shown}: {} lines, {} rows of inventory",
+                imported.lines, imported.rows
+            )),
+            Err(error) => return self.refused(error),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Names every bad line that the service named.
+    fn refused(&self, error: anyhow::Error) -> Result<ExitCode> {
+        let Some(refused) = error.downcast_ref::<Refused>() else {
+            return Err(error);
+        };
+        let Some(lines) = refused.more.get("lines") else {
+            return Err(error);
+        };
+        let lines: Vec<BadLine> = serde_json::from_value(lines.clone()).unwrap_or_default();
+        let count = refused
+            .more
+            .get("bad_lines")
+            .and_then(serde_json::Value::as_u64);
+        let count = count.unwrap_or(lines.len() as u64);
+        if self.json {
+            out::json(&serde_json::json!({"imported": false, "bad_lines": count, "lines": lines}))?;
+            return Ok(ExitCode::FAILURE);
+        }
+        let file = self.file.display();
+        for BadLine { line, reason } in &lines {
+            out::line(&format!("{file}:{line}: {reason}"));
+        }
+        if count > lines.len() as u64 {
+            out::line(&format!("and {} more", count - lines.len() as u64));
+        }
+        out::aside(&format!(
+            "nothing was imported: {count} lines cannot be taken"
+        ));
+        Ok(ExitCode::FAILURE)
+    }
+}
+
+fn bar(bytes: usize) -> Result<ProgressBar> {
+    // Draws on standard error, and only on a terminal.
+    let bar = ProgressBar::new(bytes as u64);
+    let style = "{msg:<10} [{bar:40}] {bytes}/{total_bytes} {elapsed}";
+    bar.set_style(ProgressStyle::with_template(style)?.progress_chars("=> "));
+    bar.set_message("sending");
+    bar.enable_steady_tick(Duration::from_millis(100));
+    Ok(bar)
+}
+
+/// The file in pieces, each of which moves the bar when it goes out.
+fn body(csv: Vec<u8>, bar: &ProgressBar) -> reqwest::Body {
+    let bar = bar.clone();
+    let pieces: Vec<Vec<u8>> = csv.chunks(STEP).map(<[u8]>::to_vec).collect();
+    reqwest::Body::wrap_stream(futures::stream::iter(pieces.into_iter().map(
+        move |piece| -> Result<Vec<u8>, std::io::Error> {
+            bar.inc(piece.len() as u64);
+            if bar.length() == Some(bar.position()) {
+                bar.set_message("saving");
+            }
+            Ok(piece)
+        },
+    )))
+}

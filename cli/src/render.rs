@@ -1,0 +1,178 @@
+//! Trips as lines and tables for people.
+
+use std::fmt::Write as _;
+
+use booking::core::{Outcome, Settled, State};
+use booking::view::Booking;
+use choreography::Money;
+use jiff::{SignedDuration, Timestamp, Unit};
+use serde_json::{Map, Value};
+
+use super::out;
+use client::paint::{Paint, Tone};
+
+/// A trip, whole.
+pub(crate) fn trip(booking: &Booking, paint: Paint) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:<10} {value}");
+    };
+    line("trip", &booking.trip.to_string());
+    line("state", &verdict(booking, paint));
+    if booking.needs_attention {
+        line(
+            "",
+            &paint.tone(
+                Tone::Back,
+                "needs attention: it has been on its way back for over an hour",
+            ),
+        );
+    }
+    if let Some(traveller) = &booking.traveller {
+        line("traveller", traveller);
+    }
+    if booking.state == State::Confirmed {
+        line("costs", &sum(&booking.total));
+    }
+    if let Some(budget) = &booking.budget {
+        line("budget", &budget.to_string());
+    }
+    line("asked", &moment(booking.created));
+    if booking.state == State::Pending {
+        line("deadline", &moment(booking.deadline));
+    }
+    text.push('\n');
+    let rows = legs(booking)
+        .into_iter()
+        .enumerate()
+        .map(|(at, (leg, details))| {
+            let how = standing(booking, at);
+            [format!("#{at}"), leg, details, how.to_owned()]
+        });
+    text.push_str(&out::table(["", "leg", "what", "stands"], rows));
+    text
+}
+
+/// State, outcome and why, in one line.
+pub(crate) fn verdict(booking: &Booking, paint: Paint) -> String {
+    let state = booking.state.as_str();
+    let mut text = match booking.outcome {
+        None => paint.tone(Tone::Plain, state),
+        Some(Outcome::Confirmed) => paint.tone(Tone::Good, "confirmed"),
+        Some(outcome) => {
+            let back = match booking.state {
+                State::Closed => "everything is back",
+                _ => "not everything is back yet",
+            };
+            format!("{}, {back}", paint.tone(Tone::Bad, outcome.as_str()))
+        }
+    };
+    if let Some(reason) = &booking.reason {
+        let _ = write!(text, " ({}: {})", reason.code, reason.message);
+    }
+    text
+}
+
+/// Several trips, one a row.
+pub(crate) fn list(trips: &[Booking]) -> String {
+    let rows = trips.iter().map(|booking| {
+        [
+            booking.trip.to_string(),
+            booking.state.as_str().to_owned(),
+            booking.outcome.map_or("", Outcome::as_str).to_owned(),
+            moment(booking.created),
+            itinerary(booking),
+            booking
+                .reason
+                .as_ref()
+                .map_or_else(|| sum(&booking.total), |reason| reason.code.clone()),
+        ]
+    });
+    out::table(
+        ["trip", "state", "outcome", "asked", "legs", "why, or costs"],
+        rows,
+    )
+}
+
+/// Trips that are not final, and what each waits for.
+pub(crate) fn stuck(trips: &[Booking], now: Timestamp) -> String {
+    let rows = trips.iter().map(|booking| {
+        let waits: Vec<String> = booking
+            .waiting_for
+            .iter()
+            .map(|waits| format!("#{} {}", waits.position, waits.leg))
+            .collect();
+        let attention = if booking.needs_attention {
+            "needs attention"
+        } else {
+            ""
+        };
+        [
+            booking.trip.to_string(),
+            booking.state.as_str().to_owned(),
+            age(now.duration_since(booking.changed)),
+            waits.join(", "),
+            booking.outcome.map_or("", Outcome::as_str).to_owned(),
+            attention.to_owned(),
+        ]
+    });
+    out::table(["trip", "state", "for", "waits for", "outcome", ""], rows)
+}
+
+/// How a place on the itinerary stands, as booking knows it.
+fn standing(booking: &Booking, at: usize) -> &'static str {
+    match (booking.state, booking.settled.get(at).copied().flatten()) {
+        (_, Some(Settled::Rejected)) => "refused",
+        (_, Some(Settled::Released)) => "given back",
+        (_, Some(Settled::Behind)) => "its turn never came",
+        (_, Some(Settled::ByHand)) => "settled by hand",
+        (State::Confirmed, None) => "confirmed",
+        (State::Undoing, None) => "not back yet",
+        (_, None) => "",
+    }
+}
+
+/// Each leg's name, and its details in few words, whatever they are.
+fn legs(booking: &Booking) -> Vec<(String, String)> {
+    let legs: Vec<Map<String, Value>> =
+        serde_json::from_str(booking.itinerary.get()).unwrap_or_default();
+    legs.iter()
+        .map(|leg| {
+            let name = leg.get("leg").and_then(Value::as_str).unwrap_or_default();
+            let details: Vec<String> = leg
+                .iter()
+                .filter(|(field, _)| *field != "leg")
+                .map(|(field, value)| match value.as_str() {
+                    Some(text) => format!("{field} {text}"),
+                    None => format!("{field} {value}"),
+                })
+                .collect();
+            (name.to_owned(), details.join(", "))
+        })
+        .collect()
+}
+
+fn itinerary(booking: &Booking) -> String {
+    let names: Vec<String> = legs(booking).into_iter().map(|(name, _)| name).collect();
+    names.join(" → ")
+}
+
+pub(crate) fn sum(total: &[Money]) -> String {
+    let sums: Vec<String> = total.iter().map(ToString::to_string).collect();
+    sums.join(" + ")
+}
+
+/// To the second: nobody reads on.
+pub(crate) fn moment(at: Timestamp) -> String {
+    at.round(Unit::Second).unwrap_or(at).to_string()
+}
+
+fn age(age: SignedDuration) -> String {
+    let seconds = age.as_secs().max(0);
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7_199 => format!("{} min", seconds / 60),
+        7_200..=172_799 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}

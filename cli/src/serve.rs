@@ -1,0 +1,29 @@
+//! `roundtrip serve NAME`: one service in this process, the same library as in the services' own programs.
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use runtime::Settings;
+use stack::{SERVICES, catalogue};
+
+/// Run one service in this process, until SIGINT or SIGTERM; then it drains.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  DATABASE_URL=sqlite://flight.db roundtrip serve flight --listen 127.0.0.1:8081"
+)]
+pub(crate) struct Serve {
+    /// The service's name.
+    #[arg(value_parser = SERVICES)]
+    service: String,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl Serve {
+    pub(crate) async fn run(self) -> Result<ExitCode> {
+        let service = catalogue::find(&self.service).context("there is no such service")?;
+        service.serve(self.settings).await?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

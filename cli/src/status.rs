@@ -1,0 +1,217 @@
+//! `roundtrip status`: what runs, where, and whether it is ready. Not what is wrong: that is for `doctor`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::address::Addresses;
+use super::out;
+use client::probe::{detail, gauge};
+use client::redaction::shown;
+use stack::state::ServiceState;
+use stack::{Lock, State};
+
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// Say what runs, where, and whether it is ready: the stack in the folder, or the services whose addresses are given. Exits 0 when
+/// everything is.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  roundtrip status\n  roundtrip status --json | jq .ready\n  roundtrip status --url http://127.0.0.1:8080 --service flight=http://127.0.0.1:8081 --service hotel=http://127.0.0.1:8082"
+)]
+pub(crate) struct Status {
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    places: Addresses,
+}
+
+/// What is seen from outside.
+#[derive(Debug, Serialize)]
+struct Seen {
+    ready: bool,
+    /// Whether the start is over.
+    up: bool,
+    pid: Option<u32>,
+    /// None of services that were named by their addresses.
+    nats_url: Option<String>,
+    legs: Vec<String>,
+    /// Trips that are not final, counted up to a page of them.
+    unfinished: Option<usize>,
+    services: Vec<Service>,
+}
+
+#[derive(Debug, Serialize)]
+struct Service {
+    name: String,
+    url: String,
+    pid: Option<u32>,
+    ready: bool,
+    /// What it says, or who is silent.
+    missing: Option<String>,
+    outbox: Option<u64>,
+    lag: Option<u64>,
+}
+
+impl Status {
+    pub(crate) async fn run(self) -> Result<ExitCode> {
+        let given = self.places.given();
+        let seen = if given.is_empty() {
+            let folder = self.places.folder();
+            let up = Lock::holder(folder)?;
+            let Some(state) = State::read(folder)?.filter(|_| up.is_some()) else {
+                return self.silent(up.is_some());
+            };
+            let nats_url = Some(shown(&state.nats_url));
+            see(&state.services, state.up, up.map(|up| up.pid), nats_url).await?
+        } else {
+            let service = |(name, url): (String, String)| ServiceState {
+                name: name.clone(),
+                service: name,
+                url,
+                log: PathBuf::new(),
+                process: None,
+            };
+            let services: Vec<ServiceState> = given.into_iter().map(service).collect();
+            see(&services, true, None, None).await?
+        };
+        if self.json {
+            out::json(&seen)?;
+        } else {
+            show(&seen);
+        }
+        Ok(if seen.ready {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+
+    /// There is nothing to look at in the folder.
+    fn silent(&self, starting: bool) -> Result<ExitCode> {
+        let me = client::invocation();
+        let word = if starting {
+            String::from("is only starting; look again in a moment")
+        } else {
+            format!("does not run; start it with `{me} up`")
+        };
+        if self.json {
+            out::json(&serde_json::json!({"ready": false, "up": false, "services": []}))?;
+        } else {
+            let folder = self.places.folder().display();
+            out::line(&format!("the stack in {folder} {word}"));
+        }
+        Ok(ExitCode::FAILURE)
+    }
+}
+
+async fn see(
+    services: &[ServiceState],
+    up: bool,
+    pid: Option<u32>,
+    nats_url: Option<String>,
+) -> Result<Seen> {
+    let http = reqwest::Client::builder().timeout(ANSWER_WITHIN).build()?;
+    let booking = services
+        .iter()
+        .find(|service| service.service == booking::NAME)
+        .map(|service| service.url.trim_end_matches('/'))
+        .unwrap_or_default();
+    let looks = services.iter().map(|service| look(&http, service));
+    let looks = futures::future::join_all(looks).await;
+    Ok(Seen {
+        up,
+        ready: up && looks.iter().all(|service| service.ready),
+        pid,
+        nats_url,
+        legs: legs(&http, booking).await.unwrap_or_default(),
+        unfinished: unfinished(&http, booking).await,
+        services: looks,
+    })
+}
+
+async fn look(http: &reqwest::Client, service: &ServiceState) -> Service {
+    let url = service.url.trim_end_matches('/');
+    let missing = match http.get(format!("{url}/readyz")).send().await {
+        Ok(answer) if answer.status().is_success() => None,
+        Ok(answer) => Some(detail(&answer.text().await.unwrap_or_default())),
+        Err(_) => Some(String::from("it does not answer")),
+    };
+    let metrics = match http.get(format!("{url}/metrics")).send().await {
+        Ok(answer) => answer.text().await.unwrap_or_default(),
+        Err(_) => String::new(),
+    };
+    let process = service.process.as_ref().filter(|process| process.lives());
+    Service {
+        name: service.name.clone(),
+        url: shown(&service.url),
+        pid: process.map(|process| process.pid),
+        ready: missing.is_none(),
+        missing,
+        outbox: gauge(&metrics, "roundtrip_outbox_depth"),
+        lag: gauge(&metrics, "roundtrip_consumer_lag"),
+    }
+}
+
+async fn legs(http: &reqwest::Client, booking: &str) -> Option<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Leg {
+        leg: String,
+    }
+    let answer = http.get(format!("{booking}/legs")).send().await.ok()?;
+    let legs: Vec<Leg> = answer.json().await.ok()?;
+    Some(legs.into_iter().map(|leg| leg.leg).collect())
+}
+
+async fn unfinished(http: &reqwest::Client, booking: &str) -> Option<usize> {
+    #[derive(Deserialize)]
+    struct Page {
+        items: Vec<serde_json::Value>,
+    }
+    let url = format!("{booking}/bookings/stuck?limit={UNFINISHED_MAX}");
+    let page: Page = http.get(url).send().await.ok()?.json().await.ok()?;
+    Some(page.items.len())
+}
+
+const UNFINISHED_MAX: usize = 100;
+
+fn show(seen: &Seen) {
+    let number = |number: Option<u64>| number.map_or_else(|| "?".into(), |n| n.to_string());
+    let rows = seen.services.iter().map(|service| {
+        [
+            service.name.clone(),
+            service.url.clone(),
+            number(service.pid.map(u64::from)),
+            number(service.outbox),
+            number(service.lag),
+            service.missing.clone().unwrap_or_else(|| "ready".into()),
+        ]
+    });
+    out::line(&out::table(
+        ["service", "at", "pid", "outbox", "lag", "state"],
+        rows,
+    ));
+    if !seen.up {
+        out::line("it is only starting");
+    }
+    if let Some(nats_url) = &seen.nats_url {
+        out::line(&format!("broker: {nats_url}"));
+    }
+    out::line(&format!(
+        "legs that can be booked: {}",
+        seen.legs.join(", ")
+    ));
+    if let Some(count) = seen.unfinished {
+        let more = if count == UNFINISHED_MAX {
+            " or more"
+        } else {
+            ""
+        };
+        out::line(&format!("trips that are not final: {count}{more}"));
+    }
+}

@@ -1,0 +1,135 @@
+//! `roundtrip up`: the local stack, until Ctrl-C.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::folder::Folder;
+use super::out;
+use stack::{DatabaseChoice, FIRST_PORT, Options, REPLICA_PORTS, REPLICAS_MAX, Stack};
+
+/// A second signal within this time means what the first one meant.
+const SAME_WISH: Duration = Duration::from_secs(1);
+
+/// Start the local stack: a broker, a database for each service, the services, and a sample inventory.
+///
+/// A broker and, where asked for, PostgreSQL are found on this machine or fetched as verified packages. Ctrl-C drains and stops
+/// everything; what is in the folder is there at the next `up`. Services listen on 127.0.0.1 only: there is no login yet. Their settings
+/// are environment variables (see `roundtrip serve --help`), which they inherit.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  roundtrip up\n  roundtrip up --replicas 3 --database postgres\n  roundtrip up --database postgres://me:secret@127.0.0.1/postgres --nats nats://127.0.0.1:4222\n  roundtrip up --folder /tmp/second --port 9080\n  LOG=info,runtime=debug roundtrip up"
+)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    folder: Folder,
+    /// Processes of each service; each further one listens 100 ports higher.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=i64::from(REPLICAS_MAX)))]
+    replicas: u16,
+    /// `sqlite` (a file for each service), `postgres` (a local server of its own) or postgres://user:password@host/postgres (yours: it
+    /// gets the databases roundtrip_booking, roundtrip_flight and roundtrip_hotel).
+    #[arg(long, value_name = "DATABASE", default_value = "sqlite")]
+    database: DatabaseChoice,
+    /// A broker that is there, such as nats://127.0.0.1:4222; without it the stack has its own.
+    #[arg(long, value_name = "URL")]
+    nats: Option<String>,
+    /// Booking's port; flight has the next one and hotel the one after.
+    #[arg(long, value_name = "PORT", default_value_t = FIRST_PORT, value_parser = clap::value_parser!(u16).range(1..=i64::from(u16::MAX - REPLICA_PORTS * REPLICAS_MAX)))]
+    port: u16,
+}
+
+impl Up {
+    pub(crate) async fn run(self) -> Result<ExitCode> {
+        let began = Instant::now();
+        let mut stop = Stop::listen()?;
+        let options = Options {
+            replicas: self.replicas,
+            database: self.database.clone(),
+            nats_url: self.nats.clone(),
+            first_port: Some(self.port),
+            ..Options::kept(self.folder.path.clone())
+        };
+        let mut stack = tokio::select! {
+            stack = Stack::start(&options, &out::line) => stack?,
+            () = stop.asked() => {
+                out::line("stopped before it was up");
+                return Ok(ExitCode::FAILURE);
+            }
+        };
+        self.tell_what_next(&stack, began)?;
+        tokio::select! {
+            never = stack.supervise(&out::line) => match never {},
+            () = stop.asked() => {}
+        }
+        out::line("draining; once more to stop at once");
+        tokio::select! {
+            stopped = stack.stop() => stopped?,
+            () = Stop::asked_again() => {
+                out::line("stopped at once; what was under way goes on at the next `up`");
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        out::line("stopped");
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn tell_what_next(&self, stack: &Stack, began: Instant) -> Result<()> {
+        let me = client::invocation();
+        let url = stack.url(booking::NAME)?;
+        let folder = self.folder.path.display();
+        let folder = match self.folder.path.to_str() {
+            Some(".roundtrip") => String::new(),
+            _ => format!(" --folder {folder}"),
+        };
+        out::line(&format!(
+            "\nRoundtrip is up after {:.1} s at {url} (its API: {url}/openapi.json).\n\
+             Data and logs are kept in {}. Ctrl-C drains and stops.\n\n\
+             In another terminal:\n  \
+               {me} book{folder} --flight RT100 --hotel LIS-PALACE --nights 2 --back RT101\n  \
+               {me} book{folder} --flight RT100 --hotel LIS-PALACE --room-type suite    # refused: there are none\n  \
+               {me} list{folder}\n  \
+               {me} audit{folder}",
+            began.elapsed().as_secs_f64(),
+            stack.folder().display()
+        ));
+        Ok(())
+    }
+}
+
+/// Ctrl-C, `down`, or a terminal that was closed.
+pub(crate) struct Stop {
+    signals: [Signal; 3],
+}
+
+impl Stop {
+    pub(crate) fn listen() -> Result<Self> {
+        Ok(Self {
+            signals: [
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::hangup())?,
+            ],
+        })
+    }
+
+    pub(crate) async fn asked(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.signals;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+
+    /// Once more, and not the same wish twice: a signal to a whole process group may arrive more than once.
+    async fn asked_again() {
+        tokio::time::sleep(SAME_WISH).await;
+        match Self::listen() {
+            Ok(mut stop) => stop.asked().await,
+            Err(_) => std::future::pending().await,
+        }
+    }
+}

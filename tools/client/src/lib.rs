@@ -1,0 +1,388 @@
+//! The services' HTTP as a client sees it: typed where a type helps, and every refusal as words that say what to do.
+//! It retries nothing: an answer is an answer, and a request that makes something carries a key when it is to be safe to repeat.
+
+pub mod paint;
+pub mod probe;
+pub mod redaction;
+pub mod timeline;
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow};
+use booking::view::Booking;
+use choreography::{Money, Position, TripId};
+use jiff::Timestamp;
+use leg::inventory::Imported;
+use reqwest::{Method, RequestBuilder, Response, Url};
+use runtime::letters::Letter;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, value::RawValue};
+
+use crate::redaction::shown;
+
+/// The longest that a service lets a caller wait in one request.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// The most of a list in one page.
+const PAGE: usize = 1_000;
+
+/// The name of the command.
+const COMMAND: &str = "roundtrip";
+
+/// How this program is called by whoever runs it, for hints on what to type next.
+#[must_use]
+pub fn invocation() -> &'static str {
+    match std::env::var("CARGO_PKG_NAME") {
+        Ok(name) if name == COMMAND && cfg!(debug_assertions) => "cargo run --",
+        Ok(name) if name == COMMAND => "cargo run --release --",
+        _ => COMMAND,
+    }
+}
+
+/// A service at its address.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    url: Url,
+}
+
+/// What a traveller asks for. See [`booking::view::BookingRequest`].
+#[derive(Debug, Clone, Serialize)]
+pub struct Ask {
+    /// The legs, in order, relayed byte for byte.
+    pub itinerary: Box<RawValue>,
+    /// What all of them together may cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Money>,
+    /// When booking gives up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_s: Option<i64>,
+    /// For whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traveller: Option<String>,
+}
+
+/// A service said no, as problem details (RFC 9457).
+#[derive(Debug, Clone, Deserialize)]
+pub struct Refused {
+    /// The HTTP status.
+    #[serde(default)]
+    pub status: u16,
+    /// What kind of problem, `urn:roundtrip:problem:…`.
+    #[serde(default, rename = "type")]
+    pub kind: String,
+    /// In a few words.
+    #[serde(default)]
+    pub title: String,
+    /// What it is this time, and what to do.
+    #[serde(default)]
+    pub detail: String,
+    /// What else the problem has in it.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.title, self.detail)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+#[derive(Deserialize)]
+struct Page<T> {
+    items: Vec<T>,
+    next_cursor: Option<String>,
+}
+
+/// A leg that can be booked.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Leg {
+    /// Its name.
+    pub leg: String,
+    /// When it last said that it is there.
+    pub seen: Timestamp,
+}
+
+impl Client {
+    /// A service at this address, such as `http://127.0.0.1:8080`.
+    ///
+    /// # Errors
+    /// When it is no address.
+    pub fn new(url: &str) -> Result<Self> {
+        let url: Url = url.parse().with_context(|| {
+            let url = shown(url);
+            format!("{url:?} is not an address such as http://127.0.0.1:8080")
+        })?;
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .timeout(WAIT_MAX + Duration::from_secs(15))
+            .build()?;
+        Ok(Self { http, url })
+    }
+
+    /// Asks for a trip; waits so long, within one request, for its outcome.
+    ///
+    /// # Errors
+    /// When booking does not take it or does not answer.
+    pub async fn book(&self, ask: &Ask, key: Option<&str>, wait: Duration) -> Result<Booking> {
+        let mut request = waiting(self.request(Method::POST, &["bookings"], &[])?, wait);
+        if let Some(key) = key {
+            let quoted = key.replace('\\', "\\\\").replace('"', "\\\"");
+            request = request.header("idempotency-key", format!("\"{quoted}\""));
+        }
+        self.ask(request.json(ask)).await
+    }
+
+    /// One trip.
+    ///
+    /// # Errors
+    /// When there is none, or booking does not answer.
+    pub async fn trip(&self, trip: TripId) -> Result<Booking> {
+        self.get(&["bookings", &trip.to_string()], &[]).await
+    }
+
+    /// The trip once it is final, or as it is when the time is over.
+    ///
+    /// # Errors
+    /// As [`Client::trip`].
+    pub async fn settled(&self, booking: Booking, within: Duration) -> Result<Booking> {
+        let until = Instant::now() + within;
+        let mut booking = booking;
+        while !is_final(&booking) && Instant::now() < until {
+            tokio::time::sleep(LOOK_EVERY).await;
+            booking = self.trip(booking.trip).await?;
+        }
+        Ok(booking)
+    }
+
+    /// Cancels a trip.
+    ///
+    /// # Errors
+    /// When there is none, or booking does not answer.
+    pub async fn cancel(
+        &self,
+        trip: TripId,
+        reason: Option<&str>,
+        wait: Duration,
+    ) -> Result<Booking> {
+        let path = ["bookings", &trip.to_string(), "cancel"];
+        let request = waiting(self.request(Method::POST, &path, &[])?, wait);
+        self.ask(request.json(&serde_json::json!({ "reason": reason })))
+            .await
+    }
+
+    /// Takes a position as settled, for a leg that nobody answers for.
+    ///
+    /// # Errors
+    /// When it does not fit the trip as it stands, or booking does not answer.
+    pub async fn settle(&self, trip: TripId, position: Position, reason: &str) -> Result<Booking> {
+        let path = ["bookings", &trip.to_string(), "settle"];
+        let request = self.request(Method::POST, &path, &[])?;
+        self.ask(request.json(&serde_json::json!({ "position": position, "reason": reason })))
+            .await
+    }
+
+    /// Trips, the newest first, at most so many.
+    ///
+    /// # Errors
+    /// When booking does not answer.
+    pub async fn trips(&self, filter: &[(&str, &str)], most: usize) -> Result<Vec<Booking>> {
+        self.list(&["bookings"], filter, most).await
+    }
+
+    /// Trips that are not final, the longest unchanged first.
+    ///
+    /// # Errors
+    /// When booking does not answer.
+    pub async fn stuck(&self, older_than_s: u64, most: usize) -> Result<Vec<Booking>> {
+        let older_than_s = older_than_s.to_string();
+        self.list(
+            &["bookings", "stuck"],
+            &[("older_than_s", &older_than_s)],
+            most,
+        )
+        .await
+    }
+
+    /// The legs that can be booked.
+    ///
+    /// # Errors
+    /// When booking does not answer.
+    pub async fn legs(&self) -> Result<Vec<Leg>> {
+        self.get(&["legs"], &[]).await
+    }
+
+    /// A service's dead letters, the oldest first.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn letters(&self, most: usize) -> Result<Vec<Letter>> {
+        self.list(&["letters"], &[], most).await
+    }
+
+    /// Gives a leg inventory, as CSV: all of it, or nothing.
+    ///
+    /// # Errors
+    /// When a line is not taken (the problem's `lines` say which), or the service does not answer.
+    pub async fn import(&self, inventory: &str, csv: reqwest::Body) -> Result<Imported> {
+        let request = self
+            .request(Method::POST, &[inventory, "import"], &[])?
+            .timeout(Duration::from_secs(600))
+            .header("content-type", "text/csv")
+            .body(csv);
+        self.ask(request).await
+    }
+
+    /// Whatever is there, as JSON.
+    ///
+    /// # Errors
+    /// When it is not there, or nobody answers.
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<T> {
+        self.ask(self.request(Method::GET, path, query)?).await
+    }
+
+    /// A list, page by page.
+    async fn list<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        filter: &[(&str, &str)],
+        most: usize,
+    ) -> Result<Vec<T>> {
+        let mut items: Vec<T> = Vec::new();
+        let mut cursor: Option<String> = None;
+        while items.len() < most {
+            let limit = (most - items.len()).min(PAGE).to_string();
+            let mut query = filter.to_vec();
+            query.push(("limit", &limit));
+            if let Some(cursor) = &cursor {
+                query.push(("cursor", cursor));
+            }
+            let page: Page<T> = self.get(path, &query).await?;
+            items.extend(page.items);
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        Ok(items)
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<RequestBuilder> {
+        let mut url = self.url.clone();
+        url.path_segments_mut()
+            .map_err(|()| {
+                anyhow!(
+                    "{} is not an address of a service",
+                    shown(self.url.as_str())
+                )
+            })?
+            .pop_if_empty()
+            .extend(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(self.http.request(method, url))
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
+        let answer = request.send().await.map_err(|error| self.silent(&error))?;
+        let url = answer.url().clone();
+        let answer = refused(answer).await?;
+        let body = answer.bytes().await.map_err(|error| self.silent(&error))?;
+        serde_json::from_slice(&body).with_context(|| {
+            format!(
+                "what {} answered is not what Roundtrip's services answer",
+                shown(url.as_str())
+            )
+        })
+    }
+
+    fn silent(&self, error: &reqwest::Error) -> anyhow::Error {
+        let what = probe::cause(error);
+        anyhow!(
+            "nobody can be asked at {} ({what})",
+            shown(self.url.as_str())
+        )
+    }
+}
+
+/// Confirmed, or off with everything back.
+#[must_use]
+pub fn is_final(booking: &Booking) -> bool {
+    use booking::core::State;
+    matches!(booking.state, State::Confirmed | State::Closed)
+}
+
+fn waiting(request: RequestBuilder, wait: Duration) -> RequestBuilder {
+    let seconds = wait.min(WAIT_MAX).as_secs();
+    if seconds == 0 {
+        request
+    } else {
+        request.header("prefer", format!("wait={seconds}"))
+    }
+}
+
+async fn refused(answer: Response) -> Result<Response> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(answer);
+    }
+    let url = answer.url().clone();
+    let body = answer.bytes().await.unwrap_or_default();
+    match serde_json::from_slice::<Refused>(&body) {
+        Ok(problem) if !problem.title.is_empty() => Err(problem.into()),
+        _ => Err(anyhow!(
+            "{} answered {status}, which no service of Roundtrip does",
+            shown(url.as_str())
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn paths_stand_behind_whatever_path_the_address_has() {
+        let url = |base: &str| {
+            let client = Client::new(base).unwrap();
+            let request = client
+                .request(
+                    Method::GET,
+                    &["bookings", "a/b"],
+                    &[("limit", "1"), ("cursor", "&")],
+                )
+                .unwrap();
+            request.build().unwrap().url().to_string()
+        };
+        let end = "/bookings/a%2Fb?limit=1&cursor=%26";
+        assert_eq!(
+            url("http://127.0.0.1:8080"),
+            format!("http://127.0.0.1:8080{end}")
+        );
+        assert_eq!(url("http://host/api/"), format!("http://host/api{end}"));
+        assert!(Client::new("127.0.0.1").is_err());
+    }
+
+    #[test]
+    fn a_problem_is_read_with_what_is_special_to_it() {
+        let json = r#"{"type":"urn:roundtrip:problem:import","title":"Nothing was imported","status":422,"detail":"2 lines.","lines":[]}"#;
+        let refused: Refused = serde_json::from_str(json).unwrap();
+        assert_eq!(refused.to_string(), "Nothing was imported: 2 lines.");
+        assert!(refused.more.contains_key("lines"));
+    }
+}

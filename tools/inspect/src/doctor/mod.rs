@@ -1,0 +1,56 @@
+//! Looks at a stack from outside and says what is wrong and what to do: services, broker, databases, and the ways between them.
+//!
+//! It only reads, and every look is bounded in time. It does not judge trips (that is the audit's) and mends nothing.
+//!
+//! - [`observations`]: what can be seen; `observe`: sees it; `judge`: what to think of it, pure; [`report`]: that, for people and programs.
+//! - `expected`: what this program itself would declare and migrate, to hold what is there against it.
+
+mod expected;
+mod judge;
+pub mod observations;
+mod observe;
+pub mod report;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::audit::{Nats, Part};
+use observations::Home;
+pub use report::{Finding, Group, Report, Verdict};
+
+/// Where to look. What is left out is named in the report as not looked at.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    /// Services, or their replicas.
+    pub services: Vec<ServicePlace>,
+    /// The broker.
+    pub broker: Option<Nats>,
+    /// Databases.
+    pub databases: Vec<Part>,
+    /// The local stack, when it is one.
+    pub home: Option<Home>,
+}
+
+/// A service's address, or a replica's.
+#[derive(Debug, Clone)]
+pub struct ServicePlace {
+    /// Such as `flight`, or `flight-2` for a second replica.
+    pub name: String,
+    /// Which service it is.
+    pub service: String,
+    /// Its HTTP.
+    pub url: String,
+    /// Its log file, on this machine.
+    pub log: Option<PathBuf>,
+}
+
+/// Looks, everywhere at once, and judges what was seen.
+///
+/// # Errors
+/// Only when this program does not know its own settings.
+pub async fn examine(places: &Places) -> Result<Report> {
+    let expected = expected::Expected::new()?;
+    let seen = observe::observe(places, &expected).await;
+    Ok(judge::judge(&seen, &expected))
+}

@@ -1,0 +1,51 @@
+//! Looks at everything at once. It asks and reads, each time for a few seconds at most, and thinks nothing of what it sees.
+
+mod broker;
+mod connections;
+mod databases;
+mod services;
+
+use std::time::Duration;
+
+use futures::future::{OptionFuture, join_all};
+use jiff::Timestamp;
+
+use super::Places;
+use super::expected::Expected;
+use super::observations::Seen;
+
+/// The longest that one look may take.
+const WITHIN: Duration = Duration::from_secs(3);
+
+pub(super) async fn observe(places: &Places, expected: &Expected) -> Seen {
+    let stream = expected.stream().name;
+    let broker = OptionFuture::from(
+        places
+            .broker
+            .as_ref()
+            .map(|nats| broker::observe(nats, &stream)),
+    );
+    let (services, broker, databases, connections) = tokio::join!(
+        join_all(places.services.iter().map(services::observe)),
+        broker,
+        join_all(places.databases.iter().map(databases::observe)),
+        connections::observe(places),
+    );
+    Seen {
+        now_us: Timestamp::now().as_microsecond(),
+        home: places.home.clone(),
+        services,
+        broker,
+        databases,
+        connections,
+    }
+}
+
+/// What comes of it in time; else that it did not.
+async fn in_time<T>(work: impl Future<Output = anyhow::Result<T>>) -> Result<T, String> {
+    match tokio::time::timeout(WITHIN, work).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(format!("{error:#}")),
+        Err(_) => Err(format!("no answer within {} s", WITHIN.as_secs())),
+    }
+}

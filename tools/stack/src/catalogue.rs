@@ -1,0 +1,74 @@
+//! The services that this program has in it: the one list of them. A leg that is added here has a port and a database in the stack, is
+//! served, awaited, asked and examined like the others.
+
+use anyhow::Result;
+use futures::future::BoxFuture;
+use leg::LegService;
+use runtime::{Service as _, Settings};
+use sqlx::migrate::Migrator;
+
+/// A service of the stack.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its name, such as `flight`.
+    pub name: &'static str,
+    /// What its HTTP API calls itself.
+    pub title: &'static str,
+    migrations: fn(&Settings) -> Migrator,
+    serve: fn(Settings) -> BoxFuture<'static, Result<()>>,
+}
+
+/// In the order of their ports.
+const CATALOGUE: [Entry; 3] = [
+    Entry {
+        name: booking::NAME,
+        title: booking::ABOUT.title,
+        migrations: |settings| booking::service::Booking::new(settings).migrations(),
+        serve: |settings| Box::pin(runtime::boot::run(booking::NAME, settings, booking::start)),
+    },
+    Entry {
+        name: flight::NAME,
+        title: flight::ABOUT.title,
+        migrations: |settings| LegService::new(flight::core::Flight, settings).migrations(),
+        serve: |settings| Box::pin(runtime::boot::run(flight::NAME, settings, flight::start)),
+    },
+    Entry {
+        name: hotel::NAME,
+        title: hotel::ABOUT.title,
+        migrations: |settings| LegService::new(hotel::core::Hotel, settings).migrations(),
+        serve: |settings| Box::pin(runtime::boot::run(hotel::NAME, settings, hotel::start)),
+    },
+];
+
+/// The services' names, in the order of their ports.
+pub const SERVICES: [&str; CATALOGUE.len()] = {
+    let mut names = [""; CATALOGUE.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = CATALOGUE[at].name;
+        at += 1;
+    }
+    names
+};
+
+/// The service of that name. None when this program has no such service in it; others may run one.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Entry> {
+    const { &CATALOGUE }.iter().find(|entry| entry.name == name)
+}
+
+impl Entry {
+    /// Its migrations, beside the runtime's own.
+    #[must_use]
+    pub fn migrations(&self, settings: &Settings) -> Migrator {
+        (self.migrations)(settings)
+    }
+
+    /// Runs it in this process until it is told to stop, and drains it.
+    ///
+    /// # Errors
+    /// When it cannot be started, in words that say what to do.
+    pub async fn serve(&self, settings: Settings) -> Result<()> {
+        (self.serve)(settings).await
+    }
+}
