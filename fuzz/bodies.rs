@@ -8,12 +8,13 @@ use axum::extract::FromRequest as _;
 use axum::http::{Request, header};
 use booking::core as b;
 use booking::view::BookingRequest;
-use choreography::{Fact, Heard, LegName, Moment, Pace};
-use flight::core::Flight;
+use choreography::{Fact, Heard, LegName, Moment, Pace, Speaker};
+use flight::Flight;
 use futures::FutureExt as _;
-use hotel::core::Hotel;
+use hotel::Hotel;
 use jiff::Timestamp;
-use leg::core::{self as l, Record, Shelf, Stock, Trade};
+use leg::Leg as _;
+use leg::core::{self as l, LegPolicy, Record, Shelf, Stock};
 use runtime::http::Json;
 
 /// A target, by its name.
@@ -40,8 +41,8 @@ pub(crate) fn fact(input: &[u8]) -> bool {
         Ok(Heard::Trip(fact.clone())),
         "it is said as it was read"
     );
-    hears(&flight::core::name(), &Flight, &fact);
-    hears(&hotel::core::name(), &Hotel, &fact);
+    hears(&flight::Flight::name(), &Flight, &fact);
+    hears(&hotel::Hotel::name(), &Hotel, &fact);
     decides(&fact);
     true
 }
@@ -55,10 +56,10 @@ fn moment() -> Moment {
     }
 }
 
-fn hears(name: &LegName, trade: &dyn Trade, fact: &Fact) {
+fn hears(name: &LegName, policy: &dyn LegPolicy, fact: &Fact) {
     for position in l::positions(name, fact) {
         let details = fact.plan.itinerary.details(position).unwrap_or_default();
-        let holds = trade.needs(details, moment().now).unwrap_or_default();
+        let holds = policy.needs(details, moment().now).unwrap_or_default();
         let stock = |hold: l::Hold| Stock {
             key: hold.key,
             total: 5,
@@ -74,7 +75,7 @@ fn hears(name: &LegName, trade: &dyn Trade, fact: &Fact) {
         let mut first = None;
         for _ in 0..2 {
             let heard = l::Heard::Fact(fact);
-            record = l::react(name, trade, record, heard, &mut shelf, &moment()).record;
+            record = l::react(name, policy, record, heard, &mut shelf, &moment()).record;
             for key in &keys {
                 let Some(stock) = shelf.get(key) else {
                     continue;
@@ -146,8 +147,14 @@ pub(crate) fn request(input: &[u8]) -> bool {
     };
     let reaction = b::request(trip, &plan, asked.traveller, &moment());
     for said in reaction.said {
-        let Some(fact) = reaction.record.fact(said) else {
+        let Some(plan) = reaction.record.plan() else {
             panic!("its own plan cannot be read");
+        };
+        let fact = Fact {
+            speaker: Speaker::Booking,
+            trip,
+            plan,
+            said,
         };
         let heard = choreography::read(
             &fact.kind(),

@@ -60,14 +60,14 @@ pub(crate) struct Addresses {
     booking: Address,
     /// Another service's address, such as flight=http://127.0.0.1:8081; for each service one.
     #[arg(
-        long,
+        long = "service",
         env = "ROUNDTRIP_SERVICES",
         hide_env_values = true,
         value_name = "NAME=URL",
         value_delimiter = ',',
         value_parser = named
     )]
-    service: Vec<(String, String)>,
+    services: Vec<(String, String)>,
 }
 
 fn named(text: &str) -> Result<(String, String), String> {
@@ -101,7 +101,7 @@ impl Addresses {
         let booking = self.booking.url.iter();
         booking
             .map(|url| (booking::NAME.to_owned(), url.clone()))
-            .chain(self.service.iter().cloned())
+            .chain(self.services.iter().cloned())
             .collect()
     }
 

@@ -110,7 +110,7 @@ impl Bench {
 
     async fn measure(&self, stack: &Stack) -> Result<Measured> {
         let stock = load::Stock::new()?;
-        let (flight, hotel) = (stack.url(flight::NAME)?, stack.url(hotel::NAME)?);
+        let (flight, hotel) = (stack.url(flight::SPEC.name)?, stack.url(hotel::SPEC.name)?);
         inventory::import(stack.http(), &format!("{flight}/flights"), stock.flights()).await?;
         inventory::import(stack.http(), &format!("{hotel}/hotels"), stock.hotels()).await?;
         let stock = Arc::new(stock);

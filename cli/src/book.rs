@@ -147,11 +147,11 @@ impl Book {
 
     fn legs(&self) -> Result<String> {
         let check_out = self.date.checked_add(i32::from(self.nights).days())?;
-        let flight = |flight: &str, date: Date| json!({"leg": flight::NAME, "flight": flight, "date": date, "seats": self.seats});
+        let flight = |flight: &str, date: Date| json!({"leg": flight::SPEC.name, "flight": flight, "date": date, "seats": self.seats});
         let mut legs = Vec::new();
         legs.extend(self.flight.as_deref().map(|there| flight(there, self.date)));
         legs.extend(self.hotel.as_deref().map(|hotel| {
-            json!({"leg": hotel::NAME, "hotel": hotel, "room_type": self.room_type, "check_in": self.date,
+            json!({"leg": hotel::SPEC.name, "hotel": hotel, "room_type": self.room_type, "check_in": self.date,
                 "check_out": check_out, "rooms": self.rooms})
         }));
         legs.extend(self.back.as_deref().map(|back| flight(back, check_out)));

@@ -101,7 +101,7 @@ async fn play(stack: &Stack, paint: Paint) -> Result<bool> {
     let nats = Nats::at(stack.nats_url());
     let theatre = Theatre {
         booking: Client::new(&stack.url(booking::NAME)?)?,
-        flight: Client::new(&stack.url(flight::NAME)?)?,
+        flight: Client::new(&stack.url(flight::SPEC.name)?)?,
         broker: nats.connect().await?,
         paint,
         day: Timestamp::now()
@@ -146,7 +146,7 @@ impl Theatre {
         let check_out = self.day.checked_add(2.days())?;
         let back = self.flight_leg("RT101", check_out, 1);
         let room = |kind: &str| {
-            json!({"leg": hotel::NAME, "hotel": "LIS-PALACE", "room_type": kind, "check_in": self.day,
+            json!({"leg": hotel::SPEC.name, "hotel": "LIS-PALACE", "room_type": kind, "check_in": self.day,
                 "check_out": check_out, "rooms": 1})
         };
         let scene = |title, shows, legs, outcome, facts| {
@@ -215,7 +215,7 @@ impl Theatre {
     }
 
     fn flight_leg(&self, flight: &str, date: Date, seats: u32) -> serde_json::Value {
-        json!({"leg": flight::NAME, "flight": flight, "date": date, "seats": seats})
+        json!({"leg": flight::SPEC.name, "flight": flight, "date": date, "seats": seats})
     }
 
     async fn play(&self, scene: &Scene) -> Result<()> {

@@ -44,8 +44,8 @@ enum What {
 impl Import {
     pub(crate) async fn run(self) -> Result<ExitCode> {
         let (service, path) = match self.what {
-            What::Flights => (flight::NAME, "flights"),
-            What::Hotels => (hotel::NAME, "hotels"),
+            What::Flights => (flight::SPEC.name, "flights"),
+            What::Hotels => (hotel::SPEC.name, "hotels"),
         };
         let client = self.places.service(service)?;
         let shown = self.file.display();

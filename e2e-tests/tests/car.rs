@@ -2,55 +2,41 @@
 //! of its own, joins a running house and an itinerary, and is held to the same audit; no line of the house names it.
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
-use axum::Router;
-use axum::extract::State as Is;
-use axum::routing::get;
 use booking::core::{Outcome, Settled, State};
-use choreography::{LegName, Reason, TripId};
+use choreography::{Reason, TripId};
 use clap::{Args as _, FromArgMatches as _};
 use e2e_tests::trip::{Asked, DAY, ROOM_PRICE, SEAT_PRICE, flight, stay, trip};
 use e2e_tests::{Stock, World, eventually, on_both_databases};
 use jiff::{Timestamp, civil::Date};
-use leg::core::{Hold, Trade, details};
-use leg::inventory::{self, LegHandle};
-use leg::{Leg, LegService, Line};
+use leg::core::details;
+use leg::{Hold, Leg, LegPolicy, LegSpec};
 use reqwest::Method;
-use runtime::http::{About, Json, Path};
-use runtime::table::{Lock, Table, text};
-use runtime::{Problem, Running, Settings, TraceContext};
+use runtime::Settings;
+use runtime::http::About;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{SqlSafeStr as _, SqlStr};
 
 // ---- the leg: what only a car is -------------------------------------------------------------------------------------------------
 
-/// `{"leg":"car","model":"compact","day":"2039-06-03","cars":1}`
-#[derive(Deserialize)]
-struct Details {
-    model: String,
-    day: Date,
-    cars: i64,
-}
-
-struct Car;
-
-impl Trade for Car {
-    fn needs(&self, text: &str, now: Timestamp) -> Result<Vec<Hold>, Reason> {
-        let Details { model, day, cars } = details::read(text)?;
-        let model = details::key("model", model)?;
-        let day = details::not_past("day", day, now)?.to_string();
-        let quantity = details::quantity("cars", cars)?;
-        let key = vec![model, day];
-        Ok(vec![Hold { key, quantity }])
-    }
-}
-
-const CAR: &Table = &Table {
+const SPEC: LegSpec = LegSpec {
     name: "car",
-    key: &[text("model"), text("day")],
-    columns: leg::store::STOCK_COLUMNS,
-    lock: Lock::Update,
+    about: About {
+        title: "Cars",
+        description: "Cars by model and day.",
+        version: "1",
+    },
+    path: "cars",
+    unit: "cars",
+    dates: &["day"],
+    stock: &leg::stock_table("car", &[leg::text("model"), leg::text("day")]),
+    key: &["The model, such as `compact`.", "The local calendar date."],
+    migrations: || {
+        let sql = CAR_SQL.into_sql_str();
+        let table = Migration::new(1001, "car".into(), MigrationType::Simple, sql, false);
+        Migrator::with_migrations(vec![table])
+    },
 };
 
 const CAR_SQL: &str = "create table car (
@@ -62,79 +48,29 @@ const CAR_SQL: &str = "create table car (
     price_minor bigint not null, currency text not null,
     primary key (model, day), check (held + confirmed + free = total))";
 
+/// `{"leg":"car","model":"compact","day":"2039-06-03","cars":1}`
+#[derive(Deserialize)]
+struct Details {
+    model: String,
+    day: Date,
+    cars: i64,
+}
+
+struct Car;
+
 impl Leg for Car {
-    fn name(&self) -> LegName {
-        "car".parse().unwrap()
-    }
-
-    fn counts(&self) -> &'static [&'static str] {
-        &["cars"]
-    }
-
-    fn dates(&self) -> &'static [&'static str] {
-        &["day"]
-    }
-
-    fn stock(&self) -> &'static Table {
-        CAR
-    }
-
-    fn migrations(&self) -> Migrator {
-        let sql: SqlStr = CAR_SQL.into_sql_str();
-        let table = Migration::new(1001, "car".into(), MigrationType::Simple, sql, false);
-        Migrator::with_migrations(vec![table])
-    }
+    const SPEC: &'static LegSpec = &SPEC;
 }
 
-type Key = Path<(String, String)>;
-
-/// Sets how many cars there are of a model on a day.
-async fn put(
-    Is(handle): Is<LegHandle<Car>>,
-    Path((model, day)): Key,
-    trace: TraceContext,
-    Json(cars): Json<i64>,
-) -> Result<Json<Value>, Problem> {
-    let line = Line {
-        key: vec![model, day],
-        total: cars,
-        price_minor: CAR_PRICE,
-        currency: String::from("EUR"),
-    };
-    Ok(shown(inventory::put(&handle, line, trace).await?))
-}
-
-async fn show(
-    Is(handle): Is<LegHandle<Car>>,
-    Path((model, day)): Key,
-) -> Result<Json<Value>, Problem> {
-    Ok(shown(inventory::get(&handle, &[model, day]).await?))
-}
-
-fn shown(stock: leg::Stock) -> Json<Value> {
-    let leg::Stock {
-        total,
-        held,
-        confirmed,
-        free,
-        ..
-    } = stock;
-    Json(json!({"total": total, "held": held, "confirmed": confirmed, "free": free}))
-}
-
-const ABOUT: About = About {
-    title: "Cars",
-    description: "Cars by model and day.",
-    version: "1",
-};
-
-async fn start(settings: Settings) -> anyhow::Result<Running> {
-    let service = LegService::new(Car, &settings);
-    runtime::start(service, leg::SYSTEM, ABOUT, settings, |handle| {
-        let routes = Router::new().route("/cars/{model}/{day}", get(show).put(put));
-        routes.with_state(handle).into()
-    })
-    .await
+impl LegPolicy for Car {
+    fn needs(&self, text: &str, now: Timestamp) -> Result<Vec<Hold>, Reason> {
+        let Details { model, day, cars } = details::read(text)?;
+        let model = details::key("model", model)?;
+        let day = details::not_past("day", day, now)?.to_string();
+        let quantity = details::quantity("cars", cars)?;
+        let key = vec![model, day];
+        Ok(vec![Hold { key, quantity }])
+    }
 }
 
 /// The service's `main`. As an ordinary test it has nothing to do.
@@ -147,7 +83,9 @@ fn car_process() {
     let settings = Settings::from_arg_matches(&command.get_matches_from(["car"])).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime
-        .block_on(runtime::boot::run("car", settings, start))
+        .block_on(runtime::boot::run(SPEC.name, settings, |settings| {
+            leg::start(Car, settings)
+        }))
         .unwrap();
 }
 
@@ -180,8 +118,9 @@ async fn join(world: &mut World, cars: i64) {
         .start_foreign("car", this, args.to_vec(), &[(CAR_PROCESS, "1")])
         .await;
     world.until_open(&["flight", "hotel", "car"]).await;
+    let level = json!({"cars": cars, "price_minor": CAR_PRICE, "currency": "EUR"});
     world
-        .put("car", &format!("/cars/compact/{DAY}"), cars.into())
+        .put("car", &format!("/cars/compact/{DAY}"), level)
         .await;
 }
 

@@ -24,10 +24,18 @@ fn read(path: impl AsRef<Path>) -> String {
 /// Every Rust file of ours.
 fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> = ["services", "shared", "tools", "cli", "e2e-tests", "xtask", "fuzz"]
-        .iter()
-        .map(|room| root().join(room))
-        .collect();
+    let mut folders: Vec<PathBuf> = [
+        "services",
+        "shared",
+        "tools",
+        "cli",
+        "e2e-tests",
+        "xtask",
+        "fuzz",
+    ]
+    .iter()
+    .map(|room| root().join(room))
+    .collect();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

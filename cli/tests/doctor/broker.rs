@@ -24,7 +24,7 @@ fn settings() -> Settings {
 }
 
 fn stream() -> Config {
-    stream_config(booking::SYSTEM, &settings())
+    stream_config(participant::SYSTEM, &settings())
 }
 
 fn consumer(service: &str) -> pull::Config {
@@ -32,7 +32,7 @@ fn consumer(service: &str) -> pull::Config {
         "booking" => choreography::filters_for_booking(),
         leg => choreography::filters_for_leg(&leg.parse().unwrap()),
     };
-    consumer_config(booking::SYSTEM, service, &filters, &settings())
+    consumer_config(participant::SYSTEM, service, &filters, &settings())
 }
 
 /// As it has to be, whatever it was.

@@ -22,7 +22,7 @@ struct Program {
 /// Flight's database, with its real schema.
 async fn flight(url: &str) -> Arc<Database> {
     let settings = Program::parse_from(["test", "--database-url", "sqlite://unused"]).settings;
-    let service = leg::LegService::new(flight::core::Flight, &settings);
+    let service = leg::LegService::new(flight::Flight, &settings);
     Database::open(url, &service.migrations()).await.unwrap()
 }
 

@@ -2,7 +2,7 @@
 //! nothing of it. What only a server can do to its clients is shown on PostgreSQL alone.
 
 use choreography::Said;
-use flight::core::Flight;
+use flight::Flight;
 use leg::service::LegService;
 use runtime::database::Failure;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use choreography::{Said, TripId};
-use flight::core::Flight;
+use flight::Flight;
 use leg::service::LegService;
 use runtime::batch::Step;
 use runtime::database::queries;

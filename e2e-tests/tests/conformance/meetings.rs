@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use booking::service::{Booking, Command, Reply};
 use choreography::{Currency, Fact, Heard, Money, Price, Reason, Said, Speaker, TripId};
-use leg::service::{Line, SetStock};
+use leg::service::{SetStock, StockLevel};
 use runtime::batch::{Done, Step};
 use runtime::{Input, TraceContext};
 use uuid::Uuid;
@@ -75,7 +75,7 @@ pub(crate) async fn an_operator_and_a_trip_meet_on_one_capacity_row(place: Place
     let (one, two) = (place.flight().await, place.flight().await);
     one.stock(10).await;
     let transactor = Arc::clone(&two.transactor);
-    let line = Line {
+    let line = StockLevel {
         key: vec!["RT1".into(), DATE.into()],
         total: 5,
         price_minor: 100,

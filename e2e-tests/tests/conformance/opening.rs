@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use flight::core::Flight;
+use flight::Flight;
 use leg::service::LegService;
 use runtime::{Database, Service as _};
 use stack::port;

@@ -8,10 +8,10 @@ use std::time::Duration;
 use booking::service::{Booking, Command, Request};
 use choreography::{Fact, Itinerary, LegName, Plan, Reason, Said, Speaker, TripId};
 use clap::Parser;
-use flight::core::Flight;
-use hotel::core::Hotel;
+use flight::Flight;
+use hotel::Hotel;
 use leg::Leg;
-use leg::service::{LegService, Line, SetStock};
+use leg::service::{LegService, SetStock, StockLevel};
 use runtime::batch::{Step, Transactor};
 use runtime::{Database, Input, Service, Settings, TraceContext};
 use stack::postgres::{Cluster, Programs};
@@ -118,7 +118,7 @@ impl<S: Service> Replica<S> {
 impl<L: Leg> Replica<LegService<L>> {
     /// So many on each of these rows.
     pub(crate) async fn offer(&self, keys: &[&[&str]], total: i64) {
-        let line = |key: &&[&str]| Line {
+        let line = |key: &&[&str]| StockLevel {
             key: key.iter().map(ToString::to_string).collect(),
             total,
             price_minor: 100,
@@ -140,7 +140,7 @@ impl<L: Leg> Replica<LegService<L>> {
 
     /// held, confirmed and free of each row.
     pub(crate) async fn counts(&self) -> Vec<String> {
-        let table = self.transactor.service().leg().stock();
+        let table = L::SPEC.stock;
         let key: Vec<&str> = table.key.iter().map(|column| column.name).collect();
         let counts = ["held", "confirmed", "free"].map(|name| format!("cast({name} as text)"));
         self.texts(&format!(

@@ -325,7 +325,7 @@ fn the_legs_scale_by_their_own_consumer() {
         return;
     };
     let production = &overlays[1];
-    for name in [flight::NAME, hotel::NAME] {
+    for name in [flight::SPEC.name, hotel::SPEC.name] {
         let scaled = production.get("ScaledObject", name);
         assert_eq!(scaled["spec"]["scaleTargetRef"]["name"], name);
         let trigger = &scaled["spec"]["triggers"][0]["metadata"];

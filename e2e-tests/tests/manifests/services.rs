@@ -8,7 +8,7 @@ use runtime::Settings;
 use runtime::telemetry::{Consequence, Metrics, Redeclared};
 
 /// The services that images are made of.
-pub(crate) const NAMES: [&str; 3] = [booking::NAME, flight::NAME, hotel::NAME];
+pub(crate) const NAMES: [&str; 3] = [booking::NAME, flight::SPEC.name, hotel::SPEC.name];
 /// Read by the telemetry straight from the environment, as OpenTelemetry's own conventions have it.
 pub(crate) const OTLP: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 /// Time that a last transaction gets beyond DRAIN_TIMEOUT_MS.

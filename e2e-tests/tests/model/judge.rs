@@ -3,9 +3,10 @@
 
 use booking::core::{self as b, Trip};
 use choreography::{Fact, LegName, Plan, Position, Said};
-use flight::core::Flight;
-use hotel::core::Hotel;
-use leg::core::{self as l, Record, Shelf, Stock, Trade};
+use flight::Flight;
+use hotel::Hotel;
+use leg::Leg as _;
+use leg::core::{self as l, LegPolicy, Record, Shelf, Stock};
 
 use crate::saga::{Saga, World};
 use crate::words::{Clock, Who, Word, moment, plain_record, plain_trip, reason, word};
@@ -133,8 +134,8 @@ impl Saga {
             again,
         } = match who {
             Who::Booking => self.booking(&asked),
-            Who::Flight => self.leg(&asked, &flight::core::name(), &Flight),
-            Who::Hotel => self.leg(&asked, &hotel::core::name(), &Hotel),
+            Who::Flight => self.leg(&asked, &flight::Flight::name(), &Flight),
+            Who::Hotel => self.leg(&asked, &hotel::Hotel::name(), &Hotel),
         };
         // Under a new id each time, unless the bug is planted and this answer was given before.
         let recorded = again && fact.is_some() && self.has(Bug::AnswerUnderTheRecordedId);
@@ -199,7 +200,7 @@ impl Saga {
         fact
     }
 
-    fn leg(&self, asked: &Asked<'_>, name: &LegName, trade: &dyn Trade) -> Answer {
+    fn leg(&self, asked: &Asked<'_>, name: &LegName, policy: &dyn LegPolicy) -> Answer {
         let Asked {
             world,
             trip,
@@ -217,7 +218,7 @@ impl Saga {
         for position in positions {
             let row = world.trips[trip].legs[usize::from(position)].clone();
             let before = row.state;
-            let reaction = self.leg_position(name, trade, row, fact, &mut shelf, clock);
+            let reaction = self.leg_position(name, policy, row, fact, &mut shelf, clock);
             again &= before == reaction.record.state;
             judged.odd |= reaction.anomaly.is_some();
             said.extend(reaction.said);
@@ -255,7 +256,7 @@ impl Saga {
     fn leg_position(
         &self,
         name: &LegName,
-        trade: &dyn Trade,
+        policy: &dyn LegPolicy,
         row: Record,
         fact: Option<&Fact>,
         shelf: &mut Shelf,
@@ -284,7 +285,7 @@ impl Saga {
             Some(fact) => l::Heard::Fact(fact),
             None => l::Heard::Due { waiting: false },
         };
-        let mut reaction = l::react(name, trade, row, event, shelf, &moment(clock));
+        let mut reaction = l::react(name, policy, row, event, shelf, &moment(clock));
         if turn && reaction.record.state == l::State::Released && self.has(Bug::LateTurnIsRejected)
         {
             reaction.said = vec![Said::Rejected {

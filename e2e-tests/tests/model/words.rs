@@ -5,6 +5,7 @@ use choreography::{
     Currency, Fact, Itinerary, Moment, Money, Pace, Plan, Position, Price, Reason, Said, Speaker,
     TripId, instant,
 };
+use leg::Leg as _;
 use leg::core::{LATE_US, Record, State, Stock, positions};
 use uuid::Uuid;
 
@@ -116,8 +117,8 @@ pub(crate) fn hearers(fact: &Fact) -> Vec<Who> {
             Said::Reserved { position, .. } => position == last,
             _ => false,
         },
-        Who::Flight => !positions(&flight::core::name(), fact).is_empty(),
-        Who::Hotel => !positions(&hotel::core::name(), fact).is_empty(),
+        Who::Flight => !positions(&flight::Flight::name(), fact).is_empty(),
+        Who::Hotel => !positions(&hotel::Hotel::name(), fact).is_empty(),
     };
     EVERYBODY.into_iter().filter(hears).collect()
 }
@@ -125,7 +126,7 @@ pub(crate) fn hearers(fact: &Fact) -> Vec<Who> {
 /// Who has a timer for a trip: booking one, and the legs one for each position.
 pub(crate) fn timers(plan: &Plan) -> impl Iterator<Item = (Who, Position)> {
     let owner = |position| {
-        let flies = plan.itinerary.name_at(position) == Some(&flight::core::name());
+        let flies = plan.itinerary.name_at(position) == Some(&flight::Flight::name());
         (if flies { Who::Flight } else { Who::Hotel }, position)
     };
     std::iter::once((Who::Booking, 0)).chain(plan.itinerary.positions().map(owner))

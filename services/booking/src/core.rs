@@ -16,7 +16,7 @@
 
 mod trip;
 
-use choreography::{Fact, Moment, Plan, Position, Price, Reason, Said, Speaker, TripId};
+use choreography::{Fact, Moment, Plan, Position, Price, Reason, Said, TripId};
 pub use trip::{Outcome, Settled, State, Trip};
 
 /// How long closed trips are kept after the later of their deadline and their last change. Confirmed trips are never dropped.
@@ -50,23 +50,13 @@ pub enum Heard<'a> {
 }
 
 /// What came of it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Reaction {
-    /// The trip as it is now.
-    pub record: Trip,
-    /// What is to be said, each under a new id.
-    pub said: Vec<Said>,
-    /// Something that cannot happen did: to be counted and looked into.
-    pub anomaly: Option<&'static str>,
-    /// A command that does not fit the trip as it stands: nothing changed, and this is why.
-    pub refused: Option<&'static str>,
-}
+pub type Reaction = choreography::Reaction<Trip>;
 
 /// A traveller asks for a trip.
 pub fn request(trip: TripId, plan: &Plan, traveller: Option<String>, moment: &Moment) -> Reaction {
     let mut record = Trip::new(trip, plan, traveller, moment);
     record.due_us = Some(record.deadline_us.min(moment.wake_us(0)));
-    say(record, Said::Requested)
+    Reaction::say(record, Said::Requested)
 }
 
 /// What a trip does with what it hears.
@@ -81,7 +71,7 @@ pub fn react(trip: Trip, heard: Heard<'_>, moment: &Moment) -> Reaction {
 
 fn hear(trip: Trip, fact: &Fact, moment: &Moment) -> Reaction {
     if trip.state == State::None {
-        return odd(trip, "unknown-trip");
+        return Reaction::odd(trip, "unknown-trip");
     }
     match &fact.said {
         Said::Reserved { position, price } if trip.positions().last() == Some(*position) => {
@@ -93,19 +83,19 @@ fn hear(trip: Trip, fact: &Fact, moment: &Moment) -> Reaction {
         | Said::Reserved { .. }
         | Said::Confirmed
         | Said::Cancelled { .. }
-        | Said::Settled { .. } => odd(trip, "not-for-booking"),
+        | Said::Settled { .. } => Reaction::odd(trip, "not-for-booking"),
     }
 }
 
 /// Every leg holds.
 fn reserved(mut trip: Trip, price: &Price, moment: &Moment) -> Reaction {
     match trip.state {
-        State::None => silent(trip),
+        State::None => Reaction::silent(trip),
         State::Pending => {
             trip.confirm(price, moment);
-            say(trip, Said::Confirmed)
+            Reaction::say(trip, Said::Confirmed)
         }
-        State::Confirmed => say(trip, Said::Confirmed),
+        State::Confirmed => Reaction::say(trip, Said::Confirmed),
         State::Undoing | State::Closed => say_cancelled(trip),
     }
 }
@@ -121,10 +111,10 @@ fn rejected(mut trip: Trip, position: Position, reason: &Reason, moment: &Moment
             for behind in trip.positions().filter(|behind| *behind > position) {
                 news |= trip.settle(behind, Settled::Behind);
             }
-            silent(answered(trip, news, moment))
+            Reaction::silent(answered(trip, news, moment))
         }
-        State::Confirmed => odd(trip, "rejected-after-the-pivot"),
-        State::None | State::Closed => silent(trip),
+        State::Confirmed => Reaction::odd(trip, "rejected-after-the-pivot"),
+        State::None | State::Closed => Reaction::silent(trip),
     }
 }
 
@@ -142,20 +132,20 @@ fn released(mut trip: Trip, position: Position, reason: &Reason, moment: &Moment
                 trip.undo(outcome, reason, moment);
             }
             let news = trip.settle(position, Settled::Released);
-            silent(answered(trip, news, moment))
+            Reaction::silent(answered(trip, news, moment))
         }
-        State::Confirmed => odd(trip, "released-after-the-pivot"),
-        State::None | State::Closed => silent(trip),
+        State::Confirmed => Reaction::odd(trip, "released-after-the-pivot"),
+        State::None | State::Closed => Reaction::silent(trip),
     }
 }
 
 fn due(mut trip: Trip, waiting: bool, moment: &Moment) -> Reaction {
     if !matches!(trip.state, State::Pending | State::Undoing) {
         trip.due_us = None;
-        return silent(trip);
+        return Reaction::silent(trip);
     }
     if trip.due_us.is_some_and(|due_us| !moment.is_due(due_us)) {
-        return silent(trip); // moved by something earlier in the same batch
+        return Reaction::silent(trip); // moved by something earlier in the same batch
     }
     if trip.state == State::Pending && moment.now_us() >= trip.deadline_us {
         let reason = Reason::new("deadline", "not every leg had answered by the deadline");
@@ -164,40 +154,40 @@ fn due(mut trip: Trip, waiting: bool, moment: &Moment) -> Reaction {
     }
     if waiting {
         trip.put_off(moment);
-        return silent(trip);
+        return Reaction::silent(trip);
     }
     trip.tries = trip.tries.saturating_add(1);
     trip.wait(moment);
     match trip.state {
-        State::Pending => say(trip, Said::Requested),
+        State::Pending => Reaction::say(trip, Said::Requested),
         State::None | State::Confirmed | State::Undoing | State::Closed => say_cancelled(trip),
     }
 }
 
 fn cancel(mut trip: Trip, reason: &Reason, moment: &Moment) -> Reaction {
     match trip.state {
-        State::None => refuse(trip, "there is no such trip"),
+        State::None => Reaction::refuse(trip, "there is no such trip"),
         State::Pending | State::Confirmed => {
             trip.undo(Outcome::Cancelled, reason, moment);
             say_cancelled(trip)
         }
-        State::Undoing | State::Closed => silent(trip),
+        State::Undoing | State::Closed => Reaction::silent(trip),
     }
 }
 
 fn settle(mut trip: Trip, position: Position, reason: &Reason, moment: &Moment) -> Reaction {
     match trip.state {
-        State::None => refuse(trip, "there is no such trip"),
-        State::Pending => refuse(trip, "the trip is still pending: cancel it first"),
-        State::Confirmed => refuse(trip, "the trip is confirmed: cancel it first"),
+        State::None => Reaction::refuse(trip, "there is no such trip"),
+        State::Pending => Reaction::refuse(trip, "the trip is still pending: cancel it first"),
+        State::Confirmed => Reaction::refuse(trip, "the trip is confirmed: cancel it first"),
         _ if !trip.positions().any(|mine| mine == position) => {
-            refuse(trip, "the itinerary has no such position")
+            Reaction::refuse(trip, "the itinerary has no such position")
         }
         State::Undoing => {
             if !trip.settle(position, Settled::ByHand) {
-                return refuse(trip, "that position is settled already");
+                return Reaction::refuse(trip, "that position is settled already");
             }
-            say(
+            Reaction::say(
                 answered(trip, true, moment),
                 Said::Settled {
                     position,
@@ -224,53 +214,5 @@ fn say_cancelled(trip: Trip) -> Reaction {
     let reason = trip
         .reason()
         .unwrap_or_else(|| Reason::new("cancelled", ""));
-    say(trip, Said::Cancelled { reason })
-}
-
-fn say(record: Trip, said: Said) -> Reaction {
-    Reaction {
-        record,
-        said: vec![said],
-        anomaly: None,
-        refused: None,
-    }
-}
-
-fn silent(record: Trip) -> Reaction {
-    Reaction {
-        record,
-        said: Vec::new(),
-        anomaly: None,
-        refused: None,
-    }
-}
-
-fn odd(record: Trip, anomaly: &'static str) -> Reaction {
-    Reaction {
-        record,
-        said: Vec::new(),
-        anomaly: Some(anomaly),
-        refused: None,
-    }
-}
-
-fn refuse(record: Trip, refused: &'static str) -> Reaction {
-    Reaction {
-        record,
-        said: Vec::new(),
-        anomaly: None,
-        refused: Some(refused),
-    }
-}
-
-impl Trip {
-    /// What booking says about this trip, as a fact. `None` for a row whose plan was damaged by hand.
-    pub fn fact(&self, said: Said) -> Option<Fact> {
-        Some(Fact {
-            speaker: Speaker::Booking,
-            trip: self.trip,
-            plan: self.plan()?,
-            said,
-        })
-    }
+    Reaction::say(trip, Said::Cancelled { reason })
 }

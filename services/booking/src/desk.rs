@@ -8,11 +8,12 @@ use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use choreography::TripId;
 use jiff::Timestamp;
+use runtime::Problem;
+use runtime::database::{Is, Select};
 use runtime::http::{List, Prefer};
-use runtime::{Param, Problem};
 use tokio::sync::oneshot;
 
-use crate::core::Trip;
+use crate::core::{State, Trip};
 use crate::service::{self, Reply};
 use crate::store::TRIP;
 use crate::view::{Booking, unacceptable};
@@ -38,10 +39,13 @@ pub(crate) async fn count_pending(
     handle: runtime::Handle<service::Booking>,
 ) {
     while let Some(pending) = pending.upgrade() {
-        let sql =
-            "select count(*) from (select 1 from trip where state = 'pending' limit $1) as counted";
-        let most = pending_max(&handle).saturating_add(1);
-        if let Ok(count) = handle.database().number(sql, vec![most.into()]).await {
+        let most = usize::try_from(pending_max(&handle)).unwrap_or(usize::MAX);
+        let pending_trips = handle
+            .database()
+            .select(TRIP)
+            .only("state", Is::Equal, State::Pending.as_str())
+            .most(most.saturating_add(1));
+        if let Ok(count) = pending_trips.count().await {
             pending.store(count, Ordering::Relaxed);
         }
         drop(pending);
@@ -86,22 +90,24 @@ impl Desk {
     }
 
     pub(crate) async fn trip(&self, trip: TripId) -> Result<Trip, Problem> {
-        let rows: Vec<Trip> = self
-            .handle
-            .database()
-            .select(TRIP, "where t.trip = $1", vec![trip.to_string().into()])
-            .await?;
-        rows.into_iter().next().ok_or_else(no_such_trip)
+        let trip = self.handle.database().find(&(trip,)).await?;
+        trip.ok_or_else(no_such_trip)
     }
 
-    pub(crate) async fn list<const N: usize>(
+    /// A query for trips; no row that is only claimed is among them.
+    pub(crate) fn trips(&self) -> Select<'_> {
+        let trips = self.handle.database().select(TRIP);
+        trips.only("state", Is::NotEqual, State::None.as_str())
+    }
+
+    /// A page of them, so many, each told apart by its keys.
+    pub(crate) async fn list(
         &self,
-        tail: &str,
-        params: Vec<Param>,
+        trips: Select<'_>,
         limit: usize,
-        keys: impl Fn(&Trip) -> [String; N],
+        keys: impl Fn(&Trip) -> Vec<String>,
     ) -> Result<axum::Json<List<Booking>>, Problem> {
-        let rows: Vec<Trip> = self.handle.database().select(TRIP, tail, params).await?;
+        let rows: Vec<Trip> = trips.most(limit + 1).rows().await?;
         let List { items, next_cursor } = List::of(rows, limit, keys);
         let now = Timestamp::now();
         Ok(axum::Json(List {

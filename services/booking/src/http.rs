@@ -8,13 +8,15 @@ use axum::extract::State;
 use axum::response::Response;
 use choreography::{Position, Reason, TripId};
 use jiff::Timestamp;
+use runtime::database::Is;
 use runtime::http::{IdempotencyKey, Json, List, Page, Path, Prefer, Query};
-use runtime::{Param, Problem, TraceContext};
+use runtime::{Problem, TraceContext};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::core::State as TripState;
 use crate::desk::{Desk, count_pending};
 use crate::service::{self, Command, Reply, Request};
 use crate::view::{Booking, BookingRequest, unacceptable};
@@ -125,28 +127,17 @@ async fn list(
     Query(filter): Query<Filter>,
 ) -> Result<axum::Json<List<Booking>>, Problem> {
     let limit = page.limit()?;
-    let mut params: Vec<Param> = Vec::new();
-    let mut conditions = vec![String::from("t.state <> 'none'")];
-    let mut wanted = |column: &str, operator: &str, value: String| {
-        params.push(value.into());
-        conditions.push(format!("t.{column} {operator} ${}", params.len()));
-    };
+    let mut trips = desk.trips().descending(&["trip"]);
     if let Some(state) = filter.state {
-        wanted("state", "=", state.as_str().to_owned());
+        trips = trips.only("state", Is::Equal, state.as_str());
     }
     if let Some(outcome) = filter.outcome {
-        wanted("outcome", "=", outcome.as_str().to_owned());
+        trips = trips.only("outcome", Is::Equal, outcome.as_str());
     }
-    if let Some([before]) = page.after::<1>()? {
-        wanted("trip", "<", before);
+    if let Some(before) = page.after(1)? {
+        trips = trips.only("trip", Is::Less, before.concat());
     }
-    params.push(i64::try_from(limit + 1).unwrap_or(i64::MAX).into());
-    let tail = format!(
-        "where {} order by t.trip desc limit ${}",
-        conditions.join(" and "),
-        params.len()
-    );
-    desk.list(&tail, params, limit, |trip| [trip.trip.to_string()])
+    desk.list(trips, limit, |trip| vec![trip.trip.to_string()])
         .await
 }
 
@@ -168,22 +159,23 @@ async fn stuck(
     let limit = page.limit()?;
     let before =
         Timestamp::now().as_microsecond() - i64::from(age.older_than_s.unwrap_or(0)) * 1_000_000;
-    let [changed, trip] = page
-        .after::<2>()?
-        .unwrap_or_else(|| [String::from("-1"), String::new()]);
-    let changed: i64 = changed
-        .parse()
-        .map_err(|_| unacceptable("cursor", String::from("The cursor is not from this list.")))?;
-    let tail = "where t.state in ('pending', 'undoing') and t.changed_us <= $1 and (t.changed_us > $2 or (t.changed_us = $2 and t.trip > $3)) \
-                order by t.changed_us, t.trip limit $4";
-    let params = vec![
-        before.into(),
-        changed.into(),
-        trip.into(),
-        i64::try_from(limit + 1).unwrap_or(i64::MAX).into(),
-    ];
-    desk.list(tail, params, limit, |trip| {
-        [trip.changed_us.to_string(), trip.trip.to_string()]
+    let open = [TripState::Pending, TripState::Undoing].map(TripState::as_str);
+    let mut trips = desk
+        .trips()
+        .one_of("state", open)
+        .only("changed_us", Is::AtMost, before)
+        .order(&["changed_us", "trip"]);
+    if let Some(last) = page.after(2)? {
+        let strange = || unacceptable("cursor", String::from("The cursor is not from this list."));
+        let [changed_us, trip] = <[String; 2]>::try_from(last).map_err(|_| strange())?;
+        let changed_us: i64 = changed_us.parse().map_err(|_| strange())?;
+        trips = trips.after(vec![
+            ("changed_us", changed_us.into()),
+            ("trip", trip.into()),
+        ]);
+    }
+    desk.list(trips, limit, |trip| {
+        vec![trip.changed_us.to_string(), trip.trip.to_string()]
     })
     .await
 }

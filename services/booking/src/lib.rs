@@ -15,17 +15,10 @@ pub mod view;
 pub mod waiters;
 
 use runtime::http::About;
-use runtime::{Running, Settings, System};
+use runtime::{Running, Settings};
 
 /// Its name, and its consumer's.
 pub const NAME: &str = "booking";
-
-/// What all services of the saga have in common.
-pub const SYSTEM: System = System {
-    namespace: "roundtrip",
-    stream: choreography::STREAM,
-    subjects: choreography::STREAM_SUBJECTS,
-};
 
 /// What its HTTP API says of itself.
 pub const ABOUT: About = About {
@@ -40,5 +33,5 @@ pub const ABOUT: About = About {
 /// When the database can't be opened, the address is taken, or a setting can't be used.
 pub async fn start(settings: Settings) -> Result<Running, anyhow::Error> {
     let service = service::Booking::new(&settings);
-    runtime::start(service, SYSTEM, ABOUT, settings, http::routes).await
+    runtime::start(service, participant::SYSTEM, ABOUT, settings, http::routes).await
 }

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use choreography::{
-    Fact, Joined, LegName, Moment, Pace, Plan, Position, Reason, TripId, Unread as Illegible,
-};
-use runtime::{Input, Message, ServiceInput, Settings, Table, TraceContext, Turn, Unread, Working};
+use choreography::{Fact, Joined, LegName, Pace, Plan, Position, Reason, Speaker, TripId};
+use runtime::{Input, Message, ServiceInput, Settings, Table, Turn, Unread, Working};
 use sqlx::migrate::Migrator;
 
 use crate::core::{self, Heard, Reaction, Trip};
@@ -81,21 +79,9 @@ impl Booking {
     /// Booking with the pauses that the settings say.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
-        let ms = |value| i64::try_from(value).unwrap_or(i64::MAX);
         Self {
-            pace: Pace {
-                first_ms: ms(settings.reannounce_first_ms),
-                max_ms: ms(settings.reannounce_max_ms),
-            },
+            pace: participant::pace(settings),
             waiters: Arc::default(),
-        }
-    }
-
-    fn moment(&self, turn: &Turn) -> Moment {
-        Moment {
-            now: choreography::instant(turn.now_us),
-            jitter: turn.jitter,
-            pace: self.pace,
         }
     }
 
@@ -139,7 +125,7 @@ impl Booking {
             request.trip,
             &request.plan,
             request.traveller.clone(),
-            &self.moment(turn),
+            &participant::moment(turn, self.pace),
         );
         if let Some((key, fingerprint)) = &request.key {
             rows.keys.put(Key {
@@ -157,7 +143,7 @@ impl Booking {
         let Some(row) = rows.trips.get(&(trip,)) else {
             return Reply::NoSuchTrip;
         };
-        let reaction = core::react(row.clone(), heard, &self.moment(turn));
+        let reaction = core::react(row.clone(), heard, &participant::moment(turn, self.pace));
         if let Some(why) = reaction.refused {
             return Reply::Refused(why);
         }
@@ -168,36 +154,11 @@ impl Booking {
 
 /// Puts the trip in its place and says what is to be said about it.
 fn keep(reaction: Reaction, rows: &mut Work, turn: &mut Turn) -> Trip {
-    let Reaction {
-        record: mut trip,
-        said,
-        anomaly,
-        ..
-    } = reaction;
-    turn.anomalies.extend(anomaly);
-    if turn.trace.traceparent.is_none() {
-        // A timer goes on with the trace that its trip began.
-        turn.trace = TraceContext {
-            traceparent: trip.traceparent.clone(),
-            tracestate: trip.tracestate.clone(),
-        };
-    } else if trip.traceparent.is_none() {
-        trip.traceparent.clone_from(&turn.trace.traceparent);
-        trip.tracestate.clone_from(&turn.trace.tracestate);
-    }
-    for said in said {
-        let Some(fact) = trip.fact(said) else {
-            continue;
-        };
-        let id = turn.say(
-            "trip",
-            trip.trip.to_string(),
-            fact.kind(),
-            fact.subject(),
-            fact.to_json(),
-        );
-        tracing::debug!(trip = %trip.trip, fact = %id, cause = ?turn.cause, state = trip.state.as_str(), "{}: {}", trip.trip, fact.said.name());
-        trip.said_id = Some(id.to_string());
+    let mut trip = reaction.record;
+    turn.anomalies.extend(reaction.anomaly);
+    participant::join_trace(&mut trip, turn);
+    for said in reaction.said {
+        participant::say(&mut trip, &Speaker::Booking, said, turn);
     }
     rows.trips.put(trip.clone());
     trip
@@ -234,12 +195,7 @@ impl runtime::Service for Booking {
     }
 
     fn read(&self, message: &Message) -> Result<Word, Unread> {
-        choreography::read(&message.kind, &message.entity, &message.payload).map_err(|error| {
-            match error {
-                Illegible::UnknownVersion { .. } => Unread::NewerVersion(error.to_string()),
-                error => Unread::Malformed(error.to_string()),
-            }
-        })
+        participant::read(message)
     }
 
     fn rows(&self) -> Work {
@@ -348,7 +304,11 @@ impl Booking {
     fn hear(&self, fact: &Fact, rows: &mut Work, turn: &mut Turn) {
         match rows.trips.get(&(fact.trip,)) {
             Some(trip) => {
-                let reaction = core::react(trip.clone(), Heard::Fact(fact), &self.moment(turn));
+                let reaction = core::react(
+                    trip.clone(),
+                    Heard::Fact(fact),
+                    &participant::moment(turn, self.pace),
+                );
                 keep(reaction, rows, turn);
             }
             // Long closed and forgotten, or another house's.
@@ -362,7 +322,5 @@ impl Booking {
 /// # Errors
 /// When the database does not answer.
 pub async fn joined_legs(database: &runtime::Database) -> Result<Vec<JoinedLeg>, runtime::Problem> {
-    Ok(database
-        .select(JOINED_LEG, "order by t.leg", vec![])
-        .await?)
+    Ok(database.select(JOINED_LEG).order(&["leg"]).rows().await?)
 }

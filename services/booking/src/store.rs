@@ -1,7 +1,8 @@
 //! The rows of booking: trips, idempotency keys, and the legs that have joined. No SQL: the runtime makes that of the
 //! descriptions here.
 
-use choreography::{LegName, TripId};
+use choreography::{LegName, Plan, TripId};
+use participant::Kept;
 use runtime::table::{Lock, Row, Rows, Table, int, text};
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,28 @@ impl Row for Trip {
 
     fn exists(&self) -> bool {
         self.state != State::None
+    }
+}
+
+impl participant::Record for Trip {
+    fn trip(&self) -> TripId {
+        self.trip
+    }
+
+    fn plan(&self) -> Option<Plan> {
+        self.plan()
+    }
+
+    fn state(&self) -> &'static str {
+        self.state.as_str()
+    }
+
+    fn kept(&mut self) -> Kept<'_> {
+        Kept {
+            said_id: &mut self.said_id,
+            traceparent: &mut self.traceparent,
+            tracestate: &mut self.tracestate,
+        }
     }
 }
 

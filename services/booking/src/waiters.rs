@@ -11,7 +11,7 @@ use choreography::TripId;
 use runtime::Database;
 use tokio::sync::oneshot;
 
-use crate::core::Trip;
+use crate::core::{State, Trip};
 use crate::store::TRIP;
 
 /// How often the database is asked, and how long a caller waits before it is asked for them.
@@ -81,16 +81,12 @@ impl Waiters {
             if ids.is_empty() {
                 continue;
             }
-            let tail = match database.engine() {
-                runtime::database::Engine::Sqlite => {
-                    "where t.trip in (select value from json_each($1)) and t.state in ('confirmed', 'closed')"
-                }
-                runtime::database::Engine::Postgres => {
-                    "where t.trip in (select json_array_elements_text($1::json)) and t.state in ('confirmed', 'closed')"
-                }
-            };
-            let ids = serde_json::to_string(&ids).unwrap_or_default();
-            match database.select::<Trip>(TRIP, tail, vec![ids.into()]).await {
+            let decided = [State::Confirmed, State::Closed].map(State::as_str);
+            let trips = database
+                .select(TRIP)
+                .one_of("trip", ids.iter().map(ToString::to_string))
+                .one_of("state", decided);
+            match trips.rows::<Trip>().await {
                 Ok(trips) => trips.iter().for_each(|trip| waiters.wake_older(trip, read)),
                 Err(error) => tracing::warn!(%error, "outcomes cannot be read; callers wait on"),
             }
@@ -127,7 +123,6 @@ mod tests {
     use tokio::sync::oneshot::error::TryRecvError;
 
     use super::*;
-    use crate::core::State;
 
     /// A moment after which the clock has gone on.
     fn moment() -> Instant {

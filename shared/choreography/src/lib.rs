@@ -31,6 +31,7 @@ mod itinerary;
 mod joined;
 mod money;
 mod pace;
+mod reaction;
 mod subjects;
 mod wire;
 
@@ -41,6 +42,7 @@ use jiff::Timestamp;
 pub use joined::Joined;
 pub use money::Money;
 pub use pace::{Moment, Pace, STEADY_TRIES, instant};
+pub use reaction::Reaction;
 use serde::{Deserialize, Serialize};
 pub use subjects::{filters_for_booking, filters_for_leg};
 pub use wire::{Heard, Unread, read};

@@ -2,7 +2,7 @@
 //!
 //! [`react`] judges one position of one trip. The record is a row, the stock is the batch's [`Shelf`], time is a value; there is no
 //! I/O, no clock, no `Result`. "No seats" is a fact, not an error; what cannot happen keeps the record, says nothing and names an
-//! anomaly. What a flight or a room is, it does not know: that is the service's [`Trade`].
+//! anomaly. What a flight or a room is, it does not know: that is the service's [`LegPolicy`].
 //!
 //! | record | its turn | `confirmed` | `cancelled` | a later leg `rejected` |
 //! |---|---|---|---|---|
@@ -33,7 +33,7 @@ pub const KEPT_US: i64 = 7 * 24 * 3_600 * 1_000_000;
 pub const LATE_US: i64 = 3_600 * 1_000_000;
 
 /// What a leg service itself decides, at its turn only and before anything is held.
-pub trait Trade {
+pub trait LegPolicy {
     /// Which stock the leg takes, from its own JSON object of the itinerary. What cannot be read or accepted is a reason, recorded
     /// as `rejected`.
     fn needs(&self, details: &str, now: Timestamp) -> Result<Vec<Hold>, Reason>;
@@ -52,15 +52,7 @@ pub enum Heard<'a> {
 }
 
 /// What came of it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Reaction {
-    /// The record as it is now.
-    pub record: Record,
-    /// What is to be said, each under a new id.
-    pub said: Vec<Said>,
-    /// Something that cannot happen did: to be counted and looked into.
-    pub anomaly: Option<&'static str>,
-}
+pub type Reaction = choreography::Reaction<Record>;
 
 /// What a fact means to one position.
 enum Means<'a> {
@@ -97,7 +89,7 @@ pub fn positions(leg: &LegName, fact: &Fact) -> Vec<Position> {
 /// What a position does with what it hears.
 pub fn react(
     leg: &LegName,
-    trade: &dyn Trade,
+    policy: &dyn LegPolicy,
     record: Record,
     heard: Heard<'_>,
     shelf: &mut Shelf,
@@ -106,20 +98,20 @@ pub fn react(
     match heard {
         Heard::Due { waiting } => due(record, waiting, moment),
         Heard::Fact(fact) if fact.plan.itinerary.name_at(record.place()) != Some(leg) => {
-            odd(record, "not-mine")
+            Reaction::odd(record, "not-mine")
         }
         Heard::Fact(fact) => match means(fact, record.place()) {
-            Means::Turn { total } => turn(trade, record, fact, total, shelf, moment),
+            Means::Turn { total } => turn(policy, record, fact, total, shelf, moment),
             Means::Confirmed => confirmed(record, shelf, moment),
             Means::Cancelled(reason) => cancelled(record, fact, reason, shelf, moment),
             Means::LaterRejected(reason) => later_rejected(record, fact, reason, shelf, moment),
-            Means::Nothing => silent(record),
+            Means::Nothing => Reaction::silent(record),
         },
     }
 }
 
 fn turn(
-    trade: &dyn Trade,
+    policy: &dyn LegPolicy,
     record: Record,
     fact: &Fact,
     total: &[Money],
@@ -127,7 +119,7 @@ fn turn(
     moment: &Moment,
 ) -> Reaction {
     match record.state {
-        State::None => say(turn::taken(trade, record, fact, total, shelf, moment)),
+        State::None => say(turn::taken(policy, record, fact, total, shelf, moment)),
         // Passing the question on is the answer: the one who asked hears it from behind.
         State::Held | State::Confirmed | State::Released | State::Rejected => say(record),
     }
@@ -138,11 +130,11 @@ fn confirmed(mut record: Record, shelf: &mut Shelf, moment: &Moment) -> Reaction
         State::Held => {
             shelf.confirm(&record.holds());
             record.enter(State::Confirmed, moment);
-            silent(record)
+            Reaction::silent(record)
         }
         // Released: cancelled after it was confirmed, and the two facts passed each other.
-        State::Confirmed | State::Released => silent(record),
-        State::None | State::Rejected => odd(record, "confirmed-without-a-hold"),
+        State::Confirmed | State::Released => Reaction::silent(record),
+        State::None | State::Rejected => Reaction::odd(record, "confirmed-without-a-hold"),
     }
 }
 
@@ -170,8 +162,8 @@ fn later_rejected(
 ) -> Reaction {
     match record.state {
         State::None | State::Held => say(released(record, fact, reason, shelf, moment)),
-        State::Confirmed => odd(record, "rejected-behind-a-confirmed-leg"),
-        State::Released | State::Rejected => silent(record),
+        State::Confirmed => Reaction::odd(record, "rejected-behind-a-confirmed-leg"),
+        State::Released | State::Rejected => Reaction::silent(record),
     }
 }
 
@@ -179,14 +171,14 @@ fn later_rejected(
 fn due(mut record: Record, waiting: bool, moment: &Moment) -> Reaction {
     if record.state != State::Held {
         record.due_us = None;
-        return silent(record);
+        return Reaction::silent(record);
     }
     if record.due_us.is_some_and(|due_us| !moment.is_due(due_us)) {
-        return silent(record); // moved by something earlier in the same batch
+        return Reaction::silent(record); // moved by something earlier in the same batch
     }
     if waiting {
         record.due_us = Some(moment.look_again_us(record.tries));
-        return silent(record);
+        return Reaction::silent(record);
     }
     record.tries = record.tries.saturating_add(1);
     record.due_us = Some(moment.wake_us(record.tries));
@@ -213,27 +205,7 @@ fn released(
 /// Says what the record's state has to say, the first time or again.
 fn say(record: Record) -> Reaction {
     match record.announcement() {
-        Some(said) => Reaction {
-            record,
-            said: vec![said],
-            anomaly: None,
-        },
-        None => odd(record, "unreadable-record"),
-    }
-}
-
-fn silent(record: Record) -> Reaction {
-    Reaction {
-        record,
-        said: Vec::new(),
-        anomaly: None,
-    }
-}
-
-fn odd(record: Record, anomaly: &'static str) -> Reaction {
-    Reaction {
-        record,
-        said: Vec::new(),
-        anomaly: Some(anomaly),
+        Some(said) => Reaction::say(record, said),
+        None => Reaction::odd(record, "unreadable-record"),
     }
 }

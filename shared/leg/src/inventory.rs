@@ -1,4 +1,4 @@
-//! Inventory over HTTP: the parts that are the same for every leg. A leg's own `http` names its paths and its columns.
+//! What operators do with a leg's stock: set a row, show it, list it, import a CSV. Over HTTP all of it is [`crate::http`]'s.
 //!
 //! Every change goes through the loop, as a command beside the facts: what trips hold and what an operator sets can't
 //! pass each other.
@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
+use runtime::database::Is;
 use runtime::http::{List, Page};
 use runtime::{Handle, Param, Problem, TraceContext};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::core::Stock;
-use crate::service::{Leg, LegService, Line, SetStock};
+use crate::service::{Leg, LegService, LegSpec, SetStock, StockLevel};
 use crate::store::stock;
 
 /// The largest CSV that is taken, in bytes.
@@ -55,7 +56,7 @@ pub struct BadLine {
 ///
 /// # Errors
 /// With what is wrong, in words.
-pub fn check(line: &Line) -> Result<(), String> {
+pub fn check(line: &StockLevel) -> Result<(), String> {
     for part in &line.key {
         let fits = (1..=64).contains(&part.len())
             && part
@@ -116,24 +117,29 @@ pub fn dates(text: &str) -> Result<Vec<String>, String> {
         .collect())
 }
 
+/// A row that cannot be taken, and why.
+pub(crate) fn not_accepted(reason: String) -> Problem {
+    Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "inventory",
+        "Inventory not accepted",
+        format!("{reason}."),
+    )
+}
+
 /// Sets one stock row.
 ///
 /// # Errors
 /// 422 when it can't be, 409 when trips hold more than that.
 pub async fn put<L: Leg>(
     handle: &LegHandle<L>,
-    line: Line,
+    level: StockLevel,
     trace: TraceContext,
 ) -> Result<Stock, Problem> {
-    check(&line).map_err(|reason| {
-        Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "inventory",
-            "Inventory not accepted",
-            format!("{reason}."),
-        )
-    })?;
-    match handle.command(SetStock(vec![line]), trace).await? {
+    let day = level.key.last().map_or("", String::as_str);
+    date(day).map_err(not_accepted)?;
+    check(&level).map_err(not_accepted)?;
+    match handle.command(SetStock(vec![level]), trace).await? {
         Ok(rows) => rows.into_iter().next().ok_or_else(Problem::internal),
         Err(refused) => {
             let taken = refused.first().map_or(0, |(_, taken)| *taken);
@@ -153,13 +159,6 @@ pub async fn put<L: Leg>(
 /// # Errors
 /// 404 when it is not there.
 pub async fn get<L: Leg>(handle: &LegHandle<L>, key: &[String]) -> Result<Stock, Problem> {
-    let table = handle.service().leg().stock();
-    let on: Vec<String> = table
-        .key
-        .iter()
-        .enumerate()
-        .map(|(i, column)| format!("t.{} = ${}", column.name, i + 1))
-        .collect();
     let unknown = || {
         Problem::new(
             StatusCode::NOT_FOUND,
@@ -172,11 +171,16 @@ pub async fn get<L: Leg>(handle: &LegHandle<L>, key: &[String]) -> Result<Stock,
     if key.iter().any(|part| part.contains('\0')) {
         return Err(unknown());
     }
-    let params = key.iter().map(|part| Param::from(part.as_str())).collect();
-    let rows: Vec<Map<String, Value>> = handle
-        .database()
-        .select(table, &format!("where {}", on.join(" and ")), params)
-        .await?;
+    let table = L::SPEC.stock;
+    let select = handle.database().select(table);
+    let select = table
+        .key
+        .iter()
+        .zip(key)
+        .fold(select, |select, (column, part)| {
+            select.only(column.name, Is::Equal, part.as_str())
+        });
+    let rows: Vec<Map<String, Value>> = select.rows().await?;
     rows.first()
         .map(|row| stock(table, row))
         .ok_or_else(unknown)
@@ -186,49 +190,33 @@ pub async fn get<L: Leg>(handle: &LegHandle<L>, key: &[String]) -> Result<Stock,
 ///
 /// # Errors
 /// 400 when the page can't be read.
-pub async fn list<L: Leg, const N: usize>(
-    handle: &LegHandle<L>,
-    page: &Page,
-) -> Result<List<Stock>, Problem> {
-    let table = handle.service().leg().stock();
+pub async fn list<L: Leg>(handle: &LegHandle<L>, page: &Page) -> Result<List<Stock>, Problem> {
+    let table = L::SPEC.stock;
     let limit = page.limit()?;
-    let key: Vec<String> = table
-        .key
-        .iter()
-        .map(|column| format!("t.{}", column.name))
-        .collect();
-    let key = key.join(", ");
-    let mut params: Vec<Param> = Vec::new();
-    let mut after = String::new();
-    if let Some(keys) = page.after::<N>()? {
-        let places: Vec<String> = (1..=N).map(|i| format!("${i}")).collect();
-        after = format!("where ({key}) > ({})", places.join(", "));
-        params.extend(keys.into_iter().map(Param::from));
+    let key: Vec<&str> = table.key.iter().map(|column| column.name).collect();
+    let mut select = handle.database().select(table).order(&key);
+    if let Some(last) = page.after(key.len())? {
+        let last = key.iter().copied().zip(last.into_iter().map(Param::from));
+        select = select.after(last.collect());
     }
-    params.push(i64::try_from(limit + 1).unwrap_or(i64::MAX).into());
-    let tail = format!("{after} order by {key} limit ${}", params.len());
-    let rows: Vec<Map<String, Value>> = handle.database().select(table, &tail, params).await?;
+    let rows: Vec<Map<String, Value>> = select.most(limit + 1).rows().await?;
     let rows = rows.iter().map(|row| stock(table, row)).collect();
-    Ok(List::of::<N>(rows, limit, |row: &Stock| {
-        std::array::from_fn(|i| row.key.get(i).cloned().unwrap_or_default())
-    }))
+    Ok(List::of(rows, limit, |row: &Stock| row.key.clone()))
 }
 
-/// Reads a CSV with a header and sets every row, or none. `read` turns the fields of one line, in the order of `columns`,
-/// into stock rows.
+/// Reads a CSV and sets every row, or none. Its header is the columns of the key, what is sold, `price_minor` and `currency`; the last
+/// column of the key may be a range of dates.
 ///
 /// # Errors
 /// 422 with every bad line, its number and its reason; 409 for rows that trips hold more of.
-pub async fn import<L: Leg, const N: usize>(
+pub async fn import<L: Leg>(
     handle: &LegHandle<L>,
     csv: &[u8],
-    columns: [&str; N],
-    read: impl Fn([&str; N]) -> Result<Vec<Line>, String>,
     trace: TraceContext,
 ) -> Result<Imported, Problem> {
-    let (lines, rows) = read_csv(csv, columns, read)?;
+    let (lines, rows) = read_csv(L::SPEC, csv)?;
     let numbers: Vec<u64> = rows.values().map(|(number, _)| *number).collect();
-    let rows: Vec<Line> = rows.into_values().map(|(_, row)| row).collect();
+    let rows: Vec<StockLevel> = rows.into_values().map(|(_, row)| row).collect();
     let count = rows.len();
     match handle.command(SetStock(rows), trace).await? {
         Ok(_) => Ok(Imported { lines, rows: count }),
@@ -247,13 +235,11 @@ pub async fn import<L: Leg, const N: usize>(
 }
 
 /// By key, with the line each row came from: the last line wins.
-type Read = (usize, BTreeMap<Vec<String>, (u64, Line)>);
+type Read = (usize, BTreeMap<Vec<String>, (u64, StockLevel)>);
 
-fn read_csv<const N: usize>(
-    csv: &[u8],
-    columns: [&str; N],
-    read: impl Fn([&str; N]) -> Result<Vec<Line>, String>,
-) -> Result<Read, Problem> {
+fn read_csv(spec: &LegSpec, csv: &[u8]) -> Result<Read, Problem> {
+    let key = spec.stock.key.iter().map(|column| column.name);
+    let columns: Vec<&str> = key.chain([spec.unit, "price_minor", "currency"]).collect();
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .flexible(true)
@@ -261,7 +247,7 @@ fn read_csv<const N: usize>(
     let header = reader
         .headers()
         .map_err(|error| one_bad(1, error.to_string()))?;
-    if header.iter().ne(columns) {
+    if header.iter().ne(columns.iter().copied()) {
         return Err(one_bad(
             1,
             format!("the header must be {}", columns.join(",")),
@@ -273,7 +259,7 @@ fn read_csv<const N: usize>(
         let (number, found) = match &record {
             Ok(record) => (
                 record.position().map_or(0, csv::Position::line),
-                read_line(record, columns.len(), &read),
+                read_line(record, &columns),
             ),
             Err(error) => (
                 error.position().map_or(0, csv::Position::line),
@@ -308,15 +294,27 @@ fn read_csv<const N: usize>(
     }
 }
 
-fn read_line<const N: usize>(
-    record: &csv::StringRecord,
-    wanted: usize,
-    read: &impl Fn([&str; N]) -> Result<Vec<Line>, String>,
-) -> Result<Vec<Line>, String> {
-    if record.len() != wanted {
-        return Err(format!("{} fields where {wanted} belong", record.len()));
+fn read_line(record: &csv::StringRecord, columns: &[&str]) -> Result<Vec<StockLevel>, String> {
+    let (fields, wanted) = (record.iter().collect::<Vec<_>>(), columns.len());
+    let [key @ .., day, total, price_minor, currency] = fields.as_slice() else {
+        return Err(format!("{} fields where {wanted} belong", fields.len()));
+    };
+    if fields.len() != wanted {
+        return Err(format!("{} fields where {wanted} belong", fields.len()));
     }
-    let rows = read(std::array::from_fn(|i| record.get(i).unwrap_or_default()))?;
+    let number = |at: usize, text: &str| {
+        let name = columns.get(wanted - at).copied().unwrap_or_default();
+        text.parse::<i64>()
+            .map_err(|_| format!("{name} {text:?} is not a whole number"))
+    };
+    let (total, price_minor) = (number(3, total)?, number(2, price_minor)?);
+    let level = |day: String| StockLevel {
+        key: key.iter().map(ToString::to_string).chain([day]).collect(),
+        total,
+        price_minor,
+        currency: (*currency).to_owned(),
+    };
+    let rows: Vec<StockLevel> = dates(day)?.into_iter().map(level).collect();
     rows.iter().try_for_each(check)?;
     Ok(rows)
 }

@@ -1,32 +1,56 @@
 //! The loop's view of a leg: reads facts, names the rows they need, and lets the core judge.
 //!
-//! What a leg service brings is a [`Leg`]: its name, its stock table, and its [`Trade`]. Everything else is here, the same
+//! What a leg service brings is a [`Leg`]: what it is, as data, and its [`LegPolicy`]. Everything else is here, the same
 //! for every leg, so that a new one joins by existing.
 
-use choreography::{Fact, Joined, LegName, Moment, Pace, Said, TripId, Unread as Illegible};
-use runtime::{Input, Message, ServiceInput, Settings, Table, TraceContext, Turn, Unread, Working};
+use choreography::{Fact, Joined, LegName, Pace, Said, Speaker, TripId};
+use runtime::http::About;
+use runtime::{Input, Message, ServiceInput, Settings, Table, Turn, Unread, Working};
 use sqlx::migrate::Migrator;
 
-use crate::core::{self, Heard, Reaction, Record, Stock, Trade};
+use crate::core::{self, Heard, LegPolicy, Record, Stock};
 use crate::store::{LEG, StockRows, Work};
 
-/// What one leg service brings.
-pub trait Leg: Trade + Send + Sync + 'static {
-    /// Its name on itineraries.
-    fn name(&self) -> LegName;
-    /// Fields of its details that are whole numbers of at least 1: booking refuses others at the door.
-    fn counts(&self) -> &'static [&'static str];
+/// What one leg service is, as data: its consumer, its paths over HTTP, its CSV and its OpenAPI document come from this.
+#[derive(Debug)]
+pub struct LegSpec {
+    /// Its name on itineraries and its consumer's, such as `flight`.
+    pub name: &'static str,
+    /// What its HTTP API says of itself.
+    pub about: About,
+    /// Where its inventory is over HTTP, in the plural, such as `flights`.
+    pub path: &'static str,
+    /// What is sold, in the plural, such as `seats`: a count in its details and in its inventory. Booking refuses less than 1 at the door.
+    pub unit: &'static str,
     /// Fields of its details that are local calendar dates: booking refuses those in the past at the door.
-    fn dates(&self) -> &'static [&'static str];
-    /// Its stock: a key of its own, and [`crate::store::STOCK_COLUMNS`].
-    fn stock(&self) -> &'static Table;
+    pub dates: &'static [&'static str],
+    /// Its stock: a key of its own, of which the last column is a local calendar date, and [`crate::store::STOCK_COLUMNS`].
+    pub stock: &'static Table,
+    /// What each column of that key is, for people.
+    pub key: &'static [&'static str],
     /// The migrations of its stock table, with versions above 1000.
-    fn migrations(&self) -> Migrator;
+    pub migrations: fn() -> Migrator,
+}
+
+/// What one leg service brings: what it is, and its rule.
+pub trait Leg: LegPolicy + Send + Sync + 'static {
+    /// What it is.
+    const SPEC: &'static LegSpec;
+
+    /// Its name on itineraries.
+    #[must_use]
+    #[expect(
+        clippy::expect_used,
+        reason = "a constant: with a wrong one the leg does not even start"
+    )]
+    fn name() -> LegName {
+        Self::SPEC.name.parse().expect("the name of a leg")
+    }
 }
 
 /// A stock row as an operator wants it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub struct StockLevel {
     /// The row's key.
     pub key: Vec<String>,
     /// How many there are in all.
@@ -39,7 +63,7 @@ pub struct Line {
 
 /// Sets stock rows: all of them or none.
 #[derive(Debug)]
-pub struct SetStock(pub Vec<Line>);
+pub struct SetStock(pub Vec<StockLevel>);
 
 /// What became of a [`SetStock`]: the rows as they are now, or the index of each line that is below what is held and
 /// confirmed, with that number.
@@ -49,33 +73,18 @@ pub type StockSet = Result<Vec<Stock>, Vec<(usize, i64)>>;
 pub struct LegService<L: Leg> {
     leg: L,
     name: LegName,
+    speaker: Speaker,
     pace: Pace,
 }
 
 impl<L: Leg> LegService<L> {
     /// A leg with the pauses that the settings say.
     pub fn new(leg: L, settings: &Settings) -> Self {
-        let ms = |value| i64::try_from(value).unwrap_or(i64::MAX);
         Self {
-            name: leg.name(),
-            pace: Pace {
-                first_ms: ms(settings.reannounce_first_ms),
-                max_ms: ms(settings.reannounce_max_ms),
-            },
+            speaker: Speaker::Leg(L::name()),
+            name: L::name(),
+            pace: participant::pace(settings),
             leg,
-        }
-    }
-
-    /// The leg itself.
-    pub fn leg(&self) -> &L {
-        &self.leg
-    }
-
-    fn moment(&self, turn: &Turn) -> Moment {
-        Moment {
-            now: choreography::instant(turn.now_us),
-            jitter: turn.jitter,
-            pace: self.pace,
         }
     }
 
@@ -93,41 +102,19 @@ impl<L: Leg> LegService<L> {
             Some(record) => record.clone(),
             None => Record::none(trip, place),
         };
-        let moment = self.moment(turn);
+        let moment = participant::moment(turn, self.pace);
         let before = record.state;
         let shelf = &mut rows.stock.shelf;
-        let Reaction {
-            mut record,
-            said,
-            anomaly,
-        } = core::react(&self.name, &self.leg, record, heard, shelf, &moment);
-        turn.anomalies.extend(anomaly);
-        if turn.trace.traceparent.is_none() {
-            // A timer goes on with the trace that its record belongs to.
-            turn.trace = TraceContext {
-                traceparent: record.traceparent.clone(),
-                tracestate: record.tracestate.clone(),
-            };
-        } else if record.traceparent.is_none() {
-            record.traceparent.clone_from(&turn.trace.traceparent);
-            record.tracestate.clone_from(&turn.trace.tracestate);
-        }
+        let reaction = core::react(&self.name, &self.leg, record, heard, shelf, &moment);
+        let mut record = reaction.record;
+        turn.anomalies.extend(reaction.anomaly);
+        participant::join_trace(&mut record, turn);
         let answered =
             record.unsent == 1 && before == record.state && same_question(heard, &record);
-        for said in said.into_iter().filter(|_| !answered) {
-            let Some(fact) = record.fact(&self.name, said) else {
-                continue;
-            };
-            let id = turn.say(
-                "trip",
-                trip.to_string(),
-                fact.kind(),
-                fact.subject(),
-                fact.to_json(),
-            );
-            tracing::debug!(%trip, fact = %id, position, cause = ?turn.cause, from = before.as_str(), to = record.state.as_str(), "{trip}: {} at {position}", fact.said.name());
-            record.said_id = Some(id.to_string());
-            record.unsent = 1;
+        for said in reaction.said.into_iter().filter(|_| !answered) {
+            if participant::say(&mut record, &self.speaker, said, turn) {
+                record.unsent = 1;
+            }
         }
         if record.state != core::State::None {
             rows.legs.put(record);
@@ -152,7 +139,7 @@ impl<L: Leg> runtime::Service for LegService<L> {
 
     fn migrations(&self) -> Migrator {
         let shared = sqlx::migrate!("./migrations");
-        let own = self.leg.migrations();
+        let own = (L::SPEC.migrations)();
         Migrator::with_migrations(shared.iter().chain(own.iter()).cloned().collect())
     }
 
@@ -165,23 +152,19 @@ impl<L: Leg> runtime::Service for LegService<L> {
     }
 
     fn read(&self, message: &Message) -> Result<Fact, Unread> {
-        match choreography::read(&message.kind, &message.entity, &message.payload) {
-            Ok(choreography::Heard::Trip(fact)) => Ok(fact),
-            Ok(choreography::Heard::Joined(joined)) => Err(Unread::Malformed(format!(
+        match participant::read(message)? {
+            choreography::Heard::Trip(fact) => Ok(fact),
+            choreography::Heard::Joined(joined) => Err(Unread::Malformed(format!(
                 "a leg does not listen for {} joining",
                 joined.leg
             ))),
-            Err(error @ Illegible::UnknownVersion { .. }) => {
-                Err(Unread::NewerVersion(error.to_string()))
-            }
-            Err(error) => Err(Unread::Malformed(error.to_string())),
         }
     }
 
     fn rows(&self) -> Work {
         Work {
             legs: runtime::Rows::default(),
-            stock: StockRows::new(self.leg.stock()),
+            stock: StockRows::new(L::SPEC.stock),
         }
     }
 
@@ -246,8 +229,8 @@ impl<L: Leg> runtime::Service for LegService<L> {
         let own = |names: &[&str]| names.iter().map(ToString::to_string).collect();
         let joined = Joined {
             leg: self.name.clone(),
-            counts: own(self.leg.counts()),
-            dates: own(self.leg.dates()),
+            counts: own(&[L::SPEC.unit]),
+            dates: own(L::SPEC.dates),
         };
         turn.say(
             "leg",
@@ -278,8 +261,8 @@ fn same_question(heard: Heard<'_>, record: &Record) -> bool {
 }
 
 /// All lines or none: a total below what is held and confirmed is refused.
-fn set_stock(lines: &[Line], rows: &mut Work) -> StockSet {
-    let taken = |line: &Line| {
+fn set_stock(lines: &[StockLevel], rows: &mut Work) -> StockSet {
+    let taken = |line: &StockLevel| {
         rows.stock
             .get(&line.key)
             .map_or(0, |row| row.held + row.confirmed)

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use choreography::TripId;
+use choreography::{Plan, TripId};
+use participant::Kept;
 use runtime::faults::{self, Guard};
 use runtime::table::{Changes, Column, Lock, Row, Rows, Table, Working, counter, int, text};
 use serde_json::{Map, Value};
@@ -49,6 +50,28 @@ impl Row for Record {
     }
 }
 
+impl participant::Record for Record {
+    fn trip(&self) -> TripId {
+        self.trip
+    }
+
+    fn plan(&self) -> Option<Plan> {
+        self.plan()
+    }
+
+    fn state(&self) -> &'static str {
+        self.state.as_str()
+    }
+
+    fn kept(&mut self) -> Kept<'_> {
+        Kept {
+            said_id: &mut self.said_id,
+            traceparent: &mut self.traceparent,
+            tracestate: &mut self.tracestate,
+        }
+    }
+}
+
 /// The columns that every stock table has, behind a key of its own.
 pub const STOCK_COLUMNS: &[Column] = &[
     counter("total"),
@@ -58,6 +81,17 @@ pub const STOCK_COLUMNS: &[Column] = &[
     int("price_minor"),
     text("currency"),
 ];
+
+/// The table of a leg's stock: a key of its own, and [`STOCK_COLUMNS`].
+#[must_use]
+pub const fn stock_table(name: &'static str, key: &'static [Column]) -> Table {
+    Table {
+        name,
+        key,
+        columns: STOCK_COLUMNS,
+        lock: Lock::Update,
+    }
+}
 
 /// The rows of one batch.
 pub struct Work {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::database::Database;
+use crate::database::{Database, Is};
 use crate::http::{List, Page, Query};
 use crate::problem::Problem;
 use crate::table::{Column, Lock, Table, int, text};
@@ -153,19 +153,15 @@ async fn list(
     Query(page): Query<Page>,
 ) -> Result<axum::Json<List<Letter>>, Problem> {
     let limit = page.limit()?;
-    let [after] = page.after::<1>()?.unwrap_or_default();
+    let after = page.after(1)?.unwrap_or_default().concat();
     let rows: Vec<Letter> = database
-        .select(
-            DEAD_LETTER,
-            "where t.id > $1 order by t.id limit $2",
-            vec![
-                after.into(),
-                i64::try_from(limit + 1).unwrap_or(i64::MAX).into(),
-            ],
-        )
-        .await
-        .map_err(Problem::from)?;
+        .select(DEAD_LETTER)
+        .only("id", Is::Greater, after)
+        .order(&["id"])
+        .most(limit + 1)
+        .rows()
+        .await?;
     Ok(axum::Json(List::of(rows, limit, |letter| {
-        [letter.id.clone()]
+        vec![letter.id.clone()]
     })))
 }

@@ -51,9 +51,8 @@ impl Readiness {
     async fn missing(&self) -> Result<(), String> {
         self.broker.ready()?;
         self.database
-            .number("select cast(1 as bigint)", vec![])
+            .answers()
             .await
-            .map(drop)
             .map_err(|error| format!("the database does not answer: {error}"))
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 /// The services, by whose places in here a fault names its victim.
-pub(super) const SERVICES: [&str; 3] = [booking::NAME, flight::NAME, hotel::NAME];
+pub(super) const SERVICES: [&str; 3] = [booking::NAME, flight::SPEC.name, hotel::SPEC.name];
 
 /// A process that can be killed and frozen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -34,14 +34,14 @@ pub(super) struct Row {
 /// All there is to book.
 pub(super) fn stock() -> Vec<Row> {
     let seats = FLIGHTS.iter().map(|(name, seats)| Row {
-        service: flight::NAME,
+        service: flight::SPEC.name,
         path: seat(name),
         body: json!({"seats": seats, "price_minor": SEAT_MINOR, "currency": "EUR"}),
     });
     let nights = NIGHTS.iter().take(NIGHTS.len() - 1);
     let rooms = nights.flat_map(|night| {
         HOTELS.iter().map(move |(name, rooms)| Row {
-            service: hotel::NAME,
+            service: hotel::SPEC.name,
             path: room(name, night),
             body: json!({"rooms": rooms, "price_minor": ROOM_MINOR, "currency": "EUR"}),
         })
@@ -119,7 +119,7 @@ fn flight(rng: &mut Rng, name: &str, takes: &mut Vec<Take>) -> Value {
         stock: seat(name),
         many,
     });
-    json!({"leg": flight::NAME, "flight": name, "date": NIGHTS[0], "seats": many})
+    json!({"leg": flight::SPEC.name, "flight": name, "date": NIGHTS[0], "seats": many})
 }
 
 fn stay(rng: &mut Rng, name: &str, takes: &mut Vec<Take>) -> Value {
@@ -129,7 +129,7 @@ fn stay(rng: &mut Rng, name: &str, takes: &mut Vec<Take>) -> Value {
         stock: room(name, night),
         many,
     }));
-    json!({"leg": hotel::NAME, "hotel": name, "room_type": ROOM, "check_in": NIGHTS[0], "check_out": NIGHTS[nights], "rooms": many})
+    json!({"leg": hotel::SPEC.name, "hotel": name, "room_type": ROOM, "check_in": NIGHTS[0], "check_out": NIGHTS[nights], "rooms": many})
 }
 
 #[cfg(test)]

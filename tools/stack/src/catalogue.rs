@@ -27,16 +27,22 @@ const CATALOGUE: [Entry; 3] = [
         serve: |settings| Box::pin(runtime::boot::run(booking::NAME, settings, booking::start)),
     },
     Entry {
-        name: flight::NAME,
-        title: flight::ABOUT.title,
-        migrations: |settings| LegService::new(flight::core::Flight, settings).migrations(),
-        serve: |settings| Box::pin(runtime::boot::run(flight::NAME, settings, flight::start)),
+        name: flight::SPEC.name,
+        title: flight::SPEC.about.title,
+        migrations: |settings| LegService::new(flight::Flight, settings).migrations(),
+        serve: |settings| {
+            Box::pin(runtime::boot::run(
+                flight::SPEC.name,
+                settings,
+                flight::start,
+            ))
+        },
     },
     Entry {
-        name: hotel::NAME,
-        title: hotel::ABOUT.title,
-        migrations: |settings| LegService::new(hotel::core::Hotel, settings).migrations(),
-        serve: |settings| Box::pin(runtime::boot::run(hotel::NAME, settings, hotel::start)),
+        name: hotel::SPEC.name,
+        title: hotel::SPEC.about.title,
+        migrations: |settings| LegService::new(hotel::Hotel, settings).migrations(),
+        serve: |settings| Box::pin(runtime::boot::run(hotel::SPEC.name, settings, hotel::start)),
     },
 ];
 

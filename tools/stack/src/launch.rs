@@ -189,7 +189,7 @@ impl Stack {
         if !options.sample {
             return Ok(());
         }
-        let (flight, hotel) = (self.url(flight::NAME)?, self.url(hotel::NAME)?);
+        let (flight, hotel) = (self.url(flight::SPEC.name)?, self.url(hotel::SPEC.name)?);
         if inventory::load(&self.http, &flight, &hotel).await? {
             say(&format!(
                 "sample inventory is loaded: flights and hotels of twelve cities for {} days",

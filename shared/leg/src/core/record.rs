@@ -2,8 +2,7 @@
 //! databases can keep it. The views of it that the core works with (plan, price, holds) are methods.
 
 use choreography::{
-    Currency, Fact, Itinerary, LegName, Moment, Money, Plan, Position, Price, Reason, Said,
-    Speaker, TripId, instant,
+    Currency, Itinerary, Moment, Money, Plan, Position, Price, Reason, Said, TripId, instant,
 };
 use serde::{Deserialize, Serialize};
 
@@ -177,16 +176,6 @@ impl Record {
                 reason: self.reason()?,
             }),
         }
-    }
-
-    /// What this position says, as a fact. `None` for a row whose plan was damaged by hand.
-    pub fn fact(&self, leg: &LegName, said: Said) -> Option<Fact> {
-        Some(Fact {
-            speaker: Speaker::Leg(leg.clone()),
-            trip: self.trip,
-            plan: self.plan()?,
-            said,
-        })
     }
 
     /// Takes over what was asked for.

@@ -5,11 +5,11 @@
 
 use choreography::{Currency, Fact, Moment, Money, Price, Reason};
 
-use super::{Hold, LATE_US, Record, Shelf, State, Stock, Trade};
+use super::{Hold, LATE_US, LegPolicy, Record, Shelf, State, Stock};
 
 /// The record after the turn: held, rejected or released.
 pub(super) fn taken(
-    trade: &dyn Trade,
+    policy: &dyn LegPolicy,
     mut record: Record,
     fact: &Fact,
     total: &[Money],
@@ -31,7 +31,7 @@ pub(super) fn taken(
         .itinerary
         .details(record.place())
         .unwrap_or_default();
-    let offer = trade.needs(details, moment.now).and_then(|holds| {
+    let offer = policy.needs(details, moment.now).and_then(|holds| {
         let holds = merged(holds)?;
         let price = price(&holds, shelf, total, fact.plan.budget)?;
         Ok((holds, price))

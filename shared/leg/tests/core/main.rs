@@ -12,7 +12,7 @@ use choreography::{
 };
 use jiff::Timestamp;
 use leg::core::{
-    Heard, Hold, Reaction, Record, Shelf, State, Stock, Trade, details, positions, react,
+    Heard, Hold, LegPolicy, Reaction, Record, Shelf, State, Stock, details, positions, react,
 };
 use serde::Deserialize;
 use uuid::Uuid;
@@ -28,7 +28,7 @@ struct Details {
     take: Vec<String>,
 }
 
-impl Trade for Rooms {
+impl LegPolicy for Rooms {
     fn needs(&self, details: &str, _now: Timestamp) -> Result<Vec<Hold>, Reason> {
         let Details { rooms, take } = details::read(details)?;
         let rooms = rooms.map(|quantity| hold("room", quantity));

@@ -7,46 +7,22 @@
 mod connect;
 mod failure;
 pub mod queries;
+mod select;
 pub(crate) mod sql;
 
 use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Row as _};
 use tokio::sync::{Mutex, MutexGuard};
 
 pub use connect::{RUNTIME_MIGRATION, SERVICE_MIGRATION, own_migrations};
 pub use failure::Failure;
+pub use select::{Is, Param, Select};
 pub use sql::Engine;
 
 use crate::table::{Row, Table};
 use connect::{Readers, Writer};
-
-/// A statement parameter.
-#[derive(Debug, Clone)]
-pub enum Param {
-    /// Text; JSON is text too.
-    Text(String),
-    /// A 64-bit integer.
-    Int(i64),
-}
-
-impl From<&str> for Param {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-impl From<String> for Param {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-impl From<i64> for Param {
-    fn from(number: i64) -> Self {
-        Self::Int(number)
-    }
-}
 
 macro_rules! bound {
     ($sql:expr, $params:expr) => {{
@@ -138,29 +114,9 @@ impl Database {
         })
     }
 
-    /// Rows of `table` as JSON objects read into `T`. `tail` is what follows `from <table> as t` in the statement; its
-    /// parameters are `$1`, `$2`, and so on.
-    ///
-    /// # Errors
-    /// When the database cannot be reached or a row does not read as a `T`.
-    pub async fn select<T: DeserializeOwned>(
-        &self,
-        table: &Table,
-        tail: &str,
-        params: Vec<Param>,
-    ) -> Result<Vec<T>, Failure> {
-        let object = self.engine.object("t", table.all());
-        let cast = if self.engine == Engine::Postgres {
-            "::text"
-        } else {
-            ""
-        };
-        let sql = format!("select {object}{cast} from {} as t {tail}", table.name);
-        self.texts(&sql, params)
-            .await?
-            .iter()
-            .map(|row| serde_json::from_str(row).map_err(|e| Failure::Poison(e.to_string())))
-            .collect()
+    /// Begins a query for rows of this table.
+    pub fn select<'a>(&'a self, table: &'a Table) -> Select<'a> {
+        Select::new(self, table)
     }
 
     /// The row with this key, as last committed; none where there is none.
@@ -172,17 +128,29 @@ impl Database {
         let values: Vec<serde_json::Value> = serde_json::to_value(key)
             .and_then(serde_json::from_value)
             .map_err(poison)?;
-        let columns = R::TABLE.key.iter().enumerate();
-        let equal: Vec<String> = columns
-            .map(|(n, column)| format!("t.{} = ${}", column.name, n + 1))
-            .collect();
-        let params = values.iter().map(|value| match value.as_i64() {
+        let param = |value: &serde_json::Value| match value.as_i64() {
             Some(number) => Param::Int(number),
             None => Param::Text(value.as_str().unwrap_or_default().to_owned()),
-        });
-        let tail = format!("where {}", equal.join(" and "));
-        let found: Vec<R> = self.select(R::TABLE, &tail, params.collect()).await?;
+        };
+        let select = R::TABLE
+            .key
+            .iter()
+            .zip(&values)
+            .fold(self.select(R::TABLE), |select, (column, value)| {
+                select.only(column.name, Is::Equal, param(value))
+            });
+        let found: Vec<R> = select.rows().await?;
         Ok(found.into_iter().find(Row::exists))
+    }
+
+    /// Asks it for nothing.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn answers(&self) -> Result<(), Failure> {
+        self.number("select cast(1 as bigint)", vec![])
+            .await
+            .map(drop)
     }
 
     /// The first column, text, of each row that a read-only statement answers.

@@ -42,16 +42,16 @@ impl Page {
         Ok(limit as usize)
     }
 
-    /// The keys of the last item that the caller has seen, `None` on the first page.
+    /// The keys of the last item that the caller has seen, so many of them; `None` on the first page.
     ///
     /// # Errors
     /// 400 when the cursor is not one of this list.
-    pub fn after<const N: usize>(&self) -> Result<Option<[String; N]>, Problem> {
+    pub fn after(&self, keys: usize) -> Result<Option<Vec<String>>, Problem> {
         let Some(cursor) = &self.cursor else {
             return Ok(None);
         };
-        let keys = decode(cursor).and_then(|keys| <[String; N]>::try_from(keys).ok());
-        keys.map(Some).ok_or_else(|| {
+        let found = decode(cursor).filter(|found| found.len() == keys);
+        found.map(Some).ok_or_else(|| {
             let detail = "`cursor` is not from this list; pass on the `next_cursor` of the page before, or leave it out to begin anew.";
             Problem::new(StatusCode::BAD_REQUEST, "cursor", "Unusable cursor", detail)
         })
@@ -69,11 +69,7 @@ pub struct List<T> {
 
 impl<T> List<T> {
     /// Makes a page of `limit` items from up to `limit + 1` loaded ones; `keys` names an item as the query's `after` reads it.
-    pub fn of<const N: usize>(
-        mut items: Vec<T>,
-        limit: usize,
-        keys: impl Fn(&T) -> [String; N],
-    ) -> Self {
+    pub fn of(mut items: Vec<T>, limit: usize, keys: impl Fn(&T) -> Vec<String>) -> Self {
         let more = items.len() > limit;
         items.truncate(limit);
         let next_cursor = if more {
@@ -138,13 +134,13 @@ mod tests {
 
     #[test]
     fn a_cursor_leads_on_until_the_last_page() {
-        let keys = |n: &i32| ["a \"b\" é".to_owned(), n.to_string()];
+        let keys = |n: &i32| vec!["a \"b\" é".to_owned(), n.to_string()];
         let list = List::of(vec![1, 2, 3], 2, keys);
         assert_eq!(list.items, [1, 2]);
         let cursor = list.next_cursor.unwrap();
         assert!(cursor.bytes().all(|byte| byte.is_ascii_hexdigit()));
         assert_eq!(
-            page(None, Some(&cursor)).after::<2>().unwrap().unwrap(),
+            page(None, Some(&cursor)).after(2).unwrap().unwrap(),
             ["a \"b\" é", "2"]
         );
         assert!(List::of(vec![1, 2], 2, keys).next_cursor.is_none());
@@ -153,7 +149,7 @@ mod tests {
 
     #[test]
     fn foreign_cursors_are_refused() {
-        assert!(page(None, None).after::<1>().unwrap().is_none());
+        assert!(page(None, None).after(1).unwrap().is_none());
         let two = encode(&["a".to_owned(), "b".to_owned()]);
         let nul = encode(&["a\0".to_owned()]);
         for cursor in [
@@ -168,7 +164,7 @@ mod tests {
             two.as_str(),
             nul.as_str(),
         ] {
-            let problem = page(None, Some(cursor)).after::<1>().unwrap_err();
+            let problem = page(None, Some(cursor)).after(1).unwrap_err();
             assert_eq!(
                 (problem.status(), problem.kind()),
                 (StatusCode::BAD_REQUEST, "cursor"),

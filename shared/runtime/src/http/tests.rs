@@ -46,7 +46,9 @@ async fn show(Path(id): Path<u32>) -> String {
 #[utoipa::path(get, path = "/things", params(Page), responses((status = 200, body = List<String>)))]
 async fn list(Query(page): Query<Page>) -> Result<Json<List<String>>, Problem> {
     let items = vec!["a".to_owned(), "b".to_owned()];
-    Ok(Json(List::of(items, page.limit()?, |item| [item.clone()])))
+    Ok(Json(List::of(items, page.limit()?, |item| {
+        vec![item.clone()]
+    })))
 }
 
 async fn panics() {

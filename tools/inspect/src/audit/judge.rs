@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 use booking::core::{Settled, State};
 use choreography::{Itinerary, LegName, Money, TripId};
 use leg::core::State as LegState;
-use runtime::database::Failure;
+use runtime::database::{Failure, Is};
 use runtime::table::{Lock, int, text};
-use runtime::{Database, Param, Table};
+use runtime::{Database, Table};
 use serde::Deserialize;
 
 use super::part::{Leg, Opened};
@@ -138,9 +138,12 @@ impl Opened {
     ) -> Result<(), String> {
         let mut after = String::new();
         loop {
-            let tail = format!("where t.trip > $1 order by t.trip limit {PAGE}");
             let trips: Vec<Trip> = booking
-                .select(TRIP, &tail, vec![after.as_str().into()])
+                .select(TRIP)
+                .only("trip", Is::Greater, after.as_str())
+                .order(&["trip"])
+                .most(PAGE)
+                .rows()
                 .await
                 .map_err(|error| format!("{}: {error}", booking::NAME))?;
             let upto = (trips.len() == PAGE)
@@ -341,12 +344,13 @@ fn empty(leg: &Leg, record: &Record) -> String {
 }
 
 async fn rows(leg: &Leg, after: &str, upto: Option<&str>) -> Result<Vec<Record>, Failure> {
-    let mut params: Vec<Param> = vec![after.into()];
-    let mut tail = String::from("where t.trip > $1");
+    let mut records = leg
+        .database
+        .select(LEG)
+        .only("trip", Is::Greater, after)
+        .order(&["trip", "position"]);
     if let Some(upto) = upto {
-        tail.push_str(" and t.trip <= $2");
-        params.push(upto.into());
+        records = records.only("trip", Is::AtMost, upto);
     }
-    tail.push_str(" order by t.trip, t.position");
-    leg.database.select(LEG, &tail, params).await
+    records.rows().await
 }

@@ -36,7 +36,7 @@ impl Expected {
     }
 
     pub(super) fn stream(&self) -> stream::Config {
-        stream_config(booking::SYSTEM, &self.settings)
+        stream_config(participant::SYSTEM, &self.settings)
     }
 
     /// Of booking or of a leg, known or not: what it listens for is the same for all of them. None for a name that is no service's.
@@ -47,7 +47,7 @@ impl Expected {
             choreography::filters_for_leg(&service.parse::<LegName>().ok()?)
         };
         Some(
-            consumer_config(booking::SYSTEM, service, &filters, &self.settings)
+            consumer_config(participant::SYSTEM, service, &filters, &self.settings)
                 .into_consumer_config(),
         )
     }

@@ -32,8 +32,8 @@ impl House {
         let settings = Program::parse_from(["test", "--database-url", "sqlite://unused"]).settings;
         let migrations = [
             booking::service::Booking::new(&settings).migrations(),
-            leg::LegService::new(flight::core::Flight, &settings).migrations(),
-            leg::LegService::new(hotel::core::Hotel, &settings).migrations(),
+            leg::LegService::new(flight::Flight, &settings).migrations(),
+            leg::LegService::new(hotel::Hotel, &settings).migrations(),
         ];
         let mut databases = Vec::new();
         for (url, migrations) in urls.iter().zip(&migrations) {

@@ -94,7 +94,7 @@ fn judge_one(sheet: &mut Sheet<'_>, consumer: &Consumer, expected: &Expected) {
 }
 
 fn number(config: &Config) -> u32 {
-    let number = config.metadata.get(&config_key(booking::SYSTEM));
+    let number = config.metadata.get(&config_key(participant::SYSTEM));
     number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 

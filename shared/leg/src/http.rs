@@ -1,0 +1,332 @@
+//! A leg's inventory over HTTP, the same for every leg: its paths, its fields and its OpenAPI document come from its [`LegSpec`].
+//!
+//! `PUT` and `GET /{path}/{key…}` set and show one row, `GET /{path}` lists them, `POST /{path}/import` takes a CSV. What is done with
+//! them is [`crate::inventory`]'s.
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use runtime::http::{Json, List, Page, Path, Query};
+use runtime::{Problem, TraceContext};
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value, json};
+use utoipa::openapi::OpenApi;
+use utoipa::{IntoParams as _, PartialSchema as _};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::core::Stock;
+use crate::inventory::{self, IMPORT_MAX, Imported, LegHandle, not_accepted};
+use crate::service::{Leg, LegSpec, StockLevel};
+
+/// The key of a row, as the path has it.
+type Key = Path<Vec<(String, String)>>;
+
+/// The routes.
+pub(crate) fn routes<L: Leg>(handle: LegHandle<L>) -> OpenApiRouter {
+    let list = format!("/{}", L::SPEC.path);
+    let import = Router::new()
+        .route(&format!("{list}/import"), post(import::<L>))
+        .layer(DefaultBodyLimit::max(IMPORT_MAX));
+    let routes = Router::new()
+        .route(&list, get(page::<L>))
+        .route(&one(L::SPEC), get(show::<L>).put(put::<L>))
+        .merge(import);
+    let mut routes = OpenApiRouter::from(routes.with_state(handle));
+    *routes.get_openapi_mut() = document(L::SPEC);
+    routes
+}
+
+/// The path of one row, such as `/flights/{flight}/{date}`.
+fn one(spec: &LegSpec) -> String {
+    let columns = spec.stock.key.iter();
+    columns.fold(format!("/{}", spec.path), |path, column| {
+        format!("{path}/{{{}}}", column.name)
+    })
+}
+
+fn values(Path(key): Key) -> Vec<String> {
+    key.into_iter().map(|(_, value)| value).collect()
+}
+
+/// Sets how many there are and what one costs. Trips keep the price they were held at.
+async fn put<L: Leg>(
+    State(handle): State<LegHandle<L>>,
+    key: Key,
+    Extension(trace): Extension<TraceContext>,
+    Json(set): Json<Map<String, Value>>,
+) -> Result<Json<StockView>, Problem> {
+    let level = level(L::SPEC, values(key), &set).map_err(not_accepted)?;
+    let stock = inventory::put(&handle, level, trace).await?;
+    Ok(Json(StockView::of::<L>(stock)))
+}
+
+async fn show<L: Leg>(
+    State(handle): State<LegHandle<L>>,
+    key: Key,
+) -> Result<Json<StockView>, Problem> {
+    let stock = inventory::get(&handle, &values(key)).await?;
+    Ok(Json(StockView::of::<L>(stock)))
+}
+
+async fn page<L: Leg>(
+    State(handle): State<LegHandle<L>>,
+    Query(page): Query<Page>,
+) -> Result<Json<List<StockView>>, Problem> {
+    let List { items, next_cursor } = inventory::list(&handle, &page).await?;
+    Ok(Json(List {
+        items: items.into_iter().map(StockView::of::<L>).collect(),
+        next_cursor,
+    }))
+}
+
+async fn import<L: Leg>(
+    State(handle): State<LegHandle<L>>,
+    Extension(trace): Extension<TraceContext>,
+    csv: Bytes,
+) -> Result<Json<Imported>, Problem> {
+    inventory::import(&handle, &csv, trace).await.map(Json)
+}
+
+/// What a body says that there shall be: exactly these three fields.
+fn level(spec: &LegSpec, key: Vec<String>, set: &Map<String, Value>) -> Result<StockLevel, String> {
+    let fields = [spec.unit, "price_minor", "currency"];
+    if let Some(other) = set.keys().find(|name| !fields.contains(&name.as_str())) {
+        return Err(format!(
+            "unknown field {other:?}; there are {}",
+            fields.join(", ")
+        ));
+    }
+    let number = |name: &str| {
+        let given = set.get(name).and_then(Value::as_i64);
+        given.ok_or_else(|| format!("{name} has to be there, as a whole number"))
+    };
+    let currency = set.get("currency").and_then(Value::as_str);
+    Ok(StockLevel {
+        key,
+        total: number(spec.unit)?,
+        price_minor: number("price_minor")?,
+        currency: currency
+            .ok_or("currency has to be there, as an ISO 4217 code such as EUR")?
+            .to_owned(),
+    })
+}
+
+/// What there is of one row: the columns of its key, then the numbers.
+struct StockView {
+    spec: &'static LegSpec,
+    stock: Stock,
+}
+
+impl StockView {
+    fn of<L: Leg>(stock: Stock) -> Self {
+        Self {
+            spec: L::SPEC,
+            stock,
+        }
+    }
+}
+
+impl Serialize for StockView {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (column, value) in self.spec.stock.key.iter().zip(&self.stock.key) {
+            map.serialize_entry(column.name, value)?;
+        }
+        map.serialize_entry("total", &self.stock.total)?;
+        map.serialize_entry("held", &self.stock.held)?;
+        map.serialize_entry("confirmed", &self.stock.confirmed)?;
+        map.serialize_entry("free", &self.stock.free)?;
+        map.serialize_entry("price", &self.stock.price())?;
+        map.end()
+    }
+}
+
+/// The OpenAPI document of these routes.
+fn document(spec: &LegSpec) -> OpenApi {
+    let names = Names::of(spec);
+    let document = json!({
+        "openapi": "3.1.0",
+        "info": {"title": spec.about.title, "version": spec.about.version},
+        "paths": paths(spec, &names),
+        "components": {"schemas": schemas(spec, &names)},
+    });
+    serde_json::from_value(document).unwrap_or_default()
+}
+
+/// What its schemas are called: of one row, of what a `PUT` says, of a page.
+struct Names {
+    row: String,
+    set: String,
+    list: String,
+}
+
+impl Names {
+    fn of(spec: &LegSpec) -> Self {
+        let row = capitalised(spec.unit);
+        Self {
+            set: format!("Set{row}"),
+            list: format!("List_{row}"),
+            row,
+        }
+    }
+}
+
+fn schema(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+fn paths(spec: &LegSpec, names: &Names) -> Value {
+    let content = |name: &str| json!({"application/json": {"schema": schema(name)}});
+    let answer = |name: &str| json!({"description": "", "content": content(name)});
+    let columns = spec.stock.key.iter().zip(spec.key);
+    let key: Vec<Value> = columns
+        .map(|(column, what)| {
+            json!({"name": column.name, "in": "path", "required": true, "description": what, "schema": {"type": "string"}})
+        })
+        .collect();
+    let header: Vec<&str> = spec.stock.key.iter().map(|column| column.name).collect();
+    let date = header.last().copied().unwrap_or_default();
+    let (header, unit) = (header.join(","), spec.unit);
+    json!({
+        one(spec): {
+            "get": {
+                "operationId": "get", "parameters": key,
+                "summary": "How many there are, held, confirmed and free.",
+                "responses": {"200": answer(&names.row)},
+            },
+            "put": {
+                "operationId": "put", "parameters": key,
+                "summary": "Sets how many there are and what one costs. Trips keep the price they were held at.",
+                "requestBody": {"content": content(&names.set), "required": true},
+                "responses": {"200": answer(&names.row), "409": {"description": "Trips hold more than that"}},
+            },
+        },
+        format!("/{}", spec.path): {"get": {
+            "operationId": "list", "parameters": Page::into_params(|| None),
+            "summary": "All of it, page by page.",
+            "responses": {"200": answer(&names.list)},
+        }},
+        format!("/{}/import", spec.path): {"post": {
+            "operationId": "import",
+            "summary": format!("Takes a CSV with the header `{header},{unit},price_minor,currency`; `{date}` may be a range `2026-12-01..2026-12-31`. All of it or nothing."),
+            "requestBody": {"content": {"text/csv": {"schema": {"type": "string"}}}, "required": true},
+            "responses": {"200": answer("Imported"), "422": {"description": "Lines that cannot be taken, by number"}},
+        }},
+    })
+}
+
+fn schemas(spec: &LegSpec, names: &Names) -> Value {
+    let count = |what: &str| json!({"type": "integer", "format": "int64", "description": what});
+    let text = |what: &str| json!({"type": "string", "description": what});
+    let mut fields: Vec<(&str, Value)> = Vec::new();
+    for (column, what) in spec.stock.key.iter().zip(spec.key) {
+        fields.push((column.name, text(what)));
+    }
+    fields.push(("total", count("held + confirmed + free.")));
+    fields.push(("held", count("For trips that are not decided yet.")));
+    fields.push(("confirmed", count("Firm.")));
+    fields.push(("free", count("Left.")));
+    let price = json!({"type": "object", "description": "What one costs today."});
+    fields.push(("price", price));
+    let required: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
+    json!({
+        "Imported": Imported::schema(),
+        names.row.as_str(): {
+            "type": "object", "description": "What there is.", "required": required,
+            "properties": Value::from_iter(fields),
+        },
+        names.set.as_str(): {
+            "type": "object", "description": "What there shall be.", "additionalProperties": false,
+            "required": [spec.unit, "price_minor", "currency"],
+            "properties": {
+                spec.unit: count("How many in all; not fewer than trips hold."),
+                "price_minor": count("What one costs, in minor units of the currency."),
+                "currency": text("ISO 4217."),
+            },
+        },
+        names.list.as_str(): {
+            "type": "object", "description": "One page of a list.", "required": ["items"],
+            "properties": {
+                "items": {"type": "array", "items": schema(&names.row), "description": "The items of this page."},
+                "next_cursor": {"type": ["string", "null"], "description": "What to pass as `cursor` for the next page; null on the last."},
+            },
+        },
+    })
+}
+
+fn capitalised(word: &str) -> String {
+    let mut letters = word.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use runtime::http::About;
+    use sqlx::migrate::Migrator;
+
+    use super::*;
+
+    const SPEC: LegSpec = LegSpec {
+        name: "car",
+        about: About {
+            title: "Cars",
+            description: "",
+            version: "1",
+        },
+        path: "garage",
+        unit: "cars",
+        dates: &[],
+        stock: &crate::stock_table("car", &[crate::text("model"), crate::text("day")]),
+        key: &["The model.", "The day."],
+        migrations: || Migrator::with_migrations(Vec::new()),
+    };
+
+    #[test]
+    fn every_path_and_every_type_is_described() {
+        let document = serde_json::to_value(document(&SPEC)).unwrap();
+        let names = |of: &Value| of.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(
+            names(&document["paths"]),
+            ["/garage", "/garage/import", "/garage/{model}/{day}"]
+        );
+        let schemas = &document["components"]["schemas"];
+        assert_eq!(names(schemas), ["Cars", "Imported", "List_Cars", "SetCars"]);
+        let fields = [
+            "confirmed",
+            "day",
+            "free",
+            "held",
+            "model",
+            "price",
+            "total",
+        ];
+        assert_eq!(names(&schemas["Cars"]["properties"]), fields);
+        assert_eq!(
+            schemas["SetCars"]["required"],
+            json!(["cars", "price_minor", "currency"])
+        );
+    }
+
+    #[test]
+    fn a_body_has_exactly_its_three_fields() {
+        let read = |body: Value| level(&SPEC, vec![], body.as_object().unwrap());
+        let whole = json!({"cars": 2, "price_minor": 100, "currency": "EUR"});
+        let level = read(whole.clone()).unwrap();
+        assert_eq!((level.total, level.price_minor), (2, 100));
+        for (field, value, word) in [
+            ("cars", json!("2"), "cars"),
+            ("cars", json!(1.5), "cars"),
+            ("price_minor", Value::Null, "price_minor"),
+            ("currency", json!(1), "currency"),
+            ("seats", json!(1), "seats"),
+        ] {
+            let mut body = whole.clone();
+            body[field] = value;
+            assert!(read(body).unwrap_err().contains(word), "{field}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What booking and every leg have in common: both take part in the saga, each with a record per trip, on the runtime.
+//!
+//! It joins the two crates that do not know each other: `choreography` says what a fact is, `runtime` how a service lives. What a
+//! participant makes of a fact is its own core's.
+
+use choreography::{Fact, Moment, Pace, Plan, Said, Speaker, TripId};
+use runtime::{Message, Settings, System, TraceContext, Turn, Unread};
+
+/// What all services of the saga have in common.
+pub const SYSTEM: System = System {
+    namespace: "roundtrip",
+    stream: choreography::STREAM,
+    subjects: choreography::STREAM_SUBJECTS,
+};
+
+/// A row that a participant keeps of a trip.
+pub trait Record {
+    /// Of which trip.
+    fn trip(&self) -> TripId;
+    /// What was asked for; none in a row that was damaged by hand.
+    fn plan(&self) -> Option<Plan>;
+    /// Its state, as the column has it.
+    fn state(&self) -> &'static str;
+    /// The columns that are the loop's to set.
+    fn kept(&mut self) -> Kept<'_>;
+}
+
+/// The columns of a record that are the loop's to set.
+#[derive(Debug)]
+pub struct Kept<'a> {
+    /// The id of what it said last.
+    pub said_id: &'a mut Option<String>,
+    /// The trace that it belongs to.
+    pub traceparent: &'a mut Option<String>,
+    /// The rest of the trace context.
+    pub tracestate: &'a mut Option<String>,
+}
+
+/// How long who waits waits before it asks again, by the settings.
+#[must_use]
+pub fn pace(settings: &Settings) -> Pace {
+    let ms = |value| i64::try_from(value).unwrap_or(i64::MAX);
+    Pace {
+        first_ms: ms(settings.reannounce_first_ms),
+        max_ms: ms(settings.reannounce_max_ms),
+    }
+}
+
+/// The moment in which a core judges.
+#[must_use]
+pub fn moment(turn: &Turn, pace: Pace) -> Moment {
+    Moment {
+        now: choreography::instant(turn.now_us),
+        jitter: turn.jitter,
+        pace,
+    }
+}
+
+/// Reads a message as a fact of the saga.
+///
+/// # Errors
+/// With what to do of it: another version may be on its way to read it, or nobody ever will.
+pub fn read(message: &Message) -> Result<choreography::Heard, Unread> {
+    use choreography::Unread as Illegible;
+    choreography::read(&message.kind, &message.entity, &message.payload).map_err(
+        |error| match error {
+            Illegible::UnknownVersion { .. } => Unread::NewerVersion(error.to_string()),
+            error => Unread::Malformed(error.to_string()),
+        },
+    )
+}
+
+/// Puts a record and what is judged into one trace: a timer goes on with the trace that its record belongs to, and a new record belongs to
+/// the one that made it.
+pub fn join_trace(record: &mut impl Record, turn: &mut Turn) {
+    let kept = record.kept();
+    if turn.trace.traceparent.is_none() {
+        turn.trace = TraceContext {
+            traceparent: kept.traceparent.clone(),
+            tracestate: kept.tracestate.clone(),
+        };
+    } else if kept.traceparent.is_none() {
+        kept.traceparent.clone_from(&turn.trace.traceparent);
+        kept.tracestate.clone_from(&turn.trace.tracestate);
+    }
+}
+
+/// Says something about a record's trip, under a new id. False for a row whose plan was damaged by hand: it has nothing to say.
+pub fn say(record: &mut impl Record, speaker: &Speaker, said: Said, turn: &mut Turn) -> bool {
+    let Some(plan) = record.plan() else {
+        return false;
+    };
+    let (trip, state) = (record.trip(), record.state());
+    let fact = Fact {
+        speaker: speaker.clone(),
+        trip,
+        plan,
+        said,
+    };
+    let id = turn.say(
+        "trip",
+        trip.to_string(),
+        fact.kind(),
+        fact.subject(),
+        fact.to_json(),
+    );
+    tracing::debug!(%trip, fact = %id, cause = ?turn.cause, state, "{trip}: {}", fact.said.name());
+    *record.kept().said_id = Some(id.to_string());
+    true
+}

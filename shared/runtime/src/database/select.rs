@@ -1,0 +1,205 @@
+//! Reading rows of a table, the same on SQLite and PostgreSQL: which, in which order, and how many at most. For what HTTP shows and tools
+//! compare; what a batch loads is `sql`'s, and joins and sums are nobody's.
+
+use serde::de::DeserializeOwned;
+
+use super::{Database, Engine, Failure};
+use crate::table::Table;
+
+/// A value of a column, as a parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Param {
+    /// For a text column.
+    Text(String),
+    /// For a bigint column.
+    Int(i64),
+}
+
+impl From<&str> for Param {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Param {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<i64> for Param {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+/// How a column stands to a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Is {
+    /// The same.
+    Equal,
+    /// Another.
+    NotEqual,
+    /// Smaller.
+    Less,
+    /// Not larger.
+    AtMost,
+    /// Larger.
+    Greater,
+}
+
+impl Is {
+    fn sign(self) -> &'static str {
+        match self {
+            Self::Equal => "=",
+            Self::NotEqual => "<>",
+            Self::Less => "<",
+            Self::AtMost => "<=",
+            Self::Greater => ">",
+        }
+    }
+}
+
+/// A query for rows of one table, as last committed. All conditions hold together.
+///
+/// ```no_run
+/// # use runtime::database::{Database, Failure, Is};
+/// # async fn oldest(database: &Database, trip: &'static runtime::Table) -> Result<(), Failure> {
+/// let oldest: Vec<serde_json::Value> = database
+///     .select(trip)
+///     .only("state", Is::Equal, "pending")
+///     .order(&["created_us"])
+///     .most(10)
+///     .rows()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub struct Select<'a> {
+    database: &'a Database,
+    table: &'a Table,
+    conditions: Vec<String>,
+    params: Vec<Param>,
+    order: String,
+    most: Option<usize>,
+}
+
+impl<'a> Select<'a> {
+    pub(super) fn new(database: &'a Database, table: &'a Table) -> Self {
+        Self {
+            database,
+            table,
+            conditions: Vec::new(),
+            params: Vec::new(),
+            order: String::new(),
+            most: None,
+        }
+    }
+
+    /// Only rows whose column stands so to this value.
+    pub fn only(mut self, column: &str, is: Is, value: impl Into<Param>) -> Self {
+        let place = self.param(value.into());
+        let sign = is.sign();
+        self.conditions.push(format!("t.{column} {sign} {place}"));
+        self
+    }
+
+    /// Only rows whose text column holds one of these.
+    pub fn one_of<T: Into<String>>(
+        mut self,
+        column: &str,
+        values: impl IntoIterator<Item = T>,
+    ) -> Self {
+        // One parameter, however many values: databases take only so many.
+        let values = serde_json::Value::from_iter(values.into_iter().map(Into::into));
+        let place = self.param(Param::Text(values.to_string()));
+        let list = match self.database.engine {
+            Engine::Sqlite => format!("select value from json_each({place})"),
+            Engine::Postgres => format!("select json_array_elements_text({place}::json)"),
+        };
+        self.conditions.push(format!("t.{column} in ({list})"));
+        self
+    }
+
+    /// Only rows that come after this one in the order of these columns.
+    pub fn after(mut self, row: Vec<(&str, Param)>) -> Self {
+        let (columns, values): (Vec<_>, Vec<_>) = row.into_iter().unzip();
+        let places: Vec<String> = values.into_iter().map(|value| self.param(value)).collect();
+        let columns = names(&columns, "");
+        self.conditions
+            .push(format!("({columns}) > ({})", places.join(", ")));
+        self
+    }
+
+    /// In the order of these columns, the smallest first.
+    pub fn order(mut self, columns: &[&str]) -> Self {
+        self.order = format!(" order by {}", names(columns, ""));
+        self
+    }
+
+    /// In the order of these columns, the largest first.
+    pub fn descending(mut self, columns: &[&str]) -> Self {
+        self.order = format!(" order by {}", names(columns, " desc"));
+        self
+    }
+
+    /// Not more of them than this.
+    pub fn most(mut self, rows: usize) -> Self {
+        self.most = Some(rows);
+        self
+    }
+
+    /// Reads them.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or a row does not read as a `T`.
+    pub async fn rows<T: DeserializeOwned>(mut self) -> Result<Vec<T>, Failure> {
+        let engine = self.database.engine;
+        let object = engine.object("t", self.table.all());
+        let cast = match engine {
+            Engine::Sqlite => "",
+            Engine::Postgres => "::text",
+        };
+        let tail = self.tail();
+        let sql = format!("select {object}{cast} from {} as t{tail}", self.table.name);
+        let rows = self.database.texts(&sql, self.params).await?;
+        let read =
+            |row: &String| serde_json::from_str(row).map_err(|e| Failure::Poison(e.to_string()));
+        rows.iter().map(read).collect()
+    }
+
+    /// Counts them, and no further than [`Select::most`].
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn count(mut self) -> Result<i64, Failure> {
+        let tail = self.tail();
+        let rows = format!("select 1 from {} as t{tail}", self.table.name);
+        let sql = format!("select count(*) from ({rows}) as counted");
+        self.database.number(&sql, self.params).await
+    }
+
+    fn tail(&mut self) -> String {
+        let mut tail = String::new();
+        if !self.conditions.is_empty() {
+            tail += &format!(" where {}", self.conditions.join(" and "));
+        }
+        tail += &self.order;
+        if let Some(most) = self.most {
+            let most = i64::try_from(most).unwrap_or(i64::MAX);
+            tail += &format!(" limit {}", self.param(Param::Int(most)));
+        }
+        tail
+    }
+
+    fn param(&mut self, value: Param) -> String {
+        self.params.push(value);
+        format!("${}", self.params.len())
+    }
+}
+
+fn names(columns: &[&str], direction: &str) -> String {
+    let names = columns.iter().map(|name| format!("t.{name}{direction}"));
+    names.collect::<Vec<_>>().join(", ")
+}
