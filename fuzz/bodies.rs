@@ -8,13 +8,13 @@ use axum::extract::FromRequest as _;
 use axum::http::{Request, header};
 use booking::core as b;
 use booking::view::BookingRequest;
-use choreography::{Fact, Heard, LegName, Moment, Pace, Speaker};
+use choreography::{Backoff, Fact, LegName, Now, Speaker, WireFact};
 use flight::Flight;
 use futures::FutureExt as _;
 use hotel::Hotel;
 use jiff::Timestamp;
 use leg::Leg as _;
-use leg::core::{self as l, LegPolicy, Record, Shelf, Stock};
+use leg::core::{self as l, LegPolicy, Record, Stock, StockView};
 use runtime::http::Json;
 
 /// A target, by its name.
@@ -30,7 +30,8 @@ pub(crate) fn fact(input: &[u8]) -> bool {
     let mut parts = input.splitn(3, |byte| *byte == b'\n');
     let mut text = || std::str::from_utf8(parts.next().unwrap_or_default()).unwrap_or_default();
     let (kind, entity) = (text(), text());
-    let Ok(Heard::Trip(fact)) = choreography::read(kind, entity, parts.next().unwrap_or_default())
+    let Ok(WireFact::Trip(fact)) =
+        choreography::read(kind, entity, parts.next().unwrap_or_default())
     else {
         return false;
     };
@@ -38,7 +39,7 @@ pub(crate) fn fact(input: &[u8]) -> bool {
     let again = choreography::read(&fact.kind(), &trip, fact.to_json().as_bytes());
     assert_eq!(
         again,
-        Ok(Heard::Trip(fact.clone())),
+        Ok(WireFact::Trip(fact.clone())),
         "it is said as it was read"
     );
     hears(&flight::Flight::name(), &Flight, &fact);
@@ -48,18 +49,18 @@ pub(crate) fn fact(input: &[u8]) -> bool {
 }
 
 /// Long before the dates in the corpus, so that they can still be booked.
-fn moment() -> Moment {
-    Moment {
-        now: Timestamp::UNIX_EPOCH,
+fn moment() -> Now {
+    Now {
+        at: Timestamp::UNIX_EPOCH,
         jitter: 0.5,
-        pace: Pace::default(),
+        backoff: Backoff::default(),
     }
 }
 
 fn hears(name: &LegName, policy: &dyn LegPolicy, fact: &Fact) {
     for position in l::positions(name, fact) {
         let details = fact.plan.itinerary.details(position).unwrap_or_default();
-        let holds = policy.needs(details, moment().now).unwrap_or_default();
+        let holds = policy.needs(details, moment().at).unwrap_or_default();
         let stock = |hold: l::Hold| Stock {
             key: hold.key,
             total: 5,
@@ -70,11 +71,11 @@ fn hears(name: &LegName, policy: &dyn LegPolicy, fact: &Fact) {
             currency: String::from("EUR"),
         };
         let keys: Vec<_> = holds.iter().map(|hold| hold.key.clone()).collect();
-        let mut shelf = Shelf::new(holds.into_iter().map(stock));
+        let mut shelf = StockView::new(holds.into_iter().map(stock));
         let mut record = Record::none(fact.trip, position);
         let mut first = None;
         for _ in 0..2 {
-            let heard = l::Heard::Fact(fact);
+            let heard = l::Input::Fact(fact);
             record = l::react(name, policy, record, heard, &mut shelf, &moment()).record;
             for key in &keys {
                 let Some(stock) = shelf.get(key) else {
@@ -93,7 +94,7 @@ fn decides(fact: &Fact) {
     let mut trip = b::request(fact.trip, &fact.plan, None, &moment()).record;
     let mut first = None;
     for _ in 0..2 {
-        trip = b::react(trip, b::Heard::Fact(fact), &moment()).record;
+        trip = b::react(trip, b::Input::Fact(fact), &moment()).record;
         let state = first.get_or_insert(trip.state);
         assert_eq!(*state, trip.state, "a repeat changes nothing");
     }
@@ -138,7 +139,7 @@ pub(crate) fn request(input: &[u8]) -> bool {
     let Some(Ok(Json(asked))) = read else {
         return false;
     };
-    let Ok(plan) = asked.plan(moment().now) else {
+    let Ok(plan) = asked.plan(moment().at) else {
         return false;
     };
     assert_eq!(asked.fingerprint().len(), 64);
@@ -163,7 +164,7 @@ pub(crate) fn request(input: &[u8]) -> bool {
         );
         assert_eq!(
             heard,
-            Ok(Heard::Trip(fact)),
+            Ok(WireFact::Trip(fact)),
             "it is said as it was asked for"
         );
     }

@@ -13,7 +13,7 @@ use client::paint::{Paint, Tone};
 use inspect::audit::{self, Part, Parts, Report, Verdict};
 use stack::{Lock, SERVICES, State};
 
-/// Where the broker is looked at, a house that still moves is given so long to come to rest.
+/// Where the broker is looked at, a stack that still moves is given so long to come to rest.
 const WAIT: Duration = Duration::from_secs(10);
 
 /// Judge every trip by the databases themselves, read-only, whether the services run or not.

@@ -1,7 +1,7 @@
 //! `roundtrip bench`: how many trips a stack of its own completes in a second, and how long each takes.
 //!
 //! A closed loop: so many callers, each asks for a trip, waits for its outcome, and asks for the next. What is measured is the whole
-//! house over HTTP, on one machine that carries the load generator as well. Not a benchmark of parts.
+//! stack over HTTP, on one machine that carries the load generator as well. Not a benchmark of parts.
 
 mod cpu;
 mod load;

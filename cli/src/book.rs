@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use booking::core::Outcome;
-use booking::view::{Booking, DEADLINE_DEFAULT_S};
+use booking::view::{DEADLINE_DEFAULT_S, TripView};
 use choreography::Money;
 use clap::Args;
 use jiff::ToSpan as _;
@@ -166,7 +166,7 @@ impl Book {
 }
 
 /// What became of it, for scripts.
-pub(crate) fn code(booking: &Booking) -> ExitCode {
+pub(crate) fn code(booking: &TripView) -> ExitCode {
     if !is_final(booking) {
         ExitCode::from(UNDECIDED)
     } else if booking.outcome == Some(Outcome::Confirmed) {

@@ -1,4 +1,4 @@
-//! `roundtrip chaos`: a house of its own under a seeded schedule of faults, and whether it comes to rest.
+//! `roundtrip chaos`: a stack of its own under a seeded schedule of faults, and whether it comes to rest.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use super::up::Stop;
 use chaos::{self, Options, Plan, Report, Settings};
 use stack::REPLICAS_MAX;
 
-/// Break a house of its own in every way, by a seeded schedule, under load; then heal it, and judge whether everything came to rest.
+/// Break a stack of its own in every way, by a seeded schedule, under load; then heal it, and judge whether everything came to rest.
 ///
 /// Real processes, a real broker, real databases. Faults are drawn from the seed, several at once: processes killed and frozen, stores
 /// damaged, streams deleted, disks full, connections cut, messages repeated. From the last one on, every trip has to be final within

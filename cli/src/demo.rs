@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use async_nats::jetstream::Context;
 use booking::core::{Outcome, State};
-use booking::view::Booking;
+use booking::view::TripView;
 use choreography::Money;
 use clap::Args;
 use jiff::{Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
@@ -15,7 +15,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::{out, parse, render};
 use client::paint::{Paint, Tone};
-use client::timeline::Story;
+use client::timeline::Timeline;
 use client::{Ask, Client};
 use inspect::audit::{self, Nats, Part, Parts};
 use stack::{DatabaseChoice, Options, Stack};
@@ -259,10 +259,10 @@ impl Theatre {
     }
 
     /// The story with its last fact in it: the outcome is known as soon as it is committed, a moment before it is published.
-    async fn whole_story(&self, scene: &Scene, trip: &Booking) -> Result<Story> {
+    async fn whole_story(&self, scene: &Scene, trip: &TripView) -> Result<Timeline> {
         let until = Instant::now() + WITHIN;
         loop {
-            let story = Story::read(&self.broker, trip).await?;
+            let story = Timeline::read(&self.broker, trip).await?;
             if check(scene, trip, &story).is_ok() || Instant::now() >= until {
                 return Ok(story);
             }
@@ -277,7 +277,7 @@ impl Theatre {
     }
 }
 
-fn check(scene: &Scene, trip: &Booking, story: &Story) -> Result<()> {
+fn check(scene: &Scene, trip: &TripView, story: &Timeline) -> Result<()> {
     let state = match scene.outcome {
         Outcome::Confirmed => State::Confirmed,
         _ => State::Closed,

@@ -6,12 +6,12 @@ mod bench;
 mod book;
 mod cancel;
 mod chaos;
+mod dead_letters;
 mod demo;
 mod doctor;
 mod down;
 mod folder;
 mod import;
-mod letters;
 mod list;
 mod out;
 mod parse;
@@ -57,7 +57,7 @@ enum Command {
     List(list::List),
     Stuck(stuck::Stuck),
     Settle(settle::Settle),
-    Letters(letters::Letters),
+    DeadLetters(dead_letters::DeadLetters),
     Import(import::Import),
     Audit(audit::Audit),
     Doctor(Box<doctor::Doctor>),
@@ -97,7 +97,7 @@ async fn run(command: Option<Command>) -> Result<ExitCode> {
         Some(Command::List(list)) => list.run().await,
         Some(Command::Stuck(stuck)) => stuck.run().await,
         Some(Command::Settle(settle)) => settle.run().await,
-        Some(Command::Letters(letters)) => letters.run().await,
+        Some(Command::DeadLetters(letters)) => letters.run().await,
         Some(Command::Import(import)) => import.run().await,
         Some(Command::Audit(audit)) => audit.run().await,
         Some(Command::Doctor(doctor)) => doctor.run().await,

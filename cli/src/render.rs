@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use booking::core::{Outcome, Settled, State};
-use booking::view::Booking;
+use booking::view::TripView;
 use choreography::Money;
 use jiff::{SignedDuration, Timestamp, Unit};
 use serde_json::{Map, Value};
@@ -12,7 +12,7 @@ use super::out;
 use client::paint::{Paint, Tone};
 
 /// A trip, whole.
-pub(crate) fn trip(booking: &Booking, paint: Paint) -> String {
+pub(crate) fn trip(booking: &TripView, paint: Paint) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "{name:<10} {value}");
@@ -54,7 +54,7 @@ pub(crate) fn trip(booking: &Booking, paint: Paint) -> String {
 }
 
 /// State, outcome and why, in one line.
-pub(crate) fn verdict(booking: &Booking, paint: Paint) -> String {
+pub(crate) fn verdict(booking: &TripView, paint: Paint) -> String {
     let state = booking.state.as_str();
     let mut text = match booking.outcome {
         None => paint.tone(Tone::Plain, state),
@@ -74,7 +74,7 @@ pub(crate) fn verdict(booking: &Booking, paint: Paint) -> String {
 }
 
 /// Several trips, one a row.
-pub(crate) fn list(trips: &[Booking]) -> String {
+pub(crate) fn list(trips: &[TripView]) -> String {
     let rows = trips.iter().map(|booking| {
         [
             booking.trip.to_string(),
@@ -95,7 +95,7 @@ pub(crate) fn list(trips: &[Booking]) -> String {
 }
 
 /// Trips that are not final, and what each waits for.
-pub(crate) fn stuck(trips: &[Booking], now: Timestamp) -> String {
+pub(crate) fn stuck(trips: &[TripView], now: Timestamp) -> String {
     let rows = trips.iter().map(|booking| {
         let waits: Vec<String> = booking
             .waiting_for
@@ -120,7 +120,7 @@ pub(crate) fn stuck(trips: &[Booking], now: Timestamp) -> String {
 }
 
 /// How a place on the itinerary stands, as booking knows it.
-fn standing(booking: &Booking, at: usize) -> &'static str {
+fn standing(booking: &TripView, at: usize) -> &'static str {
     match (booking.state, booking.settled.get(at).copied().flatten()) {
         (_, Some(Settled::Rejected)) => "refused",
         (_, Some(Settled::Released)) => "given back",
@@ -133,7 +133,7 @@ fn standing(booking: &Booking, at: usize) -> &'static str {
 }
 
 /// Each leg's name, and its details in few words, whatever they are.
-fn legs(booking: &Booking) -> Vec<(String, String)> {
+fn legs(booking: &TripView) -> Vec<(String, String)> {
     let legs: Vec<Map<String, Value>> =
         serde_json::from_str(booking.itinerary.get()).unwrap_or_default();
     legs.iter()
@@ -152,7 +152,7 @@ fn legs(booking: &Booking) -> Vec<(String, String)> {
         .collect()
 }
 
-fn itinerary(booking: &Booking) -> String {
+fn itinerary(booking: &TripView) -> String {
     let names: Vec<String> = legs(booking).into_iter().map(|(name, _)| name).collect();
     names.join(" → ")
 }

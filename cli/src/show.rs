@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use booking::view::Booking;
+use booking::view::TripView;
 use choreography::TripId;
 use clap::Args;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::address::{Address, BrokerAddress};
 use super::{out, render};
 use client::paint::{Paint, Tone};
-use client::timeline::{Story, Told};
+use client::timeline::{Timeline, Told};
 use inspect::audit::Nats;
 
 /// Show how a trip stands, and below it its facts in order.
@@ -35,7 +35,7 @@ pub(crate) struct Show {
 
 #[derive(Serialize)]
 struct Shown {
-    trip: Booking,
+    trip: TripView,
     /// Null where the broker could not be asked.
     facts: Option<Vec<Told>>,
 }
@@ -76,7 +76,7 @@ impl Show {
     }
 }
 
-async fn read(nats: &Nats, booking: &Booking) -> Result<Story> {
+async fn read(nats: &Nats, booking: &TripView) -> Result<Timeline> {
     let context = nats.connect().await?;
-    Story::read(&context, booking).await
+    Timeline::read(&context, booking).await
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use booking::core::State;
 use e2e_tests::trip::{flight, stay, trip};
-use e2e_tests::{HOUSE, Setup, World, on_both_databases};
+use e2e_tests::{SERVICES, Setup, World, on_both_databases};
 
 on_both_databases![
     three_thousand_trips_of_sixteen_legs_are_cancelled_at_once with super::heavy,
@@ -40,7 +40,7 @@ async fn until_final(world: &mut World, since: Instant) {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     eprintln!("  at rest after {:.1} s", since.elapsed().as_secs_f64());
-    for service in HOUSE {
+    for service in SERVICES {
         let peak_kb = world.memory_peak_kb(service, 0).unwrap_or(0);
         eprintln!("  {service}: {} MiB at most", peak_kb / 1_024);
     }

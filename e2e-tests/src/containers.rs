@@ -1,6 +1,6 @@
-//! A house of containers: the stack of `docker-compose.yml`, asked over its load balancer. The scenarios of one test process play on
+//! A stack of containers: the stack of `docker-compose.yml`, asked over its load balancer. The scenarios of one test process play on
 //! one stack, one after the other, each on empty databases, an empty broker and containers with the settings that it asks for; what a
-//! scenario that failed leaves is thrown away. What is done to a house is told in [`World`](crate::World).
+//! scenario that failed leaves is thrown away. What is done to a stack is told in [`World`](crate::World).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,8 +8,8 @@ use inspect::audit::{Nats, Parts};
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::client::Client;
 use crate::compose::{SERVICES, Stack};
-use crate::desk::Desk;
 
 /// Found by whoever plays next; taken down when this process ends.
 static STACK: Mutex<Option<Stack>> = Mutex::const_new(None);
@@ -63,8 +63,8 @@ impl Containers {
         self.stack().operator()
     }
 
-    pub(crate) fn desk(&self) -> Desk {
-        self.stack().desk()
+    pub(crate) fn client(&self) -> Client {
+        self.stack().client()
     }
 
     pub(crate) async fn until_ready(&mut self) {

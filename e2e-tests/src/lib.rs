@@ -1,10 +1,10 @@
 //! A world to play scenarios in: a real nats-server, real databases, real services, and travellers who use their HTTP.
 //!
-//! - [`Setup`] says what a world is made of, and [`World`] is one: its house, what can be done to it, and its end. A house is made of
+//! - [`Setup`] says what a world is made of, and [`World`] is one: its stack, what can be done to it, and its end. A stack is made of
 //!   processes on this machine, or of the containers of a [`compose`] stack.
-//! - [`Desk`] is how travellers and operators reach it; [`trip`] is what they ask for.
-//! - [`past`] is what earlier versions left, for a world to begin with.
-//! - [`Story`] is what was said on the wire, so that a test that fails can tell one trip's story in order.
+//! - [`Client`] is how travellers and operators reach it; [`trip`] is what they ask for.
+//! - [`fixtures`] is what earlier versions left, for a world to begin with.
+//! - [`Timeline`] is what was said on the wire, so that a test that fails can tell one trip's story in order.
 //!
 //! Every world ends with the audit ([`World::finish`]): what must always hold is checked there and not in each test. A scenario
 //! is written once and plays on both databases ([`on_both_databases!`]), and, where it needs no more than a load balancer shows, on
@@ -16,24 +16,24 @@
     reason = "a test stops where it fails"
 )]
 
+mod client;
 pub mod compose;
 mod containers;
-pub mod crowd;
-mod desk;
-pub mod ground;
-pub mod past;
+pub mod fixtures;
+pub mod load;
+pub mod prerequisites;
 mod processes;
 mod setup;
-mod story;
+mod timeline;
 pub mod trip;
 mod world;
 
-pub use crowd::Crowd;
-pub use desk::{Answer, Desk, Stock, Trouble};
-pub use ground::{Engine, program};
+pub use client::{Answer, Client, Stock, Trouble};
+pub use load::Load;
+pub use prerequisites::{Engine, program};
 pub use processes::Lock;
-pub use setup::{HOUSE, Setup};
-pub use story::{Story, Word};
+pub use setup::{SERVICES, Setup};
+pub use timeline::{Published, Timeline};
 pub use world::World;
 
 use std::fmt::Debug;

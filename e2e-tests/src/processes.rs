@@ -1,5 +1,5 @@
-//! A house of processes on this machine: a broker, a database for each service, and one process or more of each. Nothing in it is
-//! shared with another world but the PostgreSQL server. What is done to a house is told in [`World`](crate::World).
+//! A stack of processes on this machine: a broker, a database for each service, and one process or more of each. Nothing in it is
+//! shared with another world but the PostgreSQL server. What is done to a stack is told in [`World`](crate::World).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -17,10 +17,10 @@ use stack::service::{ServiceProcess, Spec};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::ground::{self, Engine};
+use crate::prerequisites::{self, Engine};
 use crate::{PATIENCE, eventually};
 
-/// As many houses at a time as the machine bears; one with replicas counts for each of them.
+/// As many stacks at a time as the machine bears; one with replicas counts for each of them.
 static ROOM: Semaphore = Semaphore::const_new(4);
 
 /// A lock on a service's database; dropped, or its process killed, it is gone.
@@ -54,9 +54,9 @@ impl Processes {
         replicas: u32,
         mut settings: BTreeMap<String, String>,
     ) -> Option<Self> {
-        let program = ground::nats(test).await?;
+        let program = prerequisites::nats(test).await?;
         let cluster = match engine {
-            Engine::Postgres => Some(ground::postgres(test).await?),
+            Engine::Postgres => Some(prerequisites::postgres(test).await?),
             Engine::Sqlite | Engine::Containers => None,
         };
         let room = ROOM.acquire_many(replicas.min(4)).await.unwrap();
@@ -86,14 +86,14 @@ impl Processes {
         Nats::at(self.broker.url())
     }
 
-    /// One more process of a service of the house, and where it is. It is not ready yet.
+    /// One more process of a service of the stack, and where it is. It is not ready yet.
     pub(crate) async fn start(&mut self, service: &str) -> String {
         let args = ["serve", service].map(OsString::from).to_vec();
-        self.start_foreign(service, ground::program(), args, &[])
+        self.start_foreign(service, prerequisites::program(), args, &[])
             .await
     }
 
-    /// The same for a service that is not of the house.
+    /// The same for a service that is not of the stack.
     pub(crate) async fn start_foreign(
         &mut self,
         service: &str,

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::client::Client;
 use crate::compose;
 use crate::containers::Containers;
-use crate::desk::Desk;
-use crate::ground::Engine;
-use crate::past;
+use crate::fixtures;
+use crate::prerequisites::Engine;
 use crate::processes::Processes;
-use crate::world::{House, World};
+use crate::world::{Deployment, World};
 
 /// Small intervals, so that nothing waits for a timer in a test; and everything that a failure may need in the logs.
 const SETTINGS: &[(&str, &str)] = &[
@@ -29,8 +29,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("LOG_FORMAT", "human"),
 ];
 
-/// The services of the house.
-pub const HOUSE: [&str; 3] = ["booking", "flight", "hotel"];
+/// The services of the stack.
+pub const SERVICES: [&str; 3] = ["booking", "flight", "hotel"];
 
 /// What a world is to be made of.
 #[derive(Debug, Clone)]
@@ -97,29 +97,29 @@ impl Setup {
 
     /// A world that is ready for travellers; None where what it stands on cannot be obtained, which is said.
     pub async fn start(self, test: &str) -> Option<World> {
-        let mut desk = Desk::new();
-        let house = if self.engine == Engine::Containers {
+        let mut client = Client::new();
+        let stack = if self.engine == Engine::Containers {
             if !compose::are_asked_for(test) {
                 return None;
             }
             let containers = Containers::begin(self.replicas, &self.settings).await;
-            desk = containers.desk();
-            House::Containers(containers)
+            client = containers.client();
+            Deployment::Containers(containers)
         } else {
             let (engine, replicas) = (self.engine, self.replicas);
             let mut processes = Processes::begin(test, engine, replicas, self.settings).await?;
-            for service in HOUSE {
+            for service in SERVICES {
                 if let Some(version) = &self.past {
-                    let copy = past::read(version, &format!("{service}.sql"));
-                    past::lay(&processes.database(service).await, &copy).await;
+                    let copy = fixtures::read(version, &format!("{service}.sql"));
+                    fixtures::lay(&processes.database(service).await, &copy).await;
                 }
                 for _ in 0..replicas {
-                    desk.opens(service, processes.start(service).await);
+                    client.opens(service, processes.start(service).await);
                 }
             }
-            House::Processes(Box::new(processes))
+            Deployment::Processes(Box::new(processes))
         };
-        let mut world = World::begin(test, house, desk).await;
+        let mut world = World::begin(test, stack, client).await;
         world.until_open(&["flight", "hotel"]).await;
         Some(world)
     }

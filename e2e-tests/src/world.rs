@@ -1,4 +1,4 @@
-//! A world: its house, what can be done to it, and the end that every test comes to.
+//! A world: its stack, what can be done to it, and the end that every test comes to.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -12,68 +12,68 @@ use inspect::audit::{self, Verdict};
 use runtime::faults::CrashPoint;
 use serde::Deserialize;
 
+use crate::client::Client;
 use crate::containers::Containers;
-use crate::desk::Desk;
 use crate::processes::{Lock, Processes};
-use crate::setup::HOUSE;
-use crate::story::{Story, Word};
+use crate::setup::SERVICES;
+use crate::timeline::{Published, Timeline};
 use crate::{PATIENCE, eventually};
 
-/// A running house. It derefs to its [`Desk`], where travellers and operators ask.
+/// A running stack. It derefs to its [`Client`], where travellers and operators ask.
 #[derive(Debug)]
 pub struct World {
     /// What is said in it.
-    pub story: Story,
+    pub timeline: Timeline,
     test: String,
-    desk: Desk,
-    house: House,
+    client: Client,
+    stack: Deployment,
     finished: bool,
 }
 
 /// What a world's services are.
 #[derive(Debug)]
-pub(crate) enum House {
+pub(crate) enum Deployment {
     Processes(Box<Processes>),
     Containers(Containers),
 }
 
-/// Does the same in either kind of house.
+/// Does the same in either kind of stack.
 macro_rules! either {
-    ($house:expr, $either:ident => $done:expr) => {
-        match $house {
-            House::Processes($either) => $done,
-            House::Containers($either) => $done,
+    ($stack:expr, $either:ident => $done:expr) => {
+        match $stack {
+            Deployment::Processes($either) => $done,
+            Deployment::Containers($either) => $done,
         }
     };
 }
 
 impl Deref for World {
-    type Target = Desk;
+    type Target = Client;
 
-    fn deref(&self) -> &Desk {
-        &self.desk
+    fn deref(&self) -> &Client {
+        &self.client
     }
 }
 
 impl World {
-    pub(crate) async fn begin(test: &str, house: House, desk: Desk) -> Self {
+    pub(crate) async fn begin(test: &str, stack: Deployment, client: Client) -> Self {
         Self {
-            story: Story::listen(&either!(&house, house => house.nats())).await,
+            timeline: Timeline::listen(&either!(&stack, stack => stack.nats())).await,
             test: test.to_owned(),
-            desk,
-            house,
+            client,
+            stack,
             finished: false,
         }
     }
 
     fn processes(&mut self) -> &mut Processes {
-        match &mut self.house {
-            House::Processes(processes) => processes,
-            House::Containers(_) => panic!("{}: only processes can be added", self.test),
+        match &mut self.stack {
+            Deployment::Processes(processes) => processes,
+            Deployment::Containers(_) => panic!("{}: only processes can be added", self.test),
         }
     }
 
-    /// Starts a service that is not of the house, from a program of its own and with settings of its own beside the world's. Does
+    /// Starts a service that is not of the stack, from a program of its own and with settings of its own beside the world's. Does
     /// not wait until it is ready.
     pub async fn start_foreign(
         &mut self,
@@ -86,7 +86,7 @@ impl World {
         let url = processes
             .start_foreign(service, program, args, settings)
             .await;
-        self.desk.opens(service, url);
+        self.client.opens(service, url);
     }
 
     /// A service is gone for good: its processes, its database, and what the broker keeps for it.
@@ -104,9 +104,9 @@ impl World {
     /// Where a service's database is.
     #[must_use]
     pub fn database_url(&self, service: &str) -> &str {
-        match &self.house {
-            House::Processes(processes) => processes.database_url(service),
-            House::Containers(_) => panic!("{}: its databases are its own", self.test),
+        match &self.stack {
+            Deployment::Processes(processes) => processes.database_url(service),
+            Deployment::Containers(_) => panic!("{}: its databases are its own", self.test),
         }
     }
 
@@ -117,9 +117,9 @@ impl World {
 
     /// The single number that a statement answers in a service's database.
     pub async fn number(&self, service: &str, statement: &'static str) -> i64 {
-        match &self.house {
-            House::Processes(processes) => processes.number(service, statement).await,
-            House::Containers(_) => panic!("{}: its databases are its own", self.test),
+        match &self.stack {
+            Deployment::Processes(processes) => processes.number(service, statement).await,
+            Deployment::Containers(_) => panic!("{}: its databases are its own", self.test),
         }
     }
 
@@ -149,9 +149,9 @@ impl World {
         struct Leg {
             leg: String,
         }
-        either!(&mut self.house, house => house.until_ready().await);
+        either!(&mut self.stack, stack => stack.until_ready().await);
         eventually("the legs have joined", async || {
-            let joined: Vec<Leg> = self.desk.get("booking", "/legs").await;
+            let joined: Vec<Leg> = self.client.get("booking", "/legs").await;
             let there = |leg: &&str| joined.iter().any(|joined| joined.leg == **leg);
             legs.iter().all(there).then_some(())
         })
@@ -160,12 +160,12 @@ impl World {
 
     /// SIGKILL to one replica of a service, the first being 0.
     pub async fn kill(&mut self, service: &str, replica: usize) {
-        either!(&mut self.house, house => house.kill(service, replica).await);
+        either!(&mut self.stack, stack => stack.kill(service, replica).await);
     }
 
     /// SIGTERM to one replica: it drains and ends, and says that all is well.
     pub async fn stop(&mut self, service: &str, replica: usize) {
-        either!(&mut self.house, house => house.stop(service, replica).await);
+        either!(&mut self.stack, stack => stack.stop(service, replica).await);
     }
 
     /// Waits until one replica has ended by itself.
@@ -175,17 +175,17 @@ impl World {
 
     /// Starts one replica again, with the database that it had, and waits until it is ready.
     pub async fn restart(&mut self, service: &str, replica: usize) {
-        either!(&mut self.house, house => house.restart(service, replica).await);
+        either!(&mut self.stack, stack => stack.restart(service, replica).await);
     }
 
     /// Stops a replica's clock: it neither answers nor ends.
     pub async fn pause(&mut self, service: &str, replica: usize) {
-        either!(&mut self.house, house => house.pause(service, replica).await);
+        either!(&mut self.stack, stack => stack.pause(service, replica).await);
     }
 
     /// Lets it go on.
     pub async fn resume(&mut self, service: &str, replica: usize) {
-        either!(&mut self.house, house => house.resume(service, replica).await);
+        either!(&mut self.stack, stack => stack.resume(service, replica).await);
     }
 
     /// Stops the broker's clock: it takes nothing more from its connections, and keeps them.
@@ -200,7 +200,7 @@ impl World {
 
     /// SIGKILL to the broker.
     pub async fn kill_broker(&mut self) {
-        either!(&mut self.house, house => house.kill_broker().await);
+        either!(&mut self.stack, stack => stack.kill_broker().await);
     }
 
     /// The most memory that a replica had since it was started, in kibibytes; None where the system does not show it.
@@ -220,24 +220,24 @@ impl World {
 
     /// Starts the broker again, with what it stored.
     pub async fn restart_broker(&mut self) {
-        either!(&mut self.house, house => house.restart_broker().await);
+        either!(&mut self.stack, stack => stack.restart_broker().await);
     }
 
     /// The broker loses all that it stored: streams, consumers, messages.
     pub async fn wipe_broker(&mut self) {
-        either!(&mut self.house, house => house.wipe_broker().await);
+        either!(&mut self.stack, stack => stack.wipe_broker().await);
     }
 
     /// How many replicas a service has.
     #[must_use]
     pub fn replicas(&self, service: &str) -> usize {
-        either!(&self.house, house => house.replicas(service))
+        either!(&self.stack, stack => stack.replicas(service))
     }
 
     /// JetStream, as an operator sees it.
     #[must_use]
     pub fn jetstream(&self) -> async_nats::jetstream::Context {
-        async_nats::jetstream::new(self.story.client().clone())
+        async_nats::jetstream::new(self.timeline.client().clone())
     }
 
     /// Publishes whatever to the stream, and has it stored.
@@ -252,7 +252,7 @@ impl World {
     }
 
     /// Publishes once more what was said: the same event under the same id, but, as every repeat, a message of its own.
-    pub async fn say_again(&self, word: &Word) {
+    pub async fn say_again(&self, word: &Published) {
         let mut headers = word.headers.clone();
         headers.insert("Nats-Msg-Id", uuid::Uuid::now_v7().to_string());
         self.publish(&word.subject, headers, word.payload.clone())
@@ -269,11 +269,11 @@ impl World {
         .await;
     }
 
-    /// Whether nobody of the house has anything to do: everything was heard, every outbox is empty, and nothing was said meanwhile.
+    /// Whether nobody of the stack has anything to do: everything was heard, every outbox is empty, and nothing was said meanwhile.
     pub async fn is_at_rest(&self) -> bool {
         let mut stream = self.jetstream().get_stream("TRIPS").await.unwrap();
         let said = stream.cached_info().state.last_sequence;
-        let rests = join_all(HOUSE.map(async |service| {
+        let rests = join_all(SERVICES.map(async |service| {
             let heard = stream.consumer_info(service).await;
             heard.is_ok_and(|heard| heard.num_pending == 0 && heard.num_ack_pending == 0)
                 && self.number(service, "select count(*) from outbox").await == 0
@@ -282,7 +282,7 @@ impl World {
             && stream.info().await.unwrap().state.last_sequence == said
     }
 
-    /// Waits until nobody of the house has anything to do.
+    /// Waits until nobody of the stack has anything to do.
     pub async fn until_at_rest(&self) {
         eventually("everybody is at rest", async || {
             self.is_at_rest().await.then_some(())
@@ -294,7 +294,7 @@ impl World {
     /// in order and without complaint.
     pub async fn finish(mut self) {
         self.audit().await;
-        let complaints = either!(&mut self.house, house => house.stop_all().await);
+        let complaints = either!(&mut self.stack, stack => stack.stop_all().await);
         assert!(
             complaints.is_empty(),
             "ended badly: {}",
@@ -303,9 +303,9 @@ impl World {
         self.finished = true;
     }
 
-    /// Looks at the house as an auditor does, until it is clean or it is plain that it will not be.
+    /// Looks at the stack as an auditor does, until it is clean or it is plain that it will not be.
     async fn audit(&self) {
-        let parts = either!(&self.house, house => house.parts());
+        let parts = either!(&self.stack, stack => stack.parts());
         let report = audit::wait_until_clean(&parts, PATIENCE).await;
         // A world in which nobody asked for a trip has nothing wrong with it.
         let fine = match report.verdict {
@@ -319,17 +319,17 @@ impl World {
         let stories: String = trips
             .iter()
             .take(3)
-            .map(|trip| self.story.tell(*trip))
+            .map(|trip| self.timeline.tell(*trip))
             .collect();
         assert!(fine, "{}: the audit\n{report}\n{stories}", self.test);
     }
 
     fn tell_what_happened(&mut self) {
         let mut words = format!("{}: what happened\n", self.test);
-        if let Some(trip) = self.desk.focus() {
-            words.push_str(&self.story.tell(trip));
+        if let Some(trip) = self.client.focus() {
+            words.push_str(&self.timeline.tell(trip));
         }
-        words.push_str(&either!(&mut self.house, house => house.last_words()));
+        words.push_str(&either!(&mut self.stack, stack => stack.last_words()));
         eprintln!("{words}");
     }
 }

@@ -1,5 +1,5 @@
 //! A fourth leg from outside: cars, defined in this one file on the shared crates alone, as another team would. It runs as a process
-//! of its own, joins a running house and an itinerary, and is held to the same audit; no line of the house names it.
+//! of its own, joins a running stack and an itinerary, and is held to the same audit; no line of the stack names it.
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use booking::core::{Outcome, Settled, State};
@@ -150,7 +150,7 @@ async fn a_fourth_leg_joins_a_running_house_and_an_itinerary(world: &mut World) 
     let costs = 2 * SEAT_PRICE + ROOM_PRICE + CAR_PRICE;
     assert_eq!(view.total[0].amount_minor, costs);
     world
-        .story
+        .timeline
         .expect(
             view.trip,
             [

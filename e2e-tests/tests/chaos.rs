@@ -1,4 +1,4 @@
-//! A short fixed set of `roundtrip chaos`: a house under a seeded schedule of faults comes to rest, and everything adds up. Longer runs,
+//! A short fixed set of `roundtrip chaos`: a stack under a seeded schedule of faults comes to rest, and everything adds up. Longer runs,
 //! and how one reads them, are in `docs/chaos.md`; this is not the place to look for new seeds.
 //!
 //! The timers are short, so that seconds say what minutes would; the load is light, for those who test beside other work.
@@ -12,7 +12,7 @@ use stack::broker;
 use stack::postgres::Programs;
 use stack::skip::{self, Need};
 
-/// Two houses at a time would disturb each other.
+/// Two stacks at a time would disturb each other.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// A seed that is run for ever, and why: most of them failed once.

@@ -1,12 +1,12 @@
 //! What goes down comes up again and goes on: `kill -9` of every process in turn, restarts in the middle of the work, a broker that is
 //! gone for a while and one that forgets everything. The databases are the truth; whatever is lost costs time, never a trip.
 //!
-//! A [`Crowd`] books all the while, so that every fault strikes in the middle: some trips are decided, and some are not.
+//! A [`Load`] books all the while, so that every fault strikes in the middle: some trips are decided, and some are not.
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use booking::core::State;
-use e2e_tests::crowd::{PLENTY, usual};
-use e2e_tests::{Crowd, Stock, World, eventually, everywhere};
+use e2e_tests::load::{PLENTY, usual};
+use e2e_tests::{Load, Stock, World, eventually, everywhere};
 
 everywhere![
     each_process_is_killed_in_turn_during_two_hundred_trips,
@@ -18,7 +18,7 @@ everywhere![
 ];
 
 /// Everybody gets what was to be had, all that they asked for or all of it back, and nobody gets it twice.
-async fn until_content(world: &World, crowd: Crowd) {
+async fn until_content(world: &World, crowd: Load) {
     let tally = crowd.go_home().await;
     let confirmed = i64::try_from(tally.confirmed).unwrap();
     let sold = Stock::of(0, confirmed, PLENTY - confirmed);
@@ -27,7 +27,7 @@ async fn until_content(world: &World, crowd: Crowd) {
 }
 
 async fn each_process_is_killed_in_turn_during_two_hundred_trips(world: &mut World) {
-    let crowd = Crowd::gather(world).await;
+    let crowd = Load::gather(world).await;
     for victim in ["booking", "flight", "hotel", "broker"] {
         crowd.until_more_are_decided(10).await;
         if victim == "broker" {
@@ -44,7 +44,7 @@ async fn each_process_is_killed_in_turn_during_two_hundred_trips(world: &mut Wor
 
 /// What a killed replica was about to publish, and what it had fetched and not acknowledged, is the others' now.
 async fn replicas_take_over_from_those_that_are_killed(world: &mut World) {
-    let crowd = Crowd::gather(world).await;
+    let crowd = Load::gather(world).await;
     for victim in ["booking", "flight", "hotel"] {
         crowd.until_more_are_decided(10).await;
         world.kill(victim, 0).await;
@@ -54,7 +54,7 @@ async fn replicas_take_over_from_those_that_are_killed(world: &mut World) {
 }
 
 async fn everything_is_restarted_in_the_middle(world: &mut World) {
-    let crowd = Crowd::gather(world).await;
+    let crowd = Load::gather(world).await;
     crowd.until_more_are_decided(10).await;
     for service in ["booking", "flight", "hotel"] {
         world.stop(service, 0).await;
@@ -68,12 +68,12 @@ async fn everything_is_restarted_in_the_middle(world: &mut World) {
 }
 
 async fn the_broker_is_down_for_a_while(world: &mut World) {
-    let crowd = Crowd::gather(world).await;
+    let crowd = Load::gather(world).await;
     crowd.until_more_are_decided(10).await;
-    let desk = (**world).clone();
+    let client = (**world).clone();
     let ready = async || {
-        let ready = desk.request(reqwest::Method::GET, "booking", "/readyz");
-        desk.send(ready).await.status
+        let ready = client.request(reqwest::Method::GET, "booking", "/readyz");
+        client.send(ready).await.status
     };
     assert_eq!(ready().await, 200);
     world.kill_broker().await;
@@ -93,7 +93,7 @@ async fn the_broker_is_down_for_a_while(world: &mut World) {
 }
 
 async fn the_broker_forgets_everything_in_the_middle(world: &mut World) {
-    let crowd = Crowd::gather(world).await;
+    let crowd = Load::gather(world).await;
     crowd.until_more_are_decided(10).await;
     world.wipe_broker().await;
     crowd.until_more_are_decided(30).await;

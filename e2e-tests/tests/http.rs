@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use booking::core::{Settled, State};
-use booking::view::Booking;
+use booking::view::TripView;
 use e2e_tests::trip::{DAY, flight, stay, trip};
 use e2e_tests::{Answer, Stock, World, on_both_databases};
 use reqwest::{Method, RequestBuilder};
@@ -299,7 +299,7 @@ async fn a_wait_that_ends_before_the_trip_is_decided_says_where_to_look(world: &
         .await;
     assert_eq!(answer.status, 202);
     assert_eq!(answer.header("preference-applied"), "wait=1");
-    let view: Booking = answer.json();
+    let view: TripView = answer.json();
     assert_eq!(view.state, State::Pending);
     assert_eq!(view.waiting_for[0].leg, "flight");
     assert_eq!(
@@ -334,7 +334,7 @@ async fn a_position_is_settled_by_hand(world: &mut World) {
     settle(world, trip, 2).await.problem(409);
     let answer = settle(world, trip, 1).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
-    let view: Booking = answer.json();
+    let view: TripView = answer.json();
     assert_eq!(view.state, State::Closed);
     assert_eq!(
         view.settled,
@@ -342,7 +342,7 @@ async fn a_position_is_settled_by_hand(world: &mut World) {
     );
     assert!(world.trips("/bookings/stuck").await.is_empty());
     let said = e2e_tests::eventually("it is said", async || {
-        let words = world.story.of(trip);
+        let words = world.timeline.of(trip);
         words
             .into_iter()
             .find(|word| word.fact() == "booking.settled")

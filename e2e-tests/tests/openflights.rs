@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use booking::core::{Outcome, State};
-use booking::view::Booking;
+use booking::view::TripView;
 use e2e_tests::trip::{Asked, DAY, trip};
 use e2e_tests::{Engine, Setup, World, play};
 use futures::StreamExt as _;
@@ -102,7 +102,7 @@ fn wishes(routes: &[Route]) -> Vec<Asked> {
 async fn a_thousand_trips(world: &mut World, routes: &[Route]) {
     stock(world, routes).await;
     let wishes = wishes(routes);
-    let booked: Vec<Booking> = futures::stream::iter(&wishes)
+    let booked: Vec<TripView> = futures::stream::iter(&wishes)
         .map(|wish| world.book(wish))
         .buffer_unordered(AT_A_TIME)
         .collect()

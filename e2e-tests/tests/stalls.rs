@@ -266,7 +266,7 @@ async fn an_outcome_is_logged_once_however_often_it_is_said(world: &mut World) {
     world.seats("RT100", 10).await;
     let booked = world.book(&trip([flight("RT100", 1)])).await.trip;
     world.until_heard("flight").await;
-    let reserved = world.story.of(booked);
+    let reserved = world.timeline.of(booked);
     let reserved = reserved
         .iter()
         .find(|word| word.fact() == "flight.reserved")
@@ -279,7 +279,7 @@ async fn an_outcome_is_logged_once_however_often_it_is_said(world: &mut World) {
     }
     world.until_heard("booking").await;
     let confirmed = eventually("booking has answered every time", async || {
-        let said = world.story.of(booked);
+        let said = world.timeline.of(booked);
         let said = said
             .iter()
             .filter(|word| word.fact() == "booking.confirmed");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::{self, consumer::DeliverPolicy, consumer::pull};
-use e2e_tests::{eventually, ground};
+use e2e_tests::{eventually, prerequisites};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 use stack::broker::Broker;
@@ -24,7 +24,7 @@ async fn copied_alone_it_builds_and_counts_every_payment_once_sqlite() {
     let test = "copied_alone_it_builds_and_counts_every_payment_once_sqlite";
     let folder = tempfile::tempdir().unwrap();
     let database = format!("sqlite://{}", folder.path().join("savings.db").display());
-    if let Some(nats) = ground::nats(test).await {
+    if let Some(nats) = prerequisites::nats(test).await {
         every_payment_counts_once(&nats, folder.path(), database).await;
     }
 }
@@ -33,8 +33,8 @@ async fn copied_alone_it_builds_and_counts_every_payment_once_sqlite() {
 async fn copied_alone_it_builds_and_counts_every_payment_once_postgres() {
     let test = "copied_alone_it_builds_and_counts_every_payment_once_postgres";
     let folder = tempfile::tempdir().unwrap();
-    if let Some(nats) = ground::nats(test).await
-        && let Some(cluster) = ground::postgres(test).await
+    if let Some(nats) = prerequisites::nats(test).await
+        && let Some(cluster) = prerequisites::postgres(test).await
     {
         let database = cluster.database("savings").await.unwrap();
         every_payment_counts_once(&nats, folder.path(), database).await;

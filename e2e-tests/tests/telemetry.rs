@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
 use booking::core::State;
-use booking::view::Booking;
+use booking::view::TripView;
 use e2e_tests::trip::{flight, stay, trip};
 use e2e_tests::{Engine, Setup, World, eventually, on_both_databases, play};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -88,7 +88,7 @@ async fn one_trip_is_one_trace(engine: Engine, test: &str) {
             .asking(&asked)
             .header("traceparent", format!("00-{caller}-00f067aa0ba902b7-01"))
             .header("Prefer", "wait=45");
-        let view: Booking = world.send(request).await.json();
+        let view: TripView = world.send(request).await.json();
         assert_eq!(view.state, State::Confirmed);
         let trace: Vec<u8> = (0..16)
             .map(|i| u8::from_str_radix(&caller[2 * i..2 * i + 2], 16).unwrap())

@@ -1,4 +1,4 @@
-//! Facts as anybody outside hears them: a plain subscriber on `trips.>` and a CloudEvents client that knows nothing of this house.
+//! Facts as anybody outside hears them: a plain subscriber on `trips.>` and a CloudEvents client that knows nothing of this stack.
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use cloudevents::message::{
 };
 use cloudevents::{AttributesReader as _, Data, Event};
 use e2e_tests::trip::{ROOM_PRICE, SEAT_PRICE, flight, stay, trip};
-use e2e_tests::{Word, World, on_both_databases};
+use e2e_tests::{Published, World, on_both_databases};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ on_both_databases![
 
 /// A NATS message as the CloudEvents library reads binary mode: headers that begin with `ce-`. The library has no binding for this
 /// version of the NATS client; this is the whole of one, and it knows no header by name but the version's.
-struct Foreign(Word);
+struct Foreign(Published);
 
 impl BinaryDeserializer for Foreign {
     fn deserialize_binary<R: Sized, V: BinarySerializer<R>>(self, mut event: V) -> Result<R> {
@@ -64,7 +64,7 @@ fn extension(event: &Event, name: &str) -> String {
 
 /// A trip's facts as the foreign client has them, by type; each as it was first said.
 fn events(world: &World, trip: TripId) -> BTreeMap<String, Event> {
-    let words = world.story.of(trip).into_iter().rev();
+    let words = world.timeline.of(trip).into_iter().rev();
     words
         .map(|word| BinaryDeserializer::into_event(Foreign(word)).unwrap())
         .map(|event| (event.ty().to_owned(), event))
@@ -132,8 +132,8 @@ async fn a_foreign_client_reads_every_fact(world: &mut World) {
     let off = data(event("booking.cancelled"));
     assert_eq!(off["reason"]["code"], "cancelled-by-traveller");
     // One trip is one trace, whether anybody collects it or not.
-    let words = world.story.of(view.trip);
-    let trace = |word: &Word| word.header("traceparent")[3..35].to_owned();
+    let words = world.timeline.of(view.trip);
+    let trace = |word: &Published| word.header("traceparent")[3..35].to_owned();
     let first = trace(&words[0]);
     let booked = words.iter().filter(|word| {
         !["booking.cancelled", "flight.released", "hotel.released"].contains(&word.fact().as_str())
@@ -163,14 +163,14 @@ async fn an_itinerary_is_relayed_byte_for_byte(world: &mut World) {
     let answer = world.send(request).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert!(answer.text.contains(itinerary), "{}", answer.text);
-    let view: booking::view::Booking = answer.json();
+    let view: booking::view::TripView = answer.json();
     assert_eq!(view.state, State::Confirmed);
     world.cancel(view.trip).await;
     e2e_tests::eventually("everything is said", async || {
-        (world.story.facts(view.trip).len() == 7).then_some(())
+        (world.timeline.facts(view.trip).len() == 7).then_some(())
     })
     .await;
-    for word in world.story.of(view.trip) {
+    for word in world.timeline.of(view.trip) {
         let text = String::from_utf8(word.payload.clone()).unwrap();
         assert!(text.contains(itinerary), "{} says {text}", word.fact());
     }

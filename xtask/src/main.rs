@@ -1,4 +1,4 @@
-//! `cargo xtask`: what is done to the whole house at once. `test` is the one test command, `containers` runs what needs a Docker engine,
+//! `cargo xtask`: what is done to the whole workspace at once. `test` is the one test command, `containers` runs what needs a Docker engine,
 //! `ci` is what has to pass before anything lands, and `mutants` says which bugs the tests would see.
 //! Not a build system: each step is an ordinary cargo command that can be typed by hand.
 
@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// What is done to the whole house at once.
+/// What is done to the whole workspace at once.
 #[derive(Parser)]
 #[command(
     name = "cargo xtask",

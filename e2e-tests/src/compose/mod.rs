@@ -16,7 +16,7 @@ use inspect::audit::{self, Nats, Part, Parts, Report};
 use serde_json::{Value, json};
 use stack::{port, skip};
 
-use crate::desk::Desk;
+use crate::client::Client;
 use crate::eventually;
 
 pub use balancer::Place;
@@ -249,7 +249,7 @@ impl Stack {
         })
         .await;
         eventually("the legs have joined", async || {
-            let asked = self.desk();
+            let asked = self.client();
             let request = asked.request(reqwest::Method::GET, "booking", "/legs");
             let answer = asked.try_send(request).await?;
             let there = |leg: &str| answer.text.contains(&format!("\"{leg}\""));
@@ -260,14 +260,14 @@ impl Stack {
 
     /// Where travellers and operators ask: at the load balancer.
     #[must_use]
-    pub fn desk(&self) -> Desk {
-        let mut desk = Desk::new();
+    pub fn client(&self) -> Client {
+        let mut client = Client::new();
         for service in SERVICES {
             let port = &self.settings[&format!("{}_PORT", service.to_uppercase())];
             let replicas = self.containers(service).len();
-            desk.is_balanced(service, format!("http://127.0.0.1:{port}"), replicas);
+            client.is_balanced(service, format!("http://127.0.0.1:{port}"), replicas);
         }
-        desk
+        client
     }
 
     /// What Prometheus answers to a question about itself, such as `targets`.

@@ -4,18 +4,21 @@ use std::time::Instant;
 
 use booking::core::State;
 use e2e_tests::compose::{SERVICES, Stack};
-use e2e_tests::crowd::usual;
+use e2e_tests::load::usual;
 
 use crate::tell;
 
 pub(crate) async fn volumes_outlive_containers_and_a_backup_outlives_volumes(stack: &Stack) {
     let begun = Instant::now();
-    let booked = stack.desk().book(&usual()).await;
+    let booked = stack.client().book(&usual()).await;
     assert_eq!(booked.state, State::Confirmed);
     stack.compose(&["down", "--timeout", "40"]);
     stack.compose(&["up", "-d"]);
     stack.until_healthy().await;
-    assert_eq!(stack.desk().show(booked.trip).await.state, State::Confirmed);
+    assert_eq!(
+        stack.client().show(booked.trip).await.state,
+        State::Confirmed
+    );
     let report = stack.audit().await;
     assert!(report.is_clean(), "{report}");
     tell(
@@ -79,11 +82,14 @@ pub(crate) async fn volumes_outlive_containers_and_a_backup_outlives_volumes(sta
     }
     stack.compose(&["up", "-d"]);
     stack.until_healthy().await;
-    assert_eq!(stack.desk().show(booked.trip).await.state, State::Confirmed);
+    assert_eq!(
+        stack.client().show(booked.trip).await.state,
+        State::Confirmed
+    );
     let report = stack.audit().await;
     assert!(report.is_clean(), "{report}");
     assert_eq!(report.counts, trips);
-    let again = stack.desk().book(&usual()).await;
+    let again = stack.client().book(&usual()).await;
     assert_eq!(again.state, State::Confirmed);
     tell(
         "a backup restored on empty volumes",

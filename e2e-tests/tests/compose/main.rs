@@ -14,14 +14,14 @@ mod watch;
 
 use std::time::Instant;
 
-use e2e_tests::Crowd;
+use e2e_tests::Load;
 use e2e_tests::compose::{self, Stack};
-use e2e_tests::crowd::Tally;
+use e2e_tests::load::Tally;
 
 /// Travellers book while something happens to the stack; afterwards every trip has an outcome and the audit is clean.
 async fn under_load(stack: &Stack, what: &str, happens: impl AsyncFnOnce(&Stack)) -> Tally {
     let begun = Instant::now();
-    let crowd = Crowd::gather(&stack.desk()).await;
+    let crowd = Load::gather(&stack.client()).await;
     crowd.until_more_are_decided(20).await;
     happens(stack).await;
     crowd.until_more_are_decided(20).await;

@@ -14,7 +14,7 @@ pub(crate) async fn a_third_replica_takes_its_share_and_leaves_without_a_trace(s
         stack.compose(&["up", "-d", "--no-recreate", "--scale", "flight=3"]);
         tokio::time::sleep(Duration::from_secs(10)).await;
         heard = stack
-            .desk()
+            .client()
             .metrics("flight", "roundtrip_facts_in_total", "")
             .await;
         stack.compose(&["up", "-d", "--no-recreate", "--scale", "flight=2"]);

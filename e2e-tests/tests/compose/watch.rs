@@ -20,7 +20,7 @@ pub(crate) async fn prometheus_asks_every_replica_and_its_alarms_stand(stack: &S
         })
         .await;
     }
-    // A whole house has nothing to alarm anybody about.
+    // A whole stack has nothing to alarm anybody about.
     let alarms = eventually("every rule was evaluated", async || {
         let groups = stack.prometheus("rules").await;
         let groups = groups["groups"].as_array().unwrap().clone();

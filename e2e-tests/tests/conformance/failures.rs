@@ -1,7 +1,7 @@
 //! What becomes of a batch that the database did not take: what went wrong is told apart by its consequence, and the next batch finds
 //! nothing of it. What only a server can do to its clients is shown on PostgreSQL alone.
 
-use choreography::Said;
+use choreography::FactBody;
 use flight::Flight;
 use leg::service::LegService;
 use runtime::database::Failure;
@@ -51,7 +51,7 @@ pub(crate) async fn a_batch_whose_commit_fails_was_not_saved(place: Place) {
     ] {
         run(&flight, sql).await.unwrap();
     }
-    let steps = [heard(fact(trip(), 4, Said::Requested))];
+    let steps = [heard(fact(trip(), 4, FactBody::Requested))];
     let failure = flight.transactor.run(&steps, &[]).await.err();
     let failure = failure.expect("whoever hears that it is saved acknowledges it and publishes it");
     assert!(matches!(failure, Failure::Retry(_)), "{failure:?}");
@@ -68,7 +68,7 @@ pub(crate) async fn a_connection_that_ends_in_the_middle_is_opened_anew(place: P
     let (flight, other) = (place.flight().await, place.flight().await);
     flight.stock(10).await;
     let pid = run(&flight, "select pg_backend_pid()::text").await.unwrap();
-    let steps = [heard(fact(trip(), 4, Said::Requested))];
+    let steps = [heard(fact(trip(), 4, FactBody::Requested))];
     let open = flight.transactor.open(&steps, &[]).await.unwrap();
     let ended = format!("select pg_terminate_backend({}, 5000)::text", pid[0]);
     assert_eq!(run(&other, &ended).await.unwrap(), ["true"]);

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use choreography::{Said, TripId};
+use choreography::{FactBody, TripId};
 use flight::Flight;
 use leg::service::LegService;
 use runtime::batch::Step;
 use runtime::database::queries;
-use runtime::letters::Letter;
+use runtime::dead_letters::DeadLetter;
 use runtime::{Database, Service};
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use crate::place::*;
 pub(crate) async fn dead_letters_alike_are_one_row_with_a_count(place: Place) {
     let flight = place.flight().await;
     let letter = |about: &str, id: &str| {
-        Step::<LegService<Flight>>::Letter(Box::new(Letter {
+        Step::<LegService<Flight>>::DeadLetter(Box::new(DeadLetter {
             id: Uuid::now_v7().to_string(),
             aggregateid: about.into(),
             kind: "flight.lost.v1".into(),
@@ -82,11 +82,11 @@ pub(crate) async fn a_dead_letter_is_kept_however_long_its_headers_are(place: Pl
         description: None,
         length: 0,
     };
-    let letter = Letter::of(&message, &long(100_000));
+    let letter = DeadLetter::of(&message, &long(100_000));
     assert!(letter.headers.len() > 200_000, "whole");
     flight
         .transactor
-        .run(&[Step::Letter(Box::new(letter))], &[])
+        .run(&[Step::DeadLetter(Box::new(letter))], &[])
         .await
         .unwrap();
     assert_eq!(flight.number("select count(*) from dead_letter").await, 1);
@@ -96,7 +96,7 @@ pub(crate) async fn a_row_that_somebody_damaged_stops_no_other(place: Place) {
     let flight = place.flight().await;
     flight.stock(10).await;
     let (good, bad) = (trip(), trip());
-    let requested = |trip| heard(fact(trip, 1, Said::Requested));
+    let requested = |trip| heard(fact(trip, 1, FactBody::Requested));
     let said = flight
         .transactor
         .run(&[requested(good), requested(bad)], &[])
@@ -127,7 +127,7 @@ pub(crate) async fn a_record_that_waits_is_due_when_its_time_comes(place: Place)
     let (held, done) = (trip(), trip());
     let said = flight
         .transactor
-        .run(&[heard(fact(held, 1, Said::Requested))], &[])
+        .run(&[heard(fact(held, 1, FactBody::Requested))], &[])
         .await
         .unwrap()
         .said;
@@ -162,7 +162,7 @@ pub(crate) async fn an_outbox_row_whose_lease_ended_is_swept_by_one_replica_alon
     let trip = trip();
     let done = one
         .transactor
-        .run(&[heard(fact(trip, 1, Said::Requested))], &[])
+        .run(&[heard(fact(trip, 1, FactBody::Requested))], &[])
         .await
         .unwrap();
     assert_eq!(
@@ -200,7 +200,7 @@ pub(crate) async fn a_lease_from_a_clock_that_went_back_has_ended(place: Place) 
     flight.stock(10).await;
     flight
         .transactor
-        .run(&[heard(fact(trip(), 1, Said::Requested))], &[])
+        .run(&[heard(fact(trip(), 1, FactBody::Requested))], &[])
         .await
         .unwrap();
     let mut writer = flight.database.writer().await.unwrap();
@@ -224,7 +224,7 @@ pub(crate) async fn what_may_be_forgotten_goes_and_nothing_else(place: Place) {
         .transactor
         .run(
             &[
-                heard(fact(held, 1, Said::Requested)),
+                heard(fact(held, 1, FactBody::Requested)),
                 heard(fact(released, 1, cancelled())),
             ],
             &[],

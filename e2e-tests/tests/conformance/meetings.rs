@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use booking::service::{Booking, Command, Reply};
-use choreography::{Currency, Fact, Heard, Money, Price, Reason, Said, Speaker, TripId};
+use booking::service::{BookingService, Command, Reply};
+use choreography::{Currency, Fact, FactBody, Money, Price, Reason, Speaker, TripId, WireFact};
 use leg::service::{SetStock, StockLevel};
 use runtime::batch::{Done, Step};
 use runtime::{Input, TraceContext};
@@ -21,7 +21,7 @@ pub(crate) async fn two_replicas_meet_on_a_record_that_is_not_there_the_turn_fir
             .run(&[heard(fact(trip, 3, cancelled()))], &[])
             .await
     };
-    let done = meet(&one, heard(fact(trip, 3, Said::Requested)), second)
+    let done = meet(&one, heard(fact(trip, 3, FactBody::Requested)), second)
         .await
         .unwrap();
     assert_eq!(done.said[0].kind, "flight.released.v1");
@@ -38,7 +38,7 @@ pub(crate) async fn two_replicas_meet_on_a_record_that_is_not_there_the_cancella
     let transactor = Arc::clone(&two.transactor);
     let second = async move {
         transactor
-            .run(&[heard(fact(trip, 3, Said::Requested))], &[])
+            .run(&[heard(fact(trip, 3, FactBody::Requested))], &[])
             .await
     };
     let done = meet(&one, heard(fact(trip, 3, cancelled())), second)
@@ -58,10 +58,10 @@ pub(crate) async fn two_replicas_meet_on_one_capacity_row(place: Place) {
     let transactor = Arc::clone(&two.transactor);
     let second = async move {
         transactor
-            .run(&[heard(fact(trip(), 6, Said::Requested))], &[])
+            .run(&[heard(fact(trip(), 6, FactBody::Requested))], &[])
             .await
     };
-    let done = meet(&one, heard(fact(trip(), 6, Said::Requested)), second)
+    let done = meet(&one, heard(fact(trip(), 6, FactBody::Requested)), second)
         .await
         .unwrap();
     assert_eq!(
@@ -82,7 +82,7 @@ pub(crate) async fn an_operator_and_a_trip_meet_on_one_capacity_row(place: Place
         currency: "EUR".into(),
     };
     let second = async move { transactor.run(&[command(SetStock(vec![line]))], &[]).await };
-    let done = meet(&one, heard(fact(trip(), 6, Said::Requested)), second)
+    let done = meet(&one, heard(fact(trip(), 6, FactBody::Requested)), second)
         .await
         .unwrap();
     assert!(
@@ -128,7 +128,7 @@ fn stay(check_in: &str, check_out: &str) -> Fact {
     );
     Fact {
         plan: plan_of(&itinerary),
-        ..fact(trip(), 1, Said::Requested)
+        ..fact(trip(), 1, FactBody::Requested)
     }
 }
 
@@ -156,7 +156,7 @@ pub(crate) async fn two_replicas_meet_on_one_night(place: Place) {
 }
 
 /// A trip of one flight that booking waits for.
-async fn pending(booking: &crate::place::Replica<Booking>) -> TripId {
+async fn pending(booking: &crate::place::Replica<BookingService>) -> TripId {
     joined(booking).await;
     let made = trip();
     let request = command(request(made, "meaning"));
@@ -165,9 +165,9 @@ async fn pending(booking: &crate::place::Replica<Booking>) -> TripId {
 }
 
 /// Every leg holds.
-fn every_leg_holds(trip: TripId) -> Step<Booking> {
+fn every_leg_holds(trip: TripId) -> Step<BookingService> {
     let price = Money::new(100, Currency::EUR);
-    let said = Said::Reserved {
+    let said = FactBody::Reserved {
         position: 0,
         price: Price {
             price,
@@ -182,18 +182,18 @@ fn every_leg_holds(trip: TripId) -> Step<Booking> {
         id: Uuid::now_v7(),
         kind: fact.kind(),
         trace: TraceContext::default(),
-        input: Input::Fact(Heard::Trip(fact)),
+        input: Input::Fact(WireFact::Trip(fact)),
     }
 }
 
-fn cancel(trip: TripId) -> Step<Booking> {
+fn cancel(trip: TripId) -> Step<BookingService> {
     command(Command::Cancel {
         trip,
         reason: Reason::new("cancelled-by-traveller", "plans changed"),
     })
 }
 
-fn said(done: &Done<Booking>) -> Vec<&str> {
+fn said(done: &Done<BookingService>) -> Vec<&str> {
     done.said.iter().map(|event| event.kind.as_str()).collect()
 }
 

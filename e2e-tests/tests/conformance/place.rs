@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use booking::service::{Booking, Command, Request};
-use choreography::{Fact, Itinerary, LegName, Plan, Reason, Said, Speaker, TripId};
+use booking::service::{BookingService, Command, Request};
+use choreography::{Fact, FactBody, Itinerary, LegName, Plan, Reason, Speaker, TripId};
 use clap::Parser;
 use flight::Flight;
 use hotel::Hotel;
@@ -75,8 +75,8 @@ impl Place {
         self.replica(LegService::new(Hotel, &settings())).await
     }
 
-    pub(crate) async fn booking(&self) -> Replica<Booking> {
-        self.replica(Booking::new(&settings())).await
+    pub(crate) async fn booking(&self) -> Replica<BookingService> {
+        self.replica(BookingService::new(&settings())).await
     }
 }
 
@@ -178,7 +178,7 @@ pub(crate) fn plan_of(itinerary: &str) -> Plan {
     }
 }
 
-pub(crate) fn fact(trip: TripId, seats: i64, said: Said) -> Fact {
+pub(crate) fn fact(trip: TripId, seats: i64, said: FactBody) -> Fact {
     Fact {
         speaker: Speaker::Booking,
         trip,
@@ -187,8 +187,8 @@ pub(crate) fn fact(trip: TripId, seats: i64, said: Said) -> Fact {
     }
 }
 
-pub(crate) fn cancelled() -> Said {
-    Said::Cancelled {
+pub(crate) fn cancelled() -> FactBody {
+    FactBody::Cancelled {
         reason: Reason::new("test", ""),
     }
 }
@@ -248,7 +248,7 @@ async fn until_it_waits<R>(database: &Database, second: &JoinHandle<R>) {
     }
 }
 
-pub(crate) async fn joined(booking: &Replica<Booking>) {
+pub(crate) async fn joined(booking: &Replica<BookingService>) {
     let leg: LegName = "flight".parse().unwrap();
     let joined = choreography::Joined {
         leg,
@@ -259,7 +259,7 @@ pub(crate) async fn joined(booking: &Replica<Booking>) {
         id: Uuid::now_v7(),
         kind: joined.kind(),
         trace: TraceContext::default(),
-        input: Input::Fact(choreography::Heard::Joined(joined)),
+        input: Input::Fact(choreography::WireFact::Joined(joined)),
     };
     booking.transactor.run(&[step], &[]).await.unwrap();
 }

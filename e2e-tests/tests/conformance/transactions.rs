@@ -1,7 +1,7 @@
 //! What one replica's transaction promises.
 
 use booking::service::Reply;
-use choreography::Said;
+use choreography::FactBody;
 use runtime::batch::Step;
 use runtime::database::Failure;
 use runtime::{Input, TraceContext};
@@ -13,7 +13,7 @@ pub(crate) async fn a_fact_is_applied_once_however_often_it_comes(place: Place) 
     let flight = place.flight().await;
     flight.stock(10).await;
     let (id, trip) = (Uuid::now_v7(), trip());
-    let requested = || heard_as(id, fact(trip, 2, Said::Requested));
+    let requested = || heard_as(id, fact(trip, 2, FactBody::Requested));
     let done = flight
         .transactor
         .run(&[requested(), requested()], &[])
@@ -27,7 +27,7 @@ pub(crate) async fn a_fact_is_applied_once_however_often_it_comes(place: Place) 
     let again = flight.transactor.run(&[requested()], &[]).await.unwrap();
     assert!(again.said.is_empty(), "the same id is an echo");
     assert_eq!(flight.counts().await, ["2 0 8"]);
-    let question = || [heard(fact(trip, 2, Said::Requested))];
+    let question = || [heard(fact(trip, 2, FactBody::Requested))];
     let early = flight.transactor.run(&question(), &[]).await.unwrap();
     assert!(
         early.said.is_empty(),
@@ -45,7 +45,7 @@ pub(crate) async fn what_is_said_stays_in_the_outbox_until_it_is_published(place
     flight.stock(10).await;
     let done = flight
         .transactor
-        .run(&[heard(fact(trip(), 1, Said::Requested))], &[])
+        .run(&[heard(fact(trip(), 1, FactBody::Requested))], &[])
         .await
         .unwrap();
     let ids: Vec<Uuid> = done.said.iter().map(|event| event.id).collect();
@@ -60,7 +60,7 @@ pub(crate) async fn what_is_said_stays_in_the_outbox_until_it_is_published(place
 pub(crate) async fn a_transaction_that_is_not_committed_leaves_no_trace(place: Place) {
     let flight = place.flight().await;
     flight.stock(10).await;
-    let steps = [heard(fact(trip(), 1, Said::Requested))];
+    let steps = [heard(fact(trip(), 1, FactBody::Requested))];
     drop(flight.transactor.open(&steps, &[]).await.unwrap());
     flight.transactor.run(&[], &[]).await.unwrap();
     for table in ["leg", "outbox"] {
@@ -81,7 +81,7 @@ pub(crate) async fn hearing_what_writes_nothing_leaves_no_row_behind(place: Plac
     let flight = place.flight().await;
     let done = flight
         .transactor
-        .run(&[heard(fact(trip(), 1, Said::Confirmed))], &[])
+        .run(&[heard(fact(trip(), 1, FactBody::Confirmed))], &[])
         .await
         .unwrap();
     assert_eq!(done.anomalies.len(), 1);
@@ -124,7 +124,7 @@ pub(crate) async fn what_the_database_refuses_for_the_datas_sake_is_told_apart(p
     let (good, bad) = (trip(), trip());
     flight
         .transactor
-        .run(&[heard(fact(bad, 4, Said::Requested))], &[])
+        .run(&[heard(fact(bad, 4, FactBody::Requested))], &[])
         .await
         .unwrap();
     // Somebody meddled: the seats that the trip holds are not counted as held any more.
@@ -135,7 +135,7 @@ pub(crate) async fn what_the_database_refuses_for_the_datas_sake_is_told_apart(p
         .unwrap();
     drop(writer);
     let both = [
-        heard(fact(good, 1, Said::Requested)),
+        heard(fact(good, 1, FactBody::Requested)),
         heard(fact(bad, 4, cancelled())),
     ];
     let failure = flight
@@ -161,7 +161,7 @@ pub(crate) async fn whoever_waits_too_long_for_a_lock_tries_again(place: Place) 
     let (one, two) = (place.flight().await, place.flight().await);
     one.stock(10).await;
     let trip = trip();
-    let steps = [heard(fact(trip, 1, Said::Requested))];
+    let steps = [heard(fact(trip, 1, FactBody::Requested))];
     let stopped = one.transactor.open(&steps, &[]).await.unwrap();
     let failure = two
         .transactor

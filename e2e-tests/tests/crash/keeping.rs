@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use booking::core::State;
 use e2e_tests::trip::{Asked, flight, stay, trip};
-use e2e_tests::{HOUSE, Setup, Stock, World, eventually, on_both_databases};
+use e2e_tests::{SERVICES, Setup, Stock, World, eventually, on_both_databases};
 use futures::future::{join, join_all};
 
 use crate::{nobody_asks_again, until_final};
@@ -57,7 +57,7 @@ async fn counted(world: &World, service: &str, name: &str, label: &str) -> f64 {
 async fn what_cannot_be_saved_yet_is_tried_again(world: &mut World) {
     let asked = put_up(world).await;
     let mut locks = Vec::new();
-    for service in HOUSE {
+    for service in SERVICES {
         locks.push((service, world.lock(service).await));
     }
     let world = &*world;
@@ -125,7 +125,7 @@ async fn what_cannot_be_saved_at_all_is_a_dead_letter_and_may_be_said_again(worl
     world.until_flight("RT100", sold(1)).await;
     let mend = "update seat set confirmed = confirmed + 1, free = free - 1";
     world.by_hand("flight", mend).await;
-    let words = world.story.of(poisoned);
+    let words = world.timeline.of(poisoned);
     let cancelled = words.iter().find(|word| word.fact() == "booking.cancelled");
     world.say_again(cancelled.expect("it was said")).await;
     until_final(world, poisoned, State::Closed).await;
@@ -173,7 +173,7 @@ async fn a_broker_that_answers_late_is_not_buried_under_repeats(world: &mut Worl
         until_final(world, booked.trip, State::Confirmed).await;
     }
     world.until_at_rest().await;
-    let words = world.story.all();
+    let words = world.timeline.all();
     let requested = words
         .iter()
         .filter(|word| word.fact() == "booking.requested");

@@ -16,7 +16,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use booking::core::State;
-use booking::view::Booking;
+use booking::view::TripView;
 use choreography::TripId;
 use e2e_tests::{Setup, World};
 use reqwest::Method;
@@ -39,7 +39,7 @@ fn nobody_asks_again(setup: Setup) -> Setup {
 }
 
 /// A trip as booking shows it; none while booking does not answer.
-async fn look(world: &World, trip: TripId) -> Option<Booking> {
+async fn look(world: &World, trip: TripId) -> Option<TripView> {
     let request = world.request(Method::GET, "booking", &format!("/bookings/{trip}"));
     let answer = world.try_send(request).await?;
     assert_eq!(answer.status, 200, "{}", answer.text);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use booking::core::State;
 use choreography::TripId;
 use e2e_tests::trip::{flight, stay, trip};
-use e2e_tests::{Answer, Engine, HOUSE, Setup, Stock, World, eventually, play};
+use e2e_tests::{Answer, Engine, SERVICES, Setup, Stock, World, eventually, play};
 use futures::future::join_all;
 use reqwest::{Method, RequestBuilder};
 use runtime::faults::CrashPoint;
@@ -126,7 +126,7 @@ impl Drop for Told {
 
 async fn every_service_dies_at_every_point(engine: Engine, database: &'static str) {
     let here = LocalSet::new();
-    let worlds = HOUSE.map(|service| {
+    let worlds = SERVICES.map(|service| {
         here.spawn_local(async move {
             let cells: Vec<Cell> = cells(service).filter(Cell::is_asked_for).collect();
             if !cells.is_empty() {
@@ -253,7 +253,7 @@ impl Cell {
         world.until_nights(hotel, 1, rooms).await;
         world.until_at_rest().await;
         let said = || {
-            let words = world.story.of(trip);
+            let words = world.timeline.of(trip);
             let ids: BTreeSet<(String, &str)> = words
                 .iter()
                 .map(|word| (word.fact(), word.header("ce-id")))
@@ -273,6 +273,6 @@ impl Cell {
 async fn answered(world: &World, request: RequestBuilder) -> Option<TripId> {
     let answer: Answer = world.try_send(request).await?;
     assert!(answer.status < 300, "{} {}", answer.status, answer.text);
-    let view: booking::view::Booking = answer.json();
+    let view: booking::view::TripView = answer.json();
     Some(view.trip)
 }

@@ -2,11 +2,11 @@
 //! network and the databases do with it, `saga.rs` says.
 
 use booking::core::{self as b, Trip};
-use choreography::{Fact, LegName, Plan, Position, Said};
+use choreography::{Fact, FactBody, LegName, Plan, Position};
 use flight::Flight;
 use hotel::Hotel;
 use leg::Leg as _;
-use leg::core::{self as l, LegPolicy, Record, Shelf, Stock};
+use leg::core::{self as l, LegPolicy, Record, Stock, StockView};
 
 use crate::saga::{Saga, World};
 use crate::words::{Clock, Who, Word, moment, plain_record, plain_trip, reason, word};
@@ -98,7 +98,7 @@ struct Asked<'a> {
 /// What it makes of that.
 struct Answer {
     judged: Judged,
-    said: Vec<Said>,
+    said: Vec<FactBody>,
     /// It was in that state before, so this was said before.
     again: bool,
 }
@@ -156,9 +156,9 @@ impl Saga {
         let (before, why, now) = (row.state, reason(), moment(clock));
         let mistaken = asked.fact.map(|fact| self.misheard(fact));
         let event = match &mistaken {
-            Some(fact) => b::Heard::Fact(fact),
-            None if heard == Heard::Cancel => b::Heard::Cancel { reason: &why },
-            None => b::Heard::Due { waiting: false },
+            Some(fact) => b::Input::Fact(fact),
+            None if heard == Heard::Cancel => b::Input::Cancel { reason: &why },
+            None => b::Input::Due { waiting: false },
         };
         let mut reaction = b::react(row, event, &now);
         let undoes = reaction.record.state == b::State::Undoing;
@@ -166,7 +166,7 @@ impl Saga {
             && before == b::State::Undoing
             && self.has(Bug::UndoingSaysRequested)
         {
-            reaction.said = vec![Said::Requested];
+            reaction.said = vec![FactBody::Requested];
         }
         let answered =
             matches!(heard, Heard::Fact(Word::Released(_))) && self.has(Bug::FirstAnswerClosesAll);
@@ -189,10 +189,10 @@ impl Saga {
     fn misheard(&self, fact: &Fact) -> Fact {
         let mut fact = fact.clone();
         match &mut fact.said {
-            Said::Reserved { position, .. } if self.has(Bug::EarlyPivot) => {
+            FactBody::Reserved { position, .. } if self.has(Bug::EarlyPivot) => {
                 *position = fact.plan.itinerary.last();
             }
-            Said::Rejected { position, .. } if self.has(Bug::RejectionSettlesThoseBefore) => {
+            FactBody::Rejected { position, .. } if self.has(Bug::RejectionSettlesThoseBefore) => {
                 *position = 0;
             }
             _ => {}
@@ -213,7 +213,7 @@ impl Saga {
             (None, Heard::Due(position)) => vec![position],
             (None, _) => Vec::new(),
         };
-        let mut shelf = Shelf::new(world.stocks.clone());
+        let mut shelf = StockView::new(world.stocks.clone());
         let (mut judged, mut said, mut again) = (Judged::default(), Vec::new(), true);
         for position in positions {
             let row = world.trips[trip].legs[usize::from(position)].clone();
@@ -259,12 +259,13 @@ impl Saga {
         policy: &dyn LegPolicy,
         row: Record,
         fact: Option<&Fact>,
-        shelf: &mut Shelf,
+        shelf: &mut StockView,
         clock: Clock,
     ) -> l::Reaction {
         let (holds, position) = (row.state == l::State::Held, row.place());
-        let turn =
-            fact.is_some_and(|fact| matches!(fact.said, Said::Requested | Said::Reserved { .. }));
+        let turn = fact.is_some_and(|fact| {
+            matches!(fact.said, FactBody::Requested | FactBody::Reserved { .. })
+        });
         let clock = match clock {
             Clock::Late if self.has(Bug::LateTurnIsTaken) => Clock::Behind,
             clock => clock,
@@ -273,7 +274,7 @@ impl Saga {
             fact.is_none() && holds && clock != Clock::Before && self.has(Bug::LetsGoByItsOwnClock);
         let word = own.then(|| {
             let plan = row.plan().unwrap();
-            let said = Said::Cancelled { reason: reason() };
+            let said = FactBody::Cancelled { reason: reason() };
             Fact {
                 speaker: choreography::Speaker::Booking,
                 trip: row.trip,
@@ -282,13 +283,13 @@ impl Saga {
             }
         });
         let event = match fact.or(word.as_ref()) {
-            Some(fact) => l::Heard::Fact(fact),
-            None => l::Heard::Due { waiting: false },
+            Some(fact) => l::Input::Fact(fact),
+            None => l::Input::Due { waiting: false },
         };
         let mut reaction = l::react(name, policy, row, event, shelf, &moment(clock));
         if turn && reaction.record.state == l::State::Released && self.has(Bug::LateTurnIsRejected)
         {
-            reaction.said = vec![Said::Rejected {
+            reaction.said = vec![FactBody::Rejected {
                 position,
                 reason: reason(),
             }];
@@ -303,7 +304,7 @@ impl Saga {
 /// As if every position had been settled.
 fn closed(mut trip: Trip, plan: &Plan, clock: Clock) -> Trip {
     for position in plan.itinerary.positions() {
-        let by_hand = b::Heard::Settle {
+        let by_hand = b::Input::Settle {
             position,
             reason: &reason(),
         };

@@ -2,8 +2,8 @@
 
 use booking::core::Trip;
 use choreography::{
-    Currency, Fact, Itinerary, Moment, Money, Pace, Plan, Position, Price, Reason, Said, Speaker,
-    TripId, instant,
+    Backoff, Currency, Fact, FactBody, Itinerary, Money, Now, Plan, Position, Price, Reason,
+    Speaker, TripId, instant,
 };
 use leg::Leg as _;
 use leg::core::{LATE_US, Record, State, Stock, positions};
@@ -58,15 +58,15 @@ pub(crate) fn everything(plan: &Plan) -> impl Iterator<Item = Word> {
         .chain(each)
 }
 
-pub(crate) fn word(said: &Said) -> Word {
+pub(crate) fn word(said: &FactBody) -> Word {
     match said {
-        Said::Requested => Word::Requested,
-        Said::Reserved { position, .. } => Word::Reserved(*position),
-        Said::Rejected { position, .. } => Word::Rejected(*position),
-        Said::Confirmed => Word::Confirmed,
-        Said::Cancelled { .. } => Word::Cancelled,
-        Said::Released { position, .. } => Word::Released(*position),
-        Said::Settled { .. } => panic!("nobody settles by hand here"),
+        FactBody::Requested => Word::Requested,
+        FactBody::Reserved { position, .. } => Word::Reserved(*position),
+        FactBody::Rejected { position, .. } => Word::Rejected(*position),
+        FactBody::Confirmed => Word::Confirmed,
+        FactBody::Cancelled { .. } => Word::Cancelled,
+        FactBody::Released { position, .. } => Word::Released(*position),
+        FactBody::Settled { .. } => panic!("nobody settles by hand here"),
     }
 }
 
@@ -74,19 +74,19 @@ pub(crate) fn word(said: &Said) -> Word {
 pub(crate) fn fact(trip: usize, plan: &Plan, word: Word) -> Fact {
     let leg = |position| Speaker::Leg(plan.itinerary.name_at(position).unwrap().clone());
     let (speaker, said) = match word {
-        Word::Requested => (Speaker::Booking, Said::Requested),
-        Word::Confirmed => (Speaker::Booking, Said::Confirmed),
-        Word::Cancelled => (Speaker::Booking, Said::Cancelled { reason: reason() }),
+        Word::Requested => (Speaker::Booking, FactBody::Requested),
+        Word::Confirmed => (Speaker::Booking, FactBody::Confirmed),
+        Word::Cancelled => (Speaker::Booking, FactBody::Cancelled { reason: reason() }),
         Word::Rejected(position) => (
             leg(position),
-            Said::Rejected {
+            FactBody::Rejected {
                 position,
                 reason: reason(),
             },
         ),
         Word::Released(position) => (
             leg(position),
-            Said::Released {
+            FactBody::Released {
                 position,
                 reason: reason(),
             },
@@ -97,7 +97,7 @@ pub(crate) fn fact(trip: usize, plan: &Plan, word: Word) -> Fact {
                 price: eur(1),
                 total: vec![eur(i64::from(position) + 1)],
             };
-            (leg(position), Said::Reserved { position, price })
+            (leg(position), FactBody::Reserved { position, price })
         }
     };
     Fact {
@@ -113,8 +113,8 @@ pub(crate) fn hearers(fact: &Fact) -> Vec<Who> {
     let last = fact.plan.itinerary.last();
     let hears = |who: &Who| match who {
         Who::Booking => match fact.said {
-            Said::Rejected { .. } | Said::Released { .. } => true,
-            Said::Reserved { position, .. } => position == last,
+            FactBody::Rejected { .. } | FactBody::Released { .. } => true,
+            FactBody::Reserved { position, .. } => position == last,
             _ => false,
         },
         Who::Flight => !positions(&flight::Flight::name(), fact).is_empty(),
@@ -149,16 +149,16 @@ pub(crate) fn trip_id(trip: usize) -> TripId {
     Uuid::from_u128(trip as u128).into()
 }
 
-pub(crate) fn moment(clock: Clock) -> Moment {
+pub(crate) fn moment(clock: Clock) -> Now {
     let now_us = match clock {
         Clock::Before => START_US,
         Clock::Behind => DEADLINE_US + 1,
         Clock::Late => DEADLINE_US + LATE_US + 1,
     };
-    Moment {
-        now: instant(now_us),
+    Now {
+        at: instant(now_us),
         jitter: 0.5,
-        pace: Pace::default(),
+        backoff: Backoff::default(),
     }
 }
 

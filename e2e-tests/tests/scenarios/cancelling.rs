@@ -69,7 +69,7 @@ async fn a_request_that_comes_after_its_cancellation_holds_nothing(world: &mut W
         .await
         .trip;
     let request = eventually("the request is said", async || {
-        world.story.of(trip).into_iter().next()
+        world.timeline.of(trip).into_iter().next()
     })
     .await;
     assert_eq!(request.fact(), "booking.requested");
@@ -81,13 +81,13 @@ async fn a_request_that_comes_after_its_cancellation_holds_nothing(world: &mut W
     assert_eq!(view.settled, [Some(Settled::Released); 2]);
 
     let answers = || {
-        let words = world.story.of(trip);
+        let words = world.timeline.of(trip);
         let because =
-            |word: &&e2e_tests::Word| word.header("ce-causationid") == request.header("ce-id");
+            |word: &&e2e_tests::Published| word.header("ce-causationid") == request.header("ce-id");
         words
             .iter()
             .filter(because)
-            .map(e2e_tests::Word::fact)
+            .map(e2e_tests::Published::fact)
             .collect::<Vec<_>>()
     };
     assert!(answers().is_empty());

@@ -1,7 +1,7 @@
 //! Many travellers at once: nothing is oversold, and replicas share the work.
 
 use booking::core::{Outcome, State};
-use booking::view::Booking;
+use booking::view::TripView;
 use e2e_tests::trip::{flight, stay, trip};
 use e2e_tests::{Stock, World, eventually, everywhere};
 use futures::future::join_all;
@@ -48,7 +48,7 @@ async fn of_fifty_at_once_at_two_replicas_ten_win(world: &mut World) {
     fifty_for_ten(world).await;
 }
 
-async fn book_at(world: &World, replica: usize, asked: &e2e_tests::trip::Asked) -> Booking {
+async fn book_at(world: &World, replica: usize, asked: &e2e_tests::trip::Asked) -> TripView {
     let request = world
         .request_at(replica, Method::POST, "booking", "/bookings")
         .json(&asked.body)
@@ -127,7 +127,7 @@ async fn new_trips_are_refused_while_too_many_facts_wait_for_the_broker(world: &
         }
         taken += 1;
         assert!(taken < 500, "nobody minds");
-        world.cancel_soon(answer.json::<Booking>().trip).await;
+        world.cancel_soon(answer.json::<TripView>().trip).await;
         None
     })
     .await;

@@ -1,9 +1,9 @@
 //! The same request twice is one trip.
 
 use booking::core::State;
-use booking::view::Booking;
+use booking::view::TripView;
 use e2e_tests::trip::{Asked, flight, trip};
-use e2e_tests::{Answer, Desk, Stock, World, everywhere};
+use e2e_tests::{Answer, Client, Stock, World, everywhere};
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -15,23 +15,23 @@ everywhere![
     a_refused_request_does_not_spend_its_key,
 ];
 
-async fn ask(desk: &Desk, replica: usize, asked: &Asked, key: &str) -> Answer {
-    let request = desk
+async fn ask(client: &Client, replica: usize, asked: &Asked, key: &str) -> Answer {
+    let request = client
         .request_at(replica, Method::POST, "booking", "/bookings")
         .json(&asked.body)
         .header("Idempotency-Key", format!("\"{key}\""));
-    desk.send(request).await
+    client.send(request).await
 }
 
-async fn count(desk: &Desk) -> usize {
-    desk.trips("/bookings").await.len()
+async fn count(client: &Client) -> usize {
+    client.trips("/bookings").await.len()
 }
 
 async fn the_same_request_again_is_the_same_trip(world: &mut World) {
     world.seats("RT100", 10).await;
     let asked = trip([flight("RT100", 1)]);
-    let first: Booking = ask(world, 0, &asked, "one").await.json();
-    let again: Booking = ask(world, 0, &asked, "one").await.json();
+    let first: TripView = ask(world, 0, &asked, "one").await.json();
+    let again: TripView = ask(world, 0, &asked, "one").await.json();
     assert_eq!(first.trip, again.trip);
     world.until_state(first.trip, State::Confirmed).await;
     // Still the same when it is final, and in another spelling: other order of fields, the default deadline said.
@@ -44,9 +44,9 @@ async fn the_same_request_again_is_the_same_trip(world: &mut World) {
         .body(spelled);
     let answer = world.send(request).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
-    assert_eq!(answer.json::<Booking>().trip, first.trip);
+    assert_eq!(answer.json::<TripView>().trip, first.trip);
     // Under another key it is another trip.
-    let other: Booking = ask(world, 0, &asked, "two").await.json();
+    let other: TripView = ask(world, 0, &asked, "two").await.json();
     assert_ne!(other.trip, first.trip);
     // And the key stands for nothing else.
     let answer = ask(world, 0, &trip([flight("RT100", 2)]), "one").await;
@@ -72,7 +72,7 @@ async fn the_same_request_at_two_replicas_at_once_is_one_trip(world: &mut World)
 async fn one_trip(world: &World, answers: Vec<Answer>) {
     let mut trips: Vec<_> = answers
         .iter()
-        .map(|answer| answer.json::<Booking>().trip)
+        .map(|answer| answer.json::<TripView>().trip)
         .collect();
     trips.dedup();
     assert_eq!(trips.len(), 1, "{trips:?}");
@@ -95,6 +95,6 @@ async fn a_refused_request_does_not_spend_its_key(world: &mut World) {
     assert!((400..500).contains(&status), "{status}");
     let answer = ask(world, 0, &trip([flight("RT100", 1)]), "mine").await;
     assert_eq!(answer.status, 202, "{}", answer.text);
-    let trip = answer.json::<Booking>().trip;
+    let trip = answer.json::<TripView>().trip;
     world.until_state(trip, State::Confirmed).await;
 }

@@ -4,8 +4,8 @@
 
 mod cancelling;
 mod capacity;
+mod dead_letters;
 mod idempotency;
-mod letters;
 mod operating;
 mod refusals;
 mod shapes;

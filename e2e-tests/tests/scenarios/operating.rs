@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use booking::core::State;
-use booking::view::Booking;
+use booking::view::TripView;
 use choreography::TripId;
 use e2e_tests::trip::{flight, trip};
-use e2e_tests::{Crowd, HOUSE, World, eventually, on_both_databases, past};
+use e2e_tests::{Load, SERVICES, World, eventually, fixtures, on_both_databases};
 use reqwest::Method;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -24,7 +24,7 @@ on_both_databases![
 
 #[derive(Deserialize)]
 struct Page {
-    items: Vec<Booking>,
+    items: Vec<TripView>,
     next_cursor: Option<String>,
 }
 
@@ -83,11 +83,11 @@ async fn the_stuck_are_listed_whole_page_by_page(world: &mut World) {
 /// A load balancer has to learn of it before requests fail.
 async fn who_drains_says_so_and_still_takes_trips(world: &mut World) {
     world.seats("RT100", 10).await;
-    let desk = (**world).clone();
+    let client = (**world).clone();
     let seen = async {
         let answer = eventually("it is not ready", async || {
-            let ready = desk.request(Method::GET, "booking", "/readyz");
-            match desk.try_send(ready).await {
+            let ready = client.request(Method::GET, "booking", "/readyz");
+            match client.try_send(ready).await {
                 Some(answer) if answer.status == 200 => None,
                 answer => Some(answer),
             }
@@ -96,7 +96,7 @@ async fn who_drains_says_so_and_still_takes_trips(world: &mut World) {
         let answer = answer.unwrap_or_else(|| panic!("it left without a word"));
         let missing = answer.problem(503).detail;
         assert!(missing.contains("draining"), "{missing}");
-        desk.ask(&trip([flight("RT100", 1)])).await.trip
+        client.ask(&trip([flight("RT100", 1)])).await.trip
     };
     let ((), taken) = tokio::join!(world.stop("booking", 0), seen);
     world.restart("booking", 0).await;
@@ -106,9 +106,9 @@ async fn who_drains_says_so_and_still_takes_trips(world: &mut World) {
 /// What the broker has given to a replica that leaves is applied there or goes to another at once. Left behind, it would come again only
 /// when the acknowledgement wait is over, and somebody would wait for it.
 async fn who_is_replaced_leaves_nothing_fetched_behind(world: &mut World) {
-    let crowd = Crowd::gather(world).await;
+    let crowd = Load::gather(world).await;
     for replica in [0, 1, 0, 1] {
-        for service in HOUSE {
+        for service in SERVICES {
             crowd.until_more_are_decided(20).await;
             world.stop(service, replica).await;
             world.restart(service, replica).await;
@@ -132,25 +132,25 @@ async fn ids_are_kept_as_long_as_the_settings_say(world: &mut World) {
     world.restart("flight", 0).await;
     let flights = world.database_url("flight").to_owned();
     eventually("what is old is forgotten", async || {
-        let old = past::texts(&flights, "select id from inbox where id = 'old'").await;
+        let old = fixtures::texts(&flights, "select id from inbox where id = 'old'").await;
         old.is_empty().then_some(())
     })
     .await;
-    let words = world.story.of(view.trip).into_iter();
+    let words = world.timeline.of(view.trip).into_iter();
     let request = words
         .into_iter()
         .find(|word| word.fact() == "booking.requested");
     let request = request.unwrap();
     let id = request.header("ce-id");
     let known = format!("select id from inbox where id = '{id}'");
-    assert_eq!(past::texts(&flights, &known).await, [id]);
+    assert_eq!(fixtures::texts(&flights, &known).await, [id]);
 
     // The echo is met with silence: a question that comes after it is answered, and it was not.
     let mut question = request.clone();
     let asked = Uuid::now_v7().to_string();
     question.headers.insert("ce-id", asked.as_str());
     let answers = |id: &str| {
-        let words = world.story.of(view.trip).into_iter();
+        let words = world.timeline.of(view.trip).into_iter();
         words
             .filter(|word| word.header("ce-causationid") == id)
             .count()

@@ -1,7 +1,7 @@
 //! Trips that do not go through, and so come all the way back.
 
 use booking::core::{Outcome, Settled, State};
-use booking::view::Booking;
+use booking::view::TripView;
 use choreography::TripId;
 use e2e_tests::trip::{ROOM_PRICE, SEAT_PRICE, flight, stay, trip};
 use e2e_tests::{Stock, World, eventually, everywhere};
@@ -18,7 +18,7 @@ everywhere![
     only as processes: a_leg_that_is_slow_to_give_back_is_asked_again,
 ];
 
-fn refused(view: &Booking, code: &str, settled: &[Settled]) {
+fn refused(view: &TripView, code: &str, settled: &[Settled]) {
     assert_eq!(view.state, State::Closed);
     assert_eq!(view.outcome, Some(Outcome::Rejected));
     assert_eq!(view.reason.as_ref().unwrap().code, code);
@@ -35,7 +35,7 @@ async fn the_flight_refuses_and_the_hotel_never_hears_of_it(world: &mut World) {
         .await;
     refused(&view, "sold-out", &[Settled::Rejected, Settled::Behind]);
     world
-        .story
+        .timeline
         .expect(view.trip, ["booking.requested", "flight.rejected"])
         .await;
     assert_eq!(world.flight("RT100").await, Stock::all_free(1));
@@ -50,7 +50,7 @@ async fn the_hotel_refuses_and_the_flight_is_given_back(world: &mut World) {
         .await;
     refused(&view, "sold-out", &[Settled::Released, Settled::Rejected]);
     world
-        .story
+        .timeline
         .expect(
             view.trip,
             [
@@ -82,7 +82,7 @@ async fn a_leg_that_is_slow_to_give_back_is_asked_again(world: &mut World) {
     let view = world.until_state(trip, State::Closed).await;
     refused(&view, "sold-out", &[Settled::Released, Settled::Rejected]);
     world
-        .story
+        .timeline
         .expect(
             trip,
             [
@@ -98,7 +98,7 @@ async fn a_leg_that_is_slow_to_give_back_is_asked_again(world: &mut World) {
 
 async fn until_said(world: &World, trip: TripId, fact: &str) {
     eventually(fact, async || {
-        let said = world.story.facts(trip);
+        let said = world.timeline.facts(trip);
         said.iter().any(|said| said == fact).then_some(())
     })
     .await;

@@ -24,7 +24,7 @@ async fn a_trip_goes_through(world: &mut World) {
     assert_eq!(view.outcome, Some(Outcome::Confirmed));
     assert_eq!(view.total[0].amount_minor, 2 * SEAT_PRICE + 2 * ROOM_PRICE);
     world
-        .story
+        .timeline
         .expect(
             view.trip,
             [
@@ -45,7 +45,7 @@ async fn a_flight_alone_goes_through(world: &mut World) {
     let view = world.book(&trip([flight("RT100", 1)])).await;
     assert_eq!(view.state, State::Confirmed);
     world
-        .story
+        .timeline
         .expect(
             view.trip,
             ["booking.requested", "flight.reserved", "booking.confirmed"],
@@ -59,7 +59,7 @@ async fn a_hotel_alone_goes_through(world: &mut World) {
     let view = world.book(&trip([stay("LIS", 3, 2)])).await;
     assert_eq!(view.state, State::Confirmed);
     world
-        .story
+        .timeline
         .expect(
             view.trip,
             ["booking.requested", "hotel.reserved", "booking.confirmed"],
@@ -75,7 +75,7 @@ async fn two_flights_go_through(world: &mut World) {
         .book(&trip([flight("RT100", 1), flight("RT200", 1)]))
         .await;
     assert_eq!(view.state, State::Confirmed);
-    let reserved = world.story.of(view.trip);
+    let reserved = world.timeline.of(view.trip);
     let positions: Vec<u64> = reserved
         .iter()
         .filter(|word| word.fact() == "flight.reserved")

@@ -19,7 +19,7 @@ const REASON: &str = "its subject or headers cannot be read";
 
 /// Publishes over a connection of its own, and waits until the broker has taken it.
 async fn publish(world: &World, subject: &[u8], headers: &[u8], payload: &str) {
-    let server = world.story.client().server_info();
+    let server = world.timeline.client().server_info();
     let mut socket = TcpStream::connect((server.host.as_str(), server.port))
         .await
         .unwrap();

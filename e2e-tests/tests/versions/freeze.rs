@@ -1,4 +1,4 @@
-//! Makes the copy of a house that [`crate::older`] begins with: plays a house into every state that a database can be in, ends it
+//! Makes the copy of a stack that [`crate::older`] begins with: plays a stack into every state that a database can be in, ends it
 //! where it stands, and writes down what is there. Not a test of anything; it works only when it is asked to:
 //!
 //! ```sh
@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use booking::core::State;
-use booking::view::Booking;
+use booking::view::TripView;
 use choreography::TripId;
 use e2e_tests::trip::{Asked, flight, stay, trip};
-use e2e_tests::{Engine, Setup, Stock, World, eventually, past, play};
+use e2e_tests::{Engine, Setup, Stock, World, eventually, fixtures, play};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -33,7 +33,7 @@ pub(crate) struct Told {
 
 impl Told {
     pub(crate) fn of(version: &str) -> Self {
-        serde_json::from_str(&past::read(version, "told.json")).unwrap()
+        serde_json::from_str(&fixtures::read(version, "told.json")).unwrap()
     }
 }
 
@@ -42,7 +42,7 @@ async fn freeze() {
     let Ok(version) = std::env::var(FREEZE) else {
         return;
     };
-    let folder = past::folder(&version);
+    let folder = fixtures::folder(&version);
     assert!(!folder.exists(), "{version} is frozen already");
     play("freeze", Setup::on(Engine::Sqlite), async |world| {
         let told = live(world).await;
@@ -50,7 +50,7 @@ async fn freeze() {
         let text = serde_json::to_string_pretty(&told).unwrap();
         fs::write(folder.join("told.json"), text + "\n").unwrap();
         for service in ["booking", "flight", "hotel"] {
-            let copy = past::copy(world.database_url(service)).await;
+            let copy = fixtures::copy(world.database_url(service)).await;
             fs::write(folder.join(format!("{service}.sql")), copy).unwrap();
         }
         // What was copied is no invention: from here, too, everything comes to its end.
@@ -73,7 +73,7 @@ async fn live(world: &mut World) -> Told {
         .with("traveller", "Zoë O'Hara".into());
     let request = world.asking(&asked).header("Prefer", "wait=45");
     let request = request.header("Idempotency-Key", format!("\"{key}\""));
-    let confirmed: Booking = world.send(request).await.json();
+    let confirmed: TripView = world.send(request).await.json();
     assert_eq!(confirmed.state, State::Confirmed);
     let rejected = world
         .book(&trip([flight("RT100", 1), stay("FULL", 1, 1)]))
@@ -105,7 +105,8 @@ async fn live(world: &mut World) -> Told {
         "select id from outbox where aggregateid = '{}' and type = 'booking.requested.v1'",
         unpublished.trip
     );
-    let [unpublished_fact] = &past::texts(world.database_url("booking"), &said).await[..] else {
+    let [unpublished_fact] = &fixtures::texts(world.database_url("booking"), &said).await[..]
+    else {
         panic!("it is said once");
     };
     let trips = [

@@ -4,7 +4,7 @@
 use booking::core::State;
 use choreography::TripId;
 use e2e_tests::trip::{Asked, flight, stay, trip};
-use e2e_tests::{Stock, World, eventually, on_both_databases, past};
+use e2e_tests::{Stock, World, eventually, fixtures, on_both_databases};
 use futures::future::join_all;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqlSafeStr as _, SqliteConnection};
@@ -90,8 +90,8 @@ async fn this_version_goes_on_when_the_next_one_has_migrated(world: &mut World) 
     let waits = world.ask(&waits).await;
 
     // Under the hands of replicas that are at work.
-    let desk = (**world).clone();
-    let crowd = tokio::spawn(async move { join_all((0..40).map(|_| desk.book(&asked))).await });
+    let client = (**world).clone();
+    let crowd = tokio::spawn(async move { join_all((0..40).map(|_| client.book(&asked))).await });
     for (service, migrations) in [
         ("booking", [RUNTIME, BOOKING].as_slice()),
         ("flight", &[RUNTIME, LEG, FLIGHT]),
@@ -135,7 +135,7 @@ async fn this_version_goes_on_when_the_next_one_has_migrated(world: &mut World) 
 /// A fact that comes once more is dropped, and not answered like a question.
 async fn what_was_heard_before_is_still_known(world: &World, trip: TripId) {
     let said = |fact: &'static str| {
-        let words = world.story.of(trip).into_iter();
+        let words = world.timeline.of(trip).into_iter();
         words.filter(move |word| word.fact() == fact)
     };
     let answers = said("flight.reserved").count();
@@ -144,13 +144,13 @@ async fn what_was_heard_before_is_still_known(world: &World, trip: TripId) {
     world.until_heard("flight").await;
     // Whatever it had to say to that lies in its outbox, or was said; and so was what is said after.
     eventually("flight has said all", async || {
-        let waits = past::texts(world.database_url("flight"), "select id from outbox").await;
+        let waits = fixtures::texts(world.database_url("flight"), "select id from outbox").await;
         waits.is_empty().then_some(())
     })
     .await;
     let after = world.book(&trip_of_one()).await;
     world
-        .story
+        .timeline
         .expect(
             after.trip,
             ["booking.requested", "flight.reserved", "booking.confirmed"],
@@ -183,6 +183,9 @@ async fn what_the_next_version_wrote_is_kept(world: &World, trip: &str) {
             String::from("select next_gate || ' ' || d from seat"),
         ),
     ] {
-        assert_eq!(past::texts(world.database_url(service), &sql).await, [what]);
+        assert_eq!(
+            fixtures::texts(world.database_url(service), &sql).await,
+            [what]
+        );
     }
 }

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use booking::core::{Outcome, State};
-use booking::view::Booking;
+use booking::view::TripView;
 use e2e_tests::trip::{Asked, flight, stay, trip};
-use e2e_tests::{Stock, World, on_both_databases, past};
+use e2e_tests::{Stock, World, fixtures, on_both_databases};
 
 use crate::freeze::Told;
 use crate::migrations::frozen;
@@ -52,7 +52,7 @@ fn the_copy_has_one_of_everything_that_can_be_left() {
             ],
         ),
     ] {
-        let copy = past::read("v1", &format!("{service}.sql"));
+        let copy = fixtures::read("v1", &format!("{service}.sql"));
         for (table, value) in rows {
             let insert = format!("insert into {table}");
             let mut lines = copy.lines();
@@ -62,7 +62,7 @@ fn the_copy_has_one_of_everything_that_can_be_left() {
     }
 }
 
-/// The checksums of what a service applies, the runtime's first, as [`e2e_tests::past::applied`] has them.
+/// The checksums of what a service applies, the runtime's first, as [`e2e_tests::fixtures::applied`] has them.
 fn expected(service: &str) -> Vec<String> {
     let own = format!("services/{service}/migrations/");
     let leg = (service != "booking").then_some("shared/leg/migrations/");
@@ -99,7 +99,7 @@ async fn what_version_1_left_comes_to_its_end(world: &mut World) {
     the_old_key_finds_its_trip(world, &told).await;
     assert_eq!(world.letters("flight").await[0]["payload"], "hello");
     for service in ["booking", "flight", "hotel"] {
-        let applied = past::applied(world.database_url(service)).await;
+        let applied = fixtures::applied(world.database_url(service)).await;
         assert_eq!(
             applied,
             expected(service),
@@ -138,7 +138,7 @@ async fn the_old_key_finds_its_trip(world: &World, told: &Told) {
         body: told.asked.clone(),
     };
     let answer = world.send(under_the_key(&asked)).await;
-    assert_eq!(answer.json::<Booking>().trip, told.trips["confirmed"]);
+    assert_eq!(answer.json::<TripView>().trip, told.trips["confirmed"]);
     let other = under_the_key(&trip([flight("RT100", 1)]));
     world.send(other).await.problem(422);
     let trips = world.trips("/bookings").await;

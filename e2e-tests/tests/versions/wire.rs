@@ -20,7 +20,7 @@ on_both_databases![
     what_only_a_newer_version_knows_is_survived,
 ];
 
-const HOUSE: [&str; 3] = ["booking", "flight", "hotel"];
+const SERVICES: [&str; 3] = ["booking", "flight", "hotel"];
 
 #[derive(Deserialize)]
 struct Golden {
@@ -65,14 +65,14 @@ fn newer(kind: &str, entity: &str) -> HeaderMap {
 }
 
 async fn until_all_have_heard(world: &World) {
-    for service in HOUSE {
+    for service in SERVICES {
         world.until_heard(service).await;
     }
 }
 
 async fn letters(world: &World) -> Vec<Value> {
     let mut letters = Vec::new();
-    for service in HOUSE {
+    for service in SERVICES {
         letters.extend(world.letters(service).await);
     }
     letters
@@ -104,7 +104,7 @@ async fn what_version_1_said_is_understood_for_ever(world: &mut World) {
     // It was not only let through: flight keeps in mind that this trip is off, and answers whoever says so.
     let old: TripId = "01936f1e-8b5a-7c3d-9e4f-0123456789ab".parse().unwrap();
     let told = eventually("flight answers", async || {
-        let mut words = world.story.of(old).into_iter();
+        let mut words = world.timeline.of(old).into_iter();
         words.find(|word| {
             word.fact() == "flight.released" && word.header("ce-causationid") == cancelled
         })
@@ -161,7 +161,7 @@ async fn what_only_a_newer_version_knows_is_survived(world: &mut World) {
 
 async fn heard(world: &World, trip: TripId, fact: &str) -> Value {
     eventually(fact, async || {
-        let mut words = world.story.of(trip).into_iter();
+        let mut words = world.timeline.of(trip).into_iter();
         words.find(|word| word.fact() == fact)
     })
     .await

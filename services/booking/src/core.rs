@@ -16,7 +16,7 @@
 
 mod trip;
 
-use choreography::{Fact, Moment, Plan, Position, Price, Reason, Said, TripId};
+use choreography::{Fact, FactBody, Now, Plan, Position, Price, Reason, TripId};
 pub use trip::{Outcome, Settled, State, Trip};
 
 /// How long closed trips are kept after the later of their deadline and their last change. Confirmed trips are never dropped.
@@ -27,7 +27,7 @@ pub const ATTENTION_US: i64 = 3_600 * 1_000_000;
 
 /// What a trip may hear.
 #[derive(Clone, Copy, Debug)]
-pub enum Heard<'a> {
+pub enum Input<'a> {
     /// A leg said something about it.
     Fact(&'a Fact),
     /// Its timer went off.
@@ -53,65 +53,65 @@ pub enum Heard<'a> {
 pub type Reaction = choreography::Reaction<Trip>;
 
 /// A traveller asks for a trip.
-pub fn request(trip: TripId, plan: &Plan, traveller: Option<String>, moment: &Moment) -> Reaction {
-    let mut record = Trip::new(trip, plan, traveller, moment);
-    record.due_us = Some(record.deadline_us.min(moment.wake_us(0)));
-    Reaction::say(record, Said::Requested)
+pub fn request(trip: TripId, plan: &Plan, traveller: Option<String>, now: &Now) -> Reaction {
+    let mut record = Trip::new(trip, plan, traveller, now);
+    record.due_us = Some(record.deadline_us.min(now.wake_us(0)));
+    Reaction::say(record, FactBody::Requested)
 }
 
 /// What a trip does with what it hears.
-pub fn react(trip: Trip, heard: Heard<'_>, moment: &Moment) -> Reaction {
+pub fn react(trip: Trip, heard: Input<'_>, now: &Now) -> Reaction {
     match heard {
-        Heard::Fact(fact) => hear(trip, fact, moment),
-        Heard::Due { waiting } => due(trip, waiting, moment),
-        Heard::Cancel { reason } => cancel(trip, reason, moment),
-        Heard::Settle { position, reason } => settle(trip, position, reason, moment),
+        Input::Fact(fact) => hear(trip, fact, now),
+        Input::Due { waiting } => due(trip, waiting, now),
+        Input::Cancel { reason } => cancel(trip, reason, now),
+        Input::Settle { position, reason } => settle(trip, position, reason, now),
     }
 }
 
-fn hear(trip: Trip, fact: &Fact, moment: &Moment) -> Reaction {
+fn hear(trip: Trip, fact: &Fact, now: &Now) -> Reaction {
     if trip.state == State::None {
         return Reaction::odd(trip, "unknown-trip");
     }
     match &fact.said {
-        Said::Reserved { position, price } if trip.positions().last() == Some(*position) => {
-            reserved(trip, price, moment)
+        FactBody::Reserved { position, price } if trip.positions().last() == Some(*position) => {
+            reserved(trip, price, now)
         }
-        Said::Rejected { position, reason } => rejected(trip, *position, reason, moment),
-        Said::Released { position, reason } => released(trip, *position, reason, moment),
-        Said::Requested
-        | Said::Reserved { .. }
-        | Said::Confirmed
-        | Said::Cancelled { .. }
-        | Said::Settled { .. } => Reaction::odd(trip, "not-for-booking"),
+        FactBody::Rejected { position, reason } => rejected(trip, *position, reason, now),
+        FactBody::Released { position, reason } => released(trip, *position, reason, now),
+        FactBody::Requested
+        | FactBody::Reserved { .. }
+        | FactBody::Confirmed
+        | FactBody::Cancelled { .. }
+        | FactBody::Settled { .. } => Reaction::odd(trip, "not-for-booking"),
     }
 }
 
 /// Every leg holds.
-fn reserved(mut trip: Trip, price: &Price, moment: &Moment) -> Reaction {
+fn reserved(mut trip: Trip, price: &Price, now: &Now) -> Reaction {
     match trip.state {
         State::None => Reaction::silent(trip),
         State::Pending => {
-            trip.confirm(price, moment);
-            Reaction::say(trip, Said::Confirmed)
+            trip.confirm(price, now);
+            Reaction::say(trip, FactBody::Confirmed)
         }
-        State::Confirmed => Reaction::say(trip, Said::Confirmed),
+        State::Confirmed => Reaction::say(trip, FactBody::Confirmed),
         State::Undoing | State::Closed => say_cancelled(trip),
     }
 }
 
 /// A leg that never held: neither does any behind it, for their turn has not come.
-fn rejected(mut trip: Trip, position: Position, reason: &Reason, moment: &Moment) -> Reaction {
+fn rejected(mut trip: Trip, position: Position, reason: &Reason, now: &Now) -> Reaction {
     match trip.state {
         State::Pending | State::Undoing => {
             if trip.state == State::Pending {
-                trip.undo(Outcome::Rejected, reason, moment);
+                trip.undo(Outcome::Rejected, reason, now);
             }
             let mut news = trip.settle(position, Settled::Rejected);
             for behind in trip.positions().filter(|behind| *behind > position) {
                 news |= trip.settle(behind, Settled::Behind);
             }
-            Reaction::silent(answered(trip, news, moment))
+            Reaction::silent(answered(trip, news, now))
         }
         State::Confirmed => Reaction::odd(trip, "rejected-after-the-pivot"),
         State::None | State::Closed => Reaction::silent(trip),
@@ -120,7 +120,7 @@ fn rejected(mut trip: Trip, position: Position, reason: &Reason, moment: &Moment
 
 /// A leg holds nothing any more. Of a pending trip it is the first that booking hears of a refusal: the refuser's own word is still
 /// under way, or the leg found the request far too late.
-fn released(mut trip: Trip, position: Position, reason: &Reason, moment: &Moment) -> Reaction {
+fn released(mut trip: Trip, position: Position, reason: &Reason, now: &Now) -> Reaction {
     match trip.state {
         State::Pending | State::Undoing => {
             if trip.state == State::Pending {
@@ -129,53 +129,53 @@ fn released(mut trip: Trip, position: Position, reason: &Reason, moment: &Moment
                 } else {
                     Outcome::Rejected
                 };
-                trip.undo(outcome, reason, moment);
+                trip.undo(outcome, reason, now);
             }
             let news = trip.settle(position, Settled::Released);
-            Reaction::silent(answered(trip, news, moment))
+            Reaction::silent(answered(trip, news, now))
         }
         State::Confirmed => Reaction::odd(trip, "released-after-the-pivot"),
         State::None | State::Closed => Reaction::silent(trip),
     }
 }
 
-fn due(mut trip: Trip, waiting: bool, moment: &Moment) -> Reaction {
+fn due(mut trip: Trip, waiting: bool, now: &Now) -> Reaction {
     if !matches!(trip.state, State::Pending | State::Undoing) {
         trip.due_us = None;
         return Reaction::silent(trip);
     }
-    if trip.due_us.is_some_and(|due_us| !moment.is_due(due_us)) {
+    if trip.due_us.is_some_and(|due_us| !now.is_due(due_us)) {
         return Reaction::silent(trip); // moved by something earlier in the same batch
     }
-    if trip.state == State::Pending && moment.now_us() >= trip.deadline_us {
+    if trip.state == State::Pending && now.now_us() >= trip.deadline_us {
         let reason = Reason::new("deadline", "not every leg had answered by the deadline");
-        trip.undo(Outcome::Expired, &reason, moment);
+        trip.undo(Outcome::Expired, &reason, now);
         return say_cancelled(trip);
     }
     if waiting {
-        trip.put_off(moment);
+        trip.put_off(now);
         return Reaction::silent(trip);
     }
     trip.tries = trip.tries.saturating_add(1);
-    trip.wait(moment);
+    trip.wait(now);
     match trip.state {
-        State::Pending => Reaction::say(trip, Said::Requested),
+        State::Pending => Reaction::say(trip, FactBody::Requested),
         State::None | State::Confirmed | State::Undoing | State::Closed => say_cancelled(trip),
     }
 }
 
-fn cancel(mut trip: Trip, reason: &Reason, moment: &Moment) -> Reaction {
+fn cancel(mut trip: Trip, reason: &Reason, now: &Now) -> Reaction {
     match trip.state {
         State::None => Reaction::refuse(trip, "there is no such trip"),
         State::Pending | State::Confirmed => {
-            trip.undo(Outcome::Cancelled, reason, moment);
+            trip.undo(Outcome::Cancelled, reason, now);
             say_cancelled(trip)
         }
         State::Undoing | State::Closed => Reaction::silent(trip),
     }
 }
 
-fn settle(mut trip: Trip, position: Position, reason: &Reason, moment: &Moment) -> Reaction {
+fn settle(mut trip: Trip, position: Position, reason: &Reason, now: &Now) -> Reaction {
     match trip.state {
         State::None => Reaction::refuse(trip, "there is no such trip"),
         State::Pending => Reaction::refuse(trip, "the trip is still pending: cancel it first"),
@@ -188,8 +188,8 @@ fn settle(mut trip: Trip, position: Position, reason: &Reason, moment: &Moment) 
                 return Reaction::refuse(trip, "that position is settled already");
             }
             Reaction::say(
-                answered(trip, true, moment),
-                Said::Settled {
+                answered(trip, true, now),
+                FactBody::Settled {
                     position,
                     reason: reason.clone(),
                 },
@@ -201,11 +201,11 @@ fn settle(mut trip: Trip, position: Position, reason: &Reason, moment: &Moment) 
 }
 
 /// After an answer: closed if it was the last one, else a little more patience.
-fn answered(mut trip: Trip, news: bool, moment: &Moment) -> Trip {
+fn answered(mut trip: Trip, news: bool, now: &Now) -> Trip {
     if trip.waiting_for().is_empty() {
-        trip.close(moment);
+        trip.close(now);
     } else if news {
-        trip.wait(moment);
+        trip.wait(now);
     }
     trip
 }
@@ -214,5 +214,5 @@ fn say_cancelled(trip: Trip) -> Reaction {
     let reason = trip
         .reason()
         .unwrap_or_else(|| Reason::new("cancelled", ""));
-    Reaction::say(trip, Said::Cancelled { reason })
+    Reaction::say(trip, FactBody::Cancelled { reason })
 }

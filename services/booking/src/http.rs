@@ -16,26 +16,26 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::api::{Api, count_pending};
 use crate::core::State as TripState;
-use crate::desk::{Desk, count_pending};
 use crate::service::{self, Command, Reply, Request};
-use crate::view::{Booking, BookingRequest, unacceptable};
+use crate::view::{BookingRequest, TripView, unacceptable};
 use crate::waiters::Waiters;
 
 /// The longest that a caller may wait for an outcome.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// The routes.
-pub fn routes(handle: runtime::Handle<service::Booking>) -> OpenApiRouter {
+pub fn routes(handle: runtime::Handle<service::BookingService>) -> OpenApiRouter {
     let waiters = Arc::downgrade(&handle.service().waiters);
     tokio::spawn(Waiters::look(waiters, Arc::clone(handle.database())));
-    let desk = Desk {
+    let api = Api {
         handle,
         pending: Arc::default(),
     };
     tokio::spawn(count_pending(
-        Arc::downgrade(&desk.pending),
-        desk.handle.clone(),
+        Arc::downgrade(&api.pending),
+        api.handle.clone(),
     ));
     OpenApiRouter::new()
         .routes(routes!(book, list))
@@ -44,7 +44,7 @@ pub fn routes(handle: runtime::Handle<service::Booking>) -> OpenApiRouter {
         .routes(routes!(settle))
         .routes(routes!(stuck))
         .routes(routes!(legs))
-        .with_state(desk)
+        .with_state(api)
 }
 
 /// Asks for a trip.
@@ -56,55 +56,55 @@ pub fn routes(handle: runtime::Handle<service::Booking>) -> OpenApiRouter {
         ("Prefer" = Option<String>, Header, description = "`wait=5`: answer when the trip is final, or after 5 seconds; at most 60."),
     ),
     responses(
-        (status = 200, body = Booking, description = "The trip is final"),
-        (status = 202, body = Booking, description = "The trip is on its way; Location says where to look"),
+        (status = 200, body = TripView, description = "The trip is final"),
+        (status = 202, body = TripView, description = "The trip is on its way; Location says where to look"),
         (status = 422, description = "It can't be taken, or the key stands for another request"),
         (status = 503, description = "Too many trips are pending"),
     ))]
 async fn book(
-    State(desk): State<Desk>,
+    State(api): State<Api>,
     Extension(trace): Extension<TraceContext>,
     key: Option<IdempotencyKey>,
     prefer: Prefer,
     Json(asked): Json<BookingRequest>,
 ) -> Result<Response, Problem> {
     let plan = asked.plan(Timestamp::now())?;
-    desk.refuse_when_full()?;
+    api.refuse_when_full()?;
     let trip = TripId::from(uuid::Uuid::now_v7());
     let key = key.map(|IdempotencyKey(key)| (key, asked.fingerprint()));
     let wait = prefer.wait(WAIT_MAX);
     // Before it can be decided: an outcome that comes at once is not missed.
-    let outcome = wait.map(|_| desk.waiters().register(trip));
+    let outcome = wait.map(|_| api.waiters().register(trip));
     let request = Request {
         trip,
         plan,
         traveller: asked.traveller,
         key,
     };
-    let reply = desk
+    let reply = api
         .handle
         .offer(Command::Request(Box::new(request)), trace)
         .await?;
     let Reply::Trip(made) = reply else {
-        return Err(desk.refusal(reply).await);
+        return Err(api.refusal(reply).await);
     };
     let outcome = if made == trip {
         outcome
     } else {
-        wait.map(|_| desk.waiters().register(made))
+        wait.map(|_| api.waiters().register(made))
     };
-    desk.answer(made, wait, outcome).await
+    api.answer(made, wait, outcome).await
 }
 
 /// One trip.
 #[utoipa::path(get, path = "/bookings/{trip}", params(("trip" = String, Path, description = "The trip's id")),
-    responses((status = 200, body = Booking), (status = 404, description = "There is no such trip")))]
+    responses((status = 200, body = TripView), (status = 404, description = "There is no such trip")))]
 async fn show(
-    State(desk): State<Desk>,
+    State(api): State<Api>,
     Path(trip): Path<TripId>,
-) -> Result<axum::Json<Booking>, Problem> {
-    Ok(axum::Json(Booking::of(
-        &desk.trip(trip).await?,
+) -> Result<axum::Json<TripView>, Problem> {
+    Ok(axum::Json(TripView::of(
+        &api.trip(trip).await?,
         Timestamp::now(),
     )))
 }
@@ -120,14 +120,14 @@ struct Filter {
 
 /// Trips, the newest first.
 #[utoipa::path(get, path = "/bookings", params(Page, ("state" = Option<String>, Query, description = "Only those in this state"), ("outcome" = Option<String>, Query, description = "Only those with this outcome")),
-    responses((status = 200, body = List<Booking>)))]
+    responses((status = 200, body = List<TripView>)))]
 async fn list(
-    State(desk): State<Desk>,
+    State(api): State<Api>,
     Query(page): Query<Page>,
     Query(filter): Query<Filter>,
-) -> Result<axum::Json<List<Booking>>, Problem> {
+) -> Result<axum::Json<List<TripView>>, Problem> {
     let limit = page.limit()?;
-    let mut trips = desk.trips().descending(&["trip"]);
+    let mut trips = api.trips().descending(&["trip"]);
     if let Some(state) = filter.state {
         trips = trips.only("state", Is::Equal, state.as_str());
     }
@@ -137,7 +137,7 @@ async fn list(
     if let Some(before) = page.after(1)? {
         trips = trips.only("trip", Is::Less, before.concat());
     }
-    desk.list(trips, limit, |trip| vec![trip.trip.to_string()])
+    api.list(trips, limit, |trip| vec![trip.trip.to_string()])
         .await
 }
 
@@ -150,17 +150,17 @@ struct Age {
 }
 
 /// Trips that are not final, the longest unchanged first, with what each waits for.
-#[utoipa::path(get, path = "/bookings/stuck", params(Page, Age), responses((status = 200, body = List<Booking>)))]
+#[utoipa::path(get, path = "/bookings/stuck", params(Page, Age), responses((status = 200, body = List<TripView>)))]
 async fn stuck(
-    State(desk): State<Desk>,
+    State(api): State<Api>,
     Query(page): Query<Page>,
     Query(age): Query<Age>,
-) -> Result<axum::Json<List<Booking>>, Problem> {
+) -> Result<axum::Json<List<TripView>>, Problem> {
     let limit = page.limit()?;
     let before =
         Timestamp::now().as_microsecond() - i64::from(age.older_than_s.unwrap_or(0)) * 1_000_000;
     let open = [TripState::Pending, TripState::Undoing].map(TripState::as_str);
-    let mut trips = desk
+    let mut trips = api
         .trips()
         .one_of("state", open)
         .only("changed_us", Is::AtMost, before)
@@ -174,7 +174,7 @@ async fn stuck(
             ("trip", trip.into()),
         ]);
     }
-    desk.list(trips, limit, |trip| {
+    api.list(trips, limit, |trip| {
         vec![trip.changed_us.to_string(), trip.trip.to_string()]
     })
     .await
@@ -191,9 +191,9 @@ pub struct CancelRequest {
 /// Cancels a trip, pending or confirmed. Of one that is on its way back already it is no news and no error.
 #[utoipa::path(post, path = "/bookings/{trip}/cancel", request_body = Option<CancelRequest>,
     params(("trip" = String, Path, description = "The trip's id"), ("Prefer" = Option<String>, Header, description = "`wait=5`: answer when everything is back")),
-    responses((status = 200, body = Booking, description = "Everything is back"), (status = 202, body = Booking), (status = 404, description = "There is no such trip")))]
+    responses((status = 200, body = TripView, description = "Everything is back"), (status = 202, body = TripView), (status = 404, description = "There is no such trip")))]
 async fn cancel(
-    State(desk): State<Desk>,
+    State(api): State<Api>,
     Extension(trace): Extension<TraceContext>,
     Path(trip): Path<TripId>,
     prefer: Prefer,
@@ -205,15 +205,15 @@ async fn cancel(
         .unwrap_or_else(|| String::from("cancelled by the traveller"));
     let wait = prefer.wait(WAIT_MAX);
     let reason = Reason::new("cancelled-by-traveller", why);
-    let reply = desk
+    let reply = api
         .handle
         .command(Command::Cancel { trip, reason }, trace)
         .await?;
     let Reply::Changed(_) = reply else {
-        return Err(desk.refusal(reply).await);
+        return Err(api.refusal(reply).await);
     };
-    let outcome = wait.map(|_| desk.waiters().register(trip));
-    desk.answer(trip, wait, outcome).await
+    let outcome = wait.map(|_| api.waiters().register(trip));
+    api.answer(trip, wait, outcome).await
 }
 
 /// What an operator settles by hand.
@@ -230,13 +230,13 @@ pub struct SettleRequest {
 /// Takes a position as settled, for a leg that nobody answers for. Of a trip that is closed already: says `cancelled` once more, for
 /// a leg that came back after all.
 #[utoipa::path(post, path = "/bookings/{trip}/settle", request_body = SettleRequest, params(("trip" = String, Path, description = "The trip's id")),
-    responses((status = 200, body = Booking), (status = 404, description = "There is no such trip"), (status = 409, description = "It does not fit the trip as it stands")))]
+    responses((status = 200, body = TripView), (status = 404, description = "There is no such trip"), (status = 409, description = "It does not fit the trip as it stands")))]
 async fn settle(
-    State(desk): State<Desk>,
+    State(api): State<Api>,
     Extension(trace): Extension<TraceContext>,
     Path(trip): Path<TripId>,
     Json(asked): Json<SettleRequest>,
-) -> Result<axum::Json<Booking>, Problem> {
+) -> Result<axum::Json<TripView>, Problem> {
     if asked.reason.trim().is_empty() {
         return Err(unacceptable(
             "reason",
@@ -244,7 +244,7 @@ async fn settle(
         ));
     }
     let reason = Reason::new("settled-by-hand", asked.reason);
-    let reply = desk
+    let reply = api
         .handle
         .command(
             Command::Settle {
@@ -256,8 +256,8 @@ async fn settle(
         )
         .await?;
     match reply {
-        Reply::Changed(trip) => Ok(axum::Json(Booking::of(&trip, Timestamp::now()))),
-        other => Err(desk.refusal(other).await),
+        Reply::Changed(trip) => Ok(axum::Json(TripView::of(&trip, Timestamp::now()))),
+        other => Err(api.refusal(other).await),
     }
 }
 
@@ -273,8 +273,8 @@ pub struct Leg {
 
 /// The legs that can be booked.
 #[utoipa::path(get, path = "/legs", responses((status = 200, body = Vec<Leg>)))]
-async fn legs(State(desk): State<Desk>) -> Result<axum::Json<Vec<Leg>>, Problem> {
-    let legs = service::joined_legs(desk.handle.database()).await?;
+async fn legs(State(api): State<Api>) -> Result<axum::Json<Vec<Leg>>, Problem> {
+    let legs = service::joined_legs(api.handle.database()).await?;
     let leg = |row: crate::store::JoinedLeg| Leg {
         leg: row.leg.to_string(),
         seen: choreography::instant(row.seen_us),

@@ -6,8 +6,8 @@
 //! - [`core`]: the decisions, pure; [`store`]: its rows; [`service`]: the loop's view; [`http`]: what travellers see;
 //!   [`waiters`]: who waits for an outcome.
 
+mod api;
 pub mod core;
-mod desk;
 pub mod http;
 pub mod service;
 pub mod store;
@@ -32,6 +32,6 @@ pub const ABOUT: About = About {
 /// # Errors
 /// When the database can't be opened, the address is taken, or a setting can't be used.
 pub async fn start(settings: Settings) -> Result<Running, anyhow::Error> {
-    let service = service::Booking::new(&settings);
+    let service = service::BookingService::new(&settings);
     runtime::start(service, participant::SYSTEM, ABOUT, settings, http::routes).await
 }

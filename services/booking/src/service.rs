@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use choreography::{Fact, Joined, LegName, Pace, Plan, Position, Reason, Speaker, TripId};
-use runtime::{Input, Message, ServiceInput, Settings, Table, Turn, Unread, Working};
+use choreography::{
+    Backoff, Fact, Joined, LegName, Plan, Position, Reason, Speaker, TripId, WireFact,
+};
+use runtime::{Context, Input, Message, ReadError, ServiceInput, Settings, Table, Working};
 use sqlx::migrate::Migrator;
 
-use crate::core::{self, Heard, Reaction, Trip};
+use crate::core::{self, Reaction, Trip};
 use crate::store::{IDEMPOTENCY, JOINED_LEG, JoinedLeg, Key, TRIP, Work};
 use crate::waiters::Waiters;
 
@@ -69,28 +71,28 @@ pub enum Reply {
 }
 
 /// Booking as the runtime runs it.
-pub struct Booking {
-    pace: Pace,
+pub struct BookingService {
+    backoff: Backoff,
     /// Callers that wait for an outcome.
     pub waiters: Arc<Waiters>,
 }
 
-impl Booking {
+impl BookingService {
     /// Booking with the pauses that the settings say.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
         Self {
-            pace: participant::pace(settings),
+            backoff: participant::backoff(settings),
             waiters: Arc::default(),
         }
     }
 
-    fn request(&self, request: &Request, rows: &mut Work, turn: &mut Turn) -> Reply {
+    fn request(&self, request: &Request, rows: &mut Work, context: &mut Context) -> Reply {
         if let Some((key, fingerprint)) = &request.key
             && let Some(known) = rows.keys.get(&(key.clone(),))
             && known
                 .forget_us
-                .is_none_or(|forget_us| forget_us > turn.now_us)
+                .is_none_or(|forget_us| forget_us > context.now_us)
         {
             let trip = known.trip.parse().unwrap_or(request.trip);
             return if known.fingerprint == *fingerprint {
@@ -116,7 +118,7 @@ impl Booking {
             let shape = joined(leg).and_then(|row| serde_json::from_str::<Joined>(&row.shape).ok());
             let details = itinerary.details(position).unwrap_or_default();
             if let Some(Err(reason)) =
-                shape.map(|shape| shape.check(details, choreography::instant(turn.now_us)))
+                shape.map(|shape| shape.check(details, choreography::instant(context.now_us)))
             {
                 return Reply::Unacceptable(reason);
             }
@@ -125,50 +127,53 @@ impl Booking {
             request.trip,
             &request.plan,
             request.traveller.clone(),
-            &participant::moment(turn, self.pace),
+            &participant::now(context, self.backoff),
         );
         if let Some((key, fingerprint)) = &request.key {
             rows.keys.put(Key {
                 key: key.clone(),
                 fingerprint: fingerprint.clone(),
                 trip: request.trip.to_string(),
-                forget_us: Some(turn.now_us + KEY_KEPT_US),
+                forget_us: Some(context.now_us + KEY_KEPT_US),
             });
         }
-        keep(reaction, rows, turn);
+        keep(reaction, rows, context);
         Reply::Trip(request.trip)
     }
 
-    fn change(&self, trip: TripId, heard: Heard<'_>, rows: &mut Work, turn: &mut Turn) -> Reply {
+    fn change(
+        &self,
+        trip: TripId,
+        heard: core::Input<'_>,
+        rows: &mut Work,
+        context: &mut Context,
+    ) -> Reply {
         let Some(row) = rows.trips.get(&(trip,)) else {
             return Reply::NoSuchTrip;
         };
-        let reaction = core::react(row.clone(), heard, &participant::moment(turn, self.pace));
+        let reaction = core::react(row.clone(), heard, &participant::now(context, self.backoff));
         if let Some(why) = reaction.refused {
             return Reply::Refused(why);
         }
-        let trip = keep(reaction, rows, turn);
+        let trip = keep(reaction, rows, context);
         Reply::Changed(Box::new(trip))
     }
 }
 
 /// Puts the trip in its place and says what is to be said about it.
-fn keep(reaction: Reaction, rows: &mut Work, turn: &mut Turn) -> Trip {
+fn keep(reaction: Reaction, rows: &mut Work, context: &mut Context) -> Trip {
     let mut trip = reaction.record;
-    turn.anomalies.extend(reaction.anomaly);
-    participant::join_trace(&mut trip, turn);
+    context.anomalies.extend(reaction.anomaly);
+    participant::join_trace(&mut trip, context);
     for said in reaction.said {
-        participant::say(&mut trip, &Speaker::Booking, said, turn);
+        participant::say(&mut trip, &Speaker::Booking, said, context);
     }
     rows.trips.put(trip.clone());
     trip
 }
 
-/// A fact as booking hears it.
-pub type Word = choreography::Heard;
-
-impl runtime::Service for Booking {
-    type Fact = Word;
+impl runtime::Service for BookingService {
+    type Fact = WireFact;
     type Command = Command;
     type Reply = Reply;
     type Timer = (TripId,);
@@ -194,7 +199,7 @@ impl runtime::Service for Booking {
         &[TRIP, IDEMPOTENCY]
     }
 
-    fn read(&self, message: &Message) -> Result<Word, Unread> {
+    fn read(&self, message: &Message) -> Result<WireFact, ReadError> {
         participant::read(message)
     }
 
@@ -208,8 +213,8 @@ impl runtime::Service for Booking {
 
     fn need(&self, input: &ServiceInput<Self>, rows: &mut Work) {
         match input {
-            Input::Fact(Word::Trip(fact)) => rows.trips.want((fact.trip,)),
-            Input::Fact(Word::Joined(joined)) => rows.legs.want((joined.leg.clone(),)),
+            Input::Fact(WireFact::Trip(fact)) => rows.trips.want((fact.trip,)),
+            Input::Fact(WireFact::Joined(joined)) => rows.legs.want((joined.leg.clone(),)),
             Input::Command(Command::Request(request)) => {
                 rows.trips.want((request.trip,));
                 if let Some((key, _)) = &request.key {
@@ -226,23 +231,28 @@ impl runtime::Service for Booking {
         }
     }
 
-    fn react(&self, input: &ServiceInput<Self>, rows: &mut Work, turn: &mut Turn) -> Option<Reply> {
+    fn react(
+        &self,
+        input: &ServiceInput<Self>,
+        rows: &mut Work,
+        context: &mut Context,
+    ) -> Option<Reply> {
         match input {
-            Input::Fact(Word::Trip(fact)) => {
-                self.hear(fact, rows, turn);
+            Input::Fact(WireFact::Trip(fact)) => {
+                self.hear(fact, rows, context);
                 None
             }
-            Input::Fact(Word::Joined(joined)) => {
+            Input::Fact(WireFact::Joined(joined)) => {
                 rows.legs.put(JoinedLeg {
                     leg: joined.leg.clone(),
-                    seen_us: turn.now_us,
+                    seen_us: context.now_us,
                     shape: joined.to_json(),
                 });
                 None
             }
-            Input::Command(Command::Request(request)) => Some(self.request(request, rows, turn)),
+            Input::Command(Command::Request(request)) => Some(self.request(request, rows, context)),
             Input::Command(Command::Cancel { trip, reason }) => {
-                Some(self.change(*trip, Heard::Cancel { reason }, rows, turn))
+                Some(self.change(*trip, core::Input::Cancel { reason }, rows, context))
             }
             Input::Command(Command::Settle {
                 trip,
@@ -250,18 +260,18 @@ impl runtime::Service for Booking {
                 reason,
             }) => Some(self.change(
                 *trip,
-                Heard::Settle {
+                core::Input::Settle {
                     position: *position,
                     reason,
                 },
                 rows,
-                turn,
+                context,
             )),
             Input::Due {
                 key: (trip,),
                 waiting,
             } => {
-                self.change(*trip, Heard::Due { waiting: *waiting }, rows, turn);
+                self.change(*trip, core::Input::Due { waiting: *waiting }, rows, context);
                 None
             }
         }
@@ -300,19 +310,19 @@ impl runtime::Service for Booking {
     }
 }
 
-impl Booking {
-    fn hear(&self, fact: &Fact, rows: &mut Work, turn: &mut Turn) {
+impl BookingService {
+    fn hear(&self, fact: &Fact, rows: &mut Work, context: &mut Context) {
         match rows.trips.get(&(fact.trip,)) {
             Some(trip) => {
                 let reaction = core::react(
                     trip.clone(),
-                    Heard::Fact(fact),
-                    &participant::moment(turn, self.pace),
+                    core::Input::Fact(fact),
+                    &participant::now(context, self.backoff),
                 );
-                keep(reaction, rows, turn);
+                keep(reaction, rows, context);
             }
-            // Long closed and forgotten, or another house's.
-            None => turn.anomalies.push("unknown-trip"),
+            // Long closed and forgotten, or another stack's.
+            None => context.anomalies.push("unknown-trip"),
         }
     }
 }

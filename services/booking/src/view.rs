@@ -128,7 +128,8 @@ pub struct WaitsFor {
 
 /// A trip as its traveller sees it.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Booking {
+#[schema(as = Booking)]
+pub struct TripView {
     /// Its id.
     #[schema(value_type = String)]
     pub trip: TripId,
@@ -170,7 +171,7 @@ pub struct Booking {
     pub changed: Timestamp,
 }
 
-impl Booking {
+impl TripView {
     /// What there is to see of it now.
     #[must_use]
     pub fn of(trip: &Trip, now: Timestamp) -> Self {

@@ -26,26 +26,26 @@
 //! [`TABLE`] below is the whole conversation, and the code is held against it by a test. What each state does with each fact is in
 //! `leg::core` and `booking::core`. This crate does no I/O, reads no clock and rolls no dice.
 
+mod backoff;
 mod ids;
 mod itinerary;
 mod joined;
 mod money;
-mod pace;
 mod reaction;
 mod subjects;
 mod wire;
 
+pub use backoff::{Backoff, Now, STEADY_TRIES, instant};
 pub use ids::{FactId, LegName, LegNameError, Position, TripId};
 pub use iso_currency::Currency;
 pub use itinerary::{Itinerary, ItineraryError, LEGS_MAX};
 use jiff::Timestamp;
 pub use joined::Joined;
 pub use money::Money;
-pub use pace::{Moment, Pace, STEADY_TRIES, instant};
 pub use reaction::Reaction;
 use serde::{Deserialize, Serialize};
 pub use subjects::{filters_for_booking, filters_for_leg};
-pub use wire::{Heard, Unread, read};
+pub use wire::{WireError, WireFact, read};
 
 /// The stream that carries all facts, and what it takes in.
 pub const STREAM: &str = "TRIPS";
@@ -96,7 +96,7 @@ pub enum Role {
 
 /// What somebody says about a trip.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Said {
+pub enum FactBody {
     /// Booking: somebody wants this trip.
     Requested,
     /// A leg: I hold it, at this price.
@@ -146,7 +146,7 @@ pub struct Fact {
     /// What was asked for.
     pub plan: Plan,
     /// What happened.
-    pub said: Said,
+    pub said: FactBody,
 }
 
 /// Who says it.

@@ -1,6 +1,6 @@
 //! What came of something that a participant of the saga heard: the same shape for booking and for every leg.
 
-use crate::Said;
+use crate::FactBody;
 
 /// What a record became, and what is to be said.
 #[derive(Clone, Debug, PartialEq)]
@@ -8,7 +8,7 @@ pub struct Reaction<R> {
     /// The record as it is now.
     pub record: R,
     /// What is to be said, each under a new id.
-    pub said: Vec<Said>,
+    pub said: Vec<FactBody>,
     /// Something that cannot happen did: to be counted and looked into.
     pub anomaly: Option<&'static str>,
     /// A command that does not fit the record as it stands: nothing changed, and this is why.
@@ -27,7 +27,7 @@ impl<R> Reaction<R> {
     }
 
     /// Something to say.
-    pub fn say(record: R, said: Said) -> Self {
+    pub fn say(record: R, said: FactBody) -> Self {
         Self {
             said: vec![said],
             ..Self::silent(record)

@@ -1,8 +1,8 @@
 //! Where facts are published and what is listened for, as NATS subjects. Held against [`crate::TABLE`] by a test.
 
-use crate::{Fact, LegName, Said, Speaker};
+use crate::{Fact, FactBody, LegName, Speaker};
 
-impl Said {
+impl FactBody {
     /// The fact's name in the table.
     pub fn name(&self) -> &'static str {
         match self {
@@ -37,8 +37,8 @@ impl Fact {
     pub fn subject(&self) -> String {
         let (speaker, name) = (self.speaker.as_str(), self.said.name());
         let next = match self.said {
-            Said::Requested => Some(0),
-            Said::Reserved { position, .. } => Some(position.saturating_add(1)),
+            FactBody::Requested => Some(0),
+            FactBody::Reserved { position, .. } => Some(position.saturating_add(1)),
             _ => None,
         };
         match next.map(|position| self.plan.itinerary.name_at(position)) {

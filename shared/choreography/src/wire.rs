@@ -7,14 +7,16 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Fact, Itinerary, Joined, Money, Plan, Position, Price, Reason, Said, Speaker, TripId};
+use crate::{
+    Fact, FactBody, Itinerary, Joined, Money, Plan, Position, Price, Reason, Speaker, TripId,
+};
 
 /// The major version that is spoken and understood here.
 const VERSION: &str = "v1";
 
 /// What the wire may bring.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum WireFact {
     /// Something about a trip.
     Trip(Fact),
     /// A leg service is there.
@@ -23,7 +25,7 @@ pub enum Heard {
 
 /// Why a message could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unread {
+pub enum WireError {
     /// A known fact in a major version from the future: worth waiting for an upgrade.
     #[error("{kind} is of a major version that is not understood here")]
     UnknownVersion {
@@ -102,18 +104,18 @@ impl Fact {
             reason: None,
         };
         match said {
-            Said::Requested | Said::Confirmed => {}
-            Said::Cancelled { reason } => data.reason = Some(reason),
-            Said::Reserved {
+            FactBody::Requested | FactBody::Confirmed => {}
+            FactBody::Cancelled { reason } => data.reason = Some(reason),
+            FactBody::Reserved {
                 position,
                 price: Price { price, total },
             } => {
                 (data.position, data.price, data.total) =
                     (Some(position), Some(price), Some(total));
             }
-            Said::Rejected { position, reason }
-            | Said::Released { position, reason }
-            | Said::Settled { position, reason } => {
+            FactBody::Rejected { position, reason }
+            | FactBody::Released { position, reason }
+            | FactBody::Settled { position, reason } => {
                 (data.position, data.reason) = (Some(position), Some(reason));
             }
         }
@@ -127,14 +129,14 @@ pub(crate) fn to_json(data: &impl Serialize) -> String {
 }
 
 /// Reads a fact: its type, whom it is about (`ce-subject`: the trip, or the leg that joined) and its data.
-pub fn read(kind: &str, entity: &str, data: &[u8]) -> Result<Heard, Unread> {
+pub fn read(kind: &str, entity: &str, data: &[u8]) -> Result<WireFact, WireError> {
     let (speaker, name) = read_kind(kind)?;
     if let (Speaker::Leg(leg), "joined") = (&speaker, name) {
         let joined: Joined = read_data(data)?;
         return if joined.leg == *leg && entity == leg.as_str() {
-            Ok(Heard::Joined(joined))
+            Ok(WireFact::Joined(joined))
         } else {
-            Err(Unread::Malformed(format!(
+            Err(WireError::Malformed(format!(
                 "{kind} about {entity:?} speaks for {}",
                 joined.leg
             )))
@@ -142,7 +144,7 @@ pub fn read(kind: &str, entity: &str, data: &[u8]) -> Result<Heard, Unread> {
     }
     let data: TripData = read_data(data)?;
     if entity.parse() != Ok(data.trip) {
-        return Err(Unread::Malformed(format!(
+        return Err(WireError::Malformed(format!(
             "the envelope is about {entity:?}, the data about {}",
             data.trip
         )));
@@ -155,32 +157,32 @@ pub fn read(kind: &str, entity: &str, data: &[u8]) -> Result<Heard, Unread> {
     let position = read_position(&speaker, name, &plan.itinerary, data.position);
     let reason = data.reason.ok_or_else(|| missing(kind, "reason"));
     let said = match name {
-        "requested" => Said::Requested,
-        "confirmed" => Said::Confirmed,
-        "cancelled" => Said::Cancelled { reason: reason? },
+        "requested" => FactBody::Requested,
+        "confirmed" => FactBody::Confirmed,
+        "cancelled" => FactBody::Cancelled { reason: reason? },
         "reserved" => {
             let price = data.price.ok_or_else(|| missing(kind, "price"))?;
             let total = data.total.ok_or_else(|| missing(kind, "total"))?;
-            Said::Reserved {
+            FactBody::Reserved {
                 position: position?,
                 price: Price { price, total },
             }
         }
-        "rejected" => Said::Rejected {
+        "rejected" => FactBody::Rejected {
             position: position?,
             reason: reason?,
         },
-        "released" => Said::Released {
+        "released" => FactBody::Released {
             position: position?,
             reason: reason?,
         },
-        "settled" => Said::Settled {
+        "settled" => FactBody::Settled {
             position: position?,
             reason: reason?,
         },
-        _ => return Err(Unread::UnknownType { kind: kind.into() }),
+        _ => return Err(WireError::UnknownType { kind: kind.into() }),
     };
-    Ok(Heard::Trip(Fact {
+    Ok(WireFact::Trip(Fact {
         speaker,
         trip: data.trip,
         plan,
@@ -189,8 +191,8 @@ pub fn read(kind: &str, entity: &str, data: &[u8]) -> Result<Heard, Unread> {
 }
 
 /// `flight.reserved.v1`: who, what, and in which version. Whether this one may say that is judged here too.
-fn read_kind(kind: &str) -> Result<(Speaker, &str), Unread> {
-    let unknown = || Unread::UnknownType { kind: kind.into() };
+fn read_kind(kind: &str) -> Result<(Speaker, &str), WireError> {
+    let unknown = || WireError::UnknownType { kind: kind.into() };
     let mut parts = kind.split('.');
     let (Some(who), Some(name), Some(version), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
@@ -215,17 +217,17 @@ fn read_kind(kind: &str) -> Result<(Speaker, &str), Unread> {
     }
     let number = version.strip_prefix('v').unwrap_or_default();
     if !number.is_empty() && number.bytes().all(|c| c.is_ascii_digit()) {
-        return Err(Unread::UnknownVersion { kind: kind.into() });
+        return Err(WireError::UnknownVersion { kind: kind.into() });
     }
     Err(unknown())
 }
 
-fn read_data<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Result<T, Unread> {
+fn read_data<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Result<T, WireError> {
     // serde would take a list for a struct too.
     if data.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Unread::Malformed("the data is not a JSON object".into()));
+        return Err(WireError::Malformed("the data is not a JSON object".into()));
     }
-    serde_json::from_slice(data).map_err(|e| Unread::Malformed(e.to_string()))
+    serde_json::from_slice(data).map_err(|e| WireError::Malformed(e.to_string()))
 }
 
 /// A leg speaks for a position that is its own; booking may settle any that there is.
@@ -234,7 +236,7 @@ fn read_position(
     name: &str,
     itinerary: &Itinerary,
     position: Option<Position>,
-) -> Result<Position, Unread> {
+) -> Result<Position, WireError> {
     let position = position.ok_or_else(|| missing(name, "position"))?;
     let owner = itinerary.name_at(position);
     let may = match speaker {
@@ -244,13 +246,13 @@ fn read_position(
     if may {
         Ok(position)
     } else {
-        Err(Unread::Malformed(format!(
+        Err(WireError::Malformed(format!(
             "position {position} is not one that {} can speak for",
             speaker.as_str()
         )))
     }
 }
 
-fn missing(kind: &str, field: &str) -> Unread {
-    Unread::Malformed(format!("{kind} without its {field}"))
+fn missing(kind: &str, field: &str) -> WireError {
+    WireError::Malformed(format!("{kind} without its {field}"))
 }

@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use choreography::{
-    Currency, Fact, Heard, Itinerary, Joined, Money, Plan, Price, Reason, Said, Speaker, TABLE,
-    TripId, read,
+    Currency, Fact, FactBody, Itinerary, Joined, Money, Plan, Price, Reason, Speaker, TABLE,
+    TripId, WireFact, read,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -54,16 +54,16 @@ fn facts() -> Vec<(&'static str, Fact)> {
     };
     let sold_out = || Reason::new("sold-out", "no double room is left on 2026-12-02");
     let said = [
-        ("booking.requested", Speaker::Booking, Said::Requested),
+        ("booking.requested", Speaker::Booking, FactBody::Requested),
         (
             "leg.reserved",
             flight(),
-            Said::Reserved { position: 0, price },
+            FactBody::Reserved { position: 0, price },
         ),
         (
             "leg.rejected",
             hotel(),
-            Said::Rejected {
+            FactBody::Rejected {
                 position: 1,
                 reason: sold_out(),
             },
@@ -71,23 +71,23 @@ fn facts() -> Vec<(&'static str, Fact)> {
         (
             "leg.released",
             flight(),
-            Said::Released {
+            FactBody::Released {
                 position: 0,
                 reason: sold_out(),
             },
         ),
-        ("booking.confirmed", Speaker::Booking, Said::Confirmed),
+        ("booking.confirmed", Speaker::Booking, FactBody::Confirmed),
         (
             "booking.cancelled",
             Speaker::Booking,
-            Said::Cancelled {
+            FactBody::Cancelled {
                 reason: Reason::new("deadline", "no answer in time"),
             },
         ),
         (
             "booking.settled",
             Speaker::Booking,
-            Said::Settled {
+            FactBody::Settled {
                 position: 2,
                 reason: Reason::new("by-hand", "the car company closed down"),
             },
@@ -123,8 +123,8 @@ fn every_fact_is_written_as_its_golden_file_and_read_back_from_it() {
             "{name}"
         );
         let heard = read(&golden.kind, &golden.entity, golden.data.get().as_bytes()).unwrap();
-        assert_eq!(heard, Heard::Trip(fact), "{name}");
-        let Heard::Trip(fact) = heard else {
+        assert_eq!(heard, WireFact::Trip(fact), "{name}");
+        let WireFact::Trip(fact) = heard else {
             panic!("{name} is about a trip")
         };
         assert_eq!(
@@ -153,7 +153,7 @@ fn that_a_leg_joined_is_written_and_read_as_its_golden_file() {
     assert_eq!(file(&kind, "flight", &subject, &data), text);
     assert_eq!(
         read(&golden.kind, &golden.entity, golden.data.get().as_bytes()),
-        Ok(Heard::Joined(joined))
+        Ok(WireFact::Joined(joined))
     );
 }
 
@@ -182,6 +182,6 @@ fn unknown_fields_are_ignored() {
         let data = data.replace(r#""currency":"EUR""#, r#""rate":1.5,"currency":"EUR""#);
         let data = data.replace(r#""code":"#, r#""hint":null,"code":"#);
         let heard = read(&fact.kind(), &fact.trip.to_string(), data.as_bytes());
-        assert_eq!(heard, Ok(Heard::Trip(fact)), "{name}");
+        assert_eq!(heard, Ok(WireFact::Trip(fact)), "{name}");
     }
 }

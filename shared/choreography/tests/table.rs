@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use choreography::{
-    Currency, Fact, Heard, Itinerary, Joined, LegName, Money, Plan, Price, Reason, Role, Said,
-    Speaker, TABLE, filters_for_booking, filters_for_leg, read,
+    Currency, Fact, FactBody, Itinerary, Joined, LegName, Money, Plan, Price, Reason, Role,
+    Speaker, TABLE, WireFact, filters_for_booking, filters_for_leg, read,
 };
 use uuid::Uuid;
 
@@ -26,36 +26,36 @@ fn everything(legs: &[&str]) -> Vec<Fact> {
         total: vec![money],
     };
     let mut said = vec![
-        (Speaker::Booking, Said::Requested),
-        (Speaker::Booking, Said::Confirmed),
-        (Speaker::Booking, Said::Cancelled { reason: reason() }),
+        (Speaker::Booking, FactBody::Requested),
+        (Speaker::Booking, FactBody::Confirmed),
+        (Speaker::Booking, FactBody::Cancelled { reason: reason() }),
     ];
     for (position, leg) in (0..).zip(legs) {
         let speaker = Speaker::Leg(leg.parse().unwrap());
         said.push((
             Speaker::Booking,
-            Said::Settled {
+            FactBody::Settled {
                 position,
                 reason: reason(),
             },
         ));
         said.push((
             speaker.clone(),
-            Said::Reserved {
+            FactBody::Reserved {
                 position,
                 price: price.clone(),
             },
         ));
         said.push((
             speaker.clone(),
-            Said::Rejected {
+            FactBody::Rejected {
                 position,
                 reason: reason(),
             },
         ));
         said.push((
             speaker,
-            Said::Released {
+            FactBody::Released {
                 position,
                 reason: reason(),
             },
@@ -75,7 +75,7 @@ fn everything(legs: &[&str]) -> Vec<Fact> {
 /// Who comes behind the speaker.
 fn next(fact: &Fact) -> &str {
     let position = match fact.said {
-        Said::Reserved { position, .. } => position + 1,
+        FactBody::Reserved { position, .. } => position + 1,
         _ => 0,
     };
     fact.plan
@@ -160,7 +160,7 @@ fn names_kinds_subjects_and_filters_are_the_tables() {
                     &fact.trip.to_string(),
                     fact.to_json().as_bytes()
                 ),
-                Ok(Heard::Trip(fact))
+                Ok(WireFact::Trip(fact))
             );
         }
     }

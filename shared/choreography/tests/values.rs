@@ -4,8 +4,8 @@
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 
 use choreography::{
-    Currency, Heard, Itinerary, ItineraryError, Joined, LegName, LegNameError, Moment, Money, Pace,
-    Reason, STEADY_TRIES, Unread, instant, read,
+    Backoff, Currency, Itinerary, ItineraryError, Joined, LegName, LegNameError, Money, Now,
+    Reason, STEADY_TRIES, WireError, WireFact, instant, read,
 };
 use jiff::Timestamp;
 
@@ -202,7 +202,10 @@ fn a_major_version_from_the_future_is_told_from_what_is_no_fact() {
         "booking.requested.v10",
         "flight.joined.v2",
     ] {
-        assert_eq!(unread(kind), Unread::UnknownVersion { kind: kind.into() });
+        assert_eq!(
+            unread(kind),
+            WireError::UnknownVersion { kind: kind.into() }
+        );
     }
     for kind in [
         "",
@@ -221,7 +224,7 @@ fn a_major_version_from_the_future_is_told_from_what_is_no_fact() {
     ] {
         assert_eq!(
             unread(kind),
-            Unread::UnknownType { kind: kind.into() },
+            WireError::UnknownType { kind: kind.into() },
             "{kind}"
         );
     }
@@ -268,7 +271,10 @@ fn a_fact_with_something_wrong_in_it_is_malformed() {
     ];
     for (kind, data) in bad {
         assert!(
-            matches!(read(kind, TRIP, data.as_bytes()), Err(Unread::Malformed(_))),
+            matches!(
+                read(kind, TRIP, data.as_bytes()),
+                Err(WireError::Malformed(_))
+            ),
             "{kind} {data}"
         );
     }
@@ -285,17 +291,17 @@ fn a_fact_with_something_wrong_in_it_is_malformed() {
         ("flight.joined.v1", "hotel", "hotel"),
     ] {
         assert!(
-            matches!(joined(kind, entity, leg), Err(Unread::Malformed(_))),
+            matches!(joined(kind, entity, leg), Err(WireError::Malformed(_))),
             "{kind} about {entity}: {leg}"
         );
     }
     assert!(matches!(
         read("booking.requested.v1", TRIP, b"\xff\xfe"),
-        Err(Unread::Malformed(_))
+        Err(WireError::Malformed(_))
     ));
     assert!(matches!(
         read("booking.requested.v1", "elsewhere", data("").as_bytes()),
-        Err(Unread::Malformed(_))
+        Err(WireError::Malformed(_))
     ));
     assert!(
         read(
@@ -314,10 +320,10 @@ fn a_reason_is_tidied_and_never_refused() {
         r#","reason":{{"code":"a\u0000b","message":"{}\u0007"}}"#,
         "x".repeat(600)
     ));
-    let Ok(Heard::Trip(fact)) = read("booking.cancelled.v1", TRIP, odd.as_bytes()) else {
+    let Ok(WireFact::Trip(fact)) = read("booking.cancelled.v1", TRIP, odd.as_bytes()) else {
         panic!("it is heard")
     };
-    let expected = choreography::Said::Cancelled {
+    let expected = choreography::FactBody::Cancelled {
         reason: Reason::new("a b", "x".repeat(500)),
     };
     assert_eq!(fact.said, expected);
@@ -326,10 +332,10 @@ fn a_reason_is_tidied_and_never_refused() {
 
 #[test]
 fn pauses_are_steady_then_double_up_to_the_longest_and_jitter_keeps_them_apart() {
-    let moment = |jitter| Moment {
-        now: Timestamp::UNIX_EPOCH,
+    let moment = |jitter| Now {
+        at: Timestamp::UNIX_EPOCH,
         jitter,
-        pace: Pace::default(),
+        backoff: Backoff::default(),
     };
     let seconds: Vec<_> = (0..13)
         .map(|tries| moment(0.5).wake_us(tries) / 1_000_000)
@@ -340,7 +346,7 @@ fn pauses_are_steady_then_double_up_to_the_longest_and_jitter_keeps_them_apart()
     assert_eq!(moment(0.0).wake_us(0), 22_500_000);
     assert_eq!(moment(1.0).wake_us(0), 37_500_000);
     assert_eq!(moment(0.5).wake_us(i64::MAX), 300_000_000);
-    // Put off once and then asked, at the longest: within the minute that is promised.
+    // A pause and a look, at the longest: within the minute that is promised.
     assert_eq!(moment(1.0).look_again_us(0), 18_750_000);
     assert_eq!(moment(f64::NAN).wake_us(-1), moment(0.0).wake_us(0));
     assert!(moment(0.0).is_due(0) && !moment(0.0).is_due(1) && !moment(0.0).is_due(375_000_000));
@@ -348,8 +354,8 @@ fn pauses_are_steady_then_double_up_to_the_longest_and_jitter_keeps_them_apart()
         moment(0.0).is_due(375_000_001),
         "further away than the longest pause: a clock went back"
     );
-    let later = Moment {
-        now: instant(7),
+    let later = Now {
+        at: instant(7),
         ..moment(0.5)
     };
     assert_eq!((later.now_us(), later.wake_us(0)), (7, 30_000_007));

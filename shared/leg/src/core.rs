@@ -1,6 +1,6 @@
 //! The leg's half of the protocol: a total, pure function from what a record is and what it hears to what it becomes and says.
 //!
-//! [`react`] judges one position of one trip. The record is a row, the stock is the batch's [`Shelf`], time is a value; there is no
+//! [`react`] judges one position of one trip. The record is a row, the stock is the batch's [`StockView`], time is a value; there is no
 //! I/O, no clock, no `Result`. "No seats" is a fact, not an error; what cannot happen keeps the record, says nothing and names an
 //! anomaly. What a flight or a room is, it does not know: that is the service's [`LegPolicy`].
 //!
@@ -16,13 +16,13 @@
 
 pub mod details;
 mod record;
-mod shelf;
+mod stock;
 mod turn;
 
-use choreography::{Fact, LegName, Moment, Money, Position, Reason, Said};
+use choreography::{Fact, FactBody, LegName, Money, Now, Position, Reason};
 use jiff::Timestamp;
 pub use record::{Record, State};
-pub use shelf::{Delta, Hold, Shelf, Stock};
+pub use stock::{Delta, Hold, Stock, StockView};
 
 /// How long released and rejected records are kept after the later of the trip's deadline and their last change: until no question
 /// about them can come any more.
@@ -41,7 +41,7 @@ pub trait LegPolicy {
 
 /// What a record may hear.
 #[derive(Clone, Copy, Debug)]
-pub enum Heard<'a> {
+pub enum Input<'a> {
     /// Somebody said something about the trip.
     Fact(&'a Fact),
     /// Its timer went off.
@@ -66,15 +66,15 @@ enum Means<'a> {
 /// *Before* and *after* compare positions, never names.
 fn means(fact: &Fact, mine: Position) -> Means<'_> {
     match &fact.said {
-        Said::Requested if mine == 0 => Means::Turn { total: &[] },
-        Said::Reserved { position, price } if position.checked_add(1) == Some(mine) => {
+        FactBody::Requested if mine == 0 => Means::Turn { total: &[] },
+        FactBody::Reserved { position, price } if position.checked_add(1) == Some(mine) => {
             Means::Turn {
                 total: &price.total,
             }
         }
-        Said::Confirmed => Means::Confirmed,
-        Said::Cancelled { reason } => Means::Cancelled(reason),
-        Said::Rejected { position, reason } if *position > mine => Means::LaterRejected(reason),
+        FactBody::Confirmed => Means::Confirmed,
+        FactBody::Cancelled { reason } => Means::Cancelled(reason),
+        FactBody::Rejected { position, reason } if *position > mine => Means::LaterRejected(reason),
         _ => Means::Nothing,
     }
 }
@@ -91,20 +91,20 @@ pub fn react(
     leg: &LegName,
     policy: &dyn LegPolicy,
     record: Record,
-    heard: Heard<'_>,
-    shelf: &mut Shelf,
-    moment: &Moment,
+    heard: Input<'_>,
+    shelf: &mut StockView,
+    now: &Now,
 ) -> Reaction {
     match heard {
-        Heard::Due { waiting } => due(record, waiting, moment),
-        Heard::Fact(fact) if fact.plan.itinerary.name_at(record.place()) != Some(leg) => {
+        Input::Due { waiting } => due(record, waiting, now),
+        Input::Fact(fact) if fact.plan.itinerary.name_at(record.place()) != Some(leg) => {
             Reaction::odd(record, "not-mine")
         }
-        Heard::Fact(fact) => match means(fact, record.place()) {
-            Means::Turn { total } => turn(policy, record, fact, total, shelf, moment),
-            Means::Confirmed => confirmed(record, shelf, moment),
-            Means::Cancelled(reason) => cancelled(record, fact, reason, shelf, moment),
-            Means::LaterRejected(reason) => later_rejected(record, fact, reason, shelf, moment),
+        Input::Fact(fact) => match means(fact, record.place()) {
+            Means::Turn { total } => turn(policy, record, fact, total, shelf, now),
+            Means::Confirmed => confirmed(record, shelf, now),
+            Means::Cancelled(reason) => cancelled(record, fact, reason, shelf, now),
+            Means::LaterRejected(reason) => later_rejected(record, fact, reason, shelf, now),
             Means::Nothing => Reaction::silent(record),
         },
     }
@@ -115,21 +115,21 @@ fn turn(
     record: Record,
     fact: &Fact,
     total: &[Money],
-    shelf: &mut Shelf,
-    moment: &Moment,
+    shelf: &mut StockView,
+    now: &Now,
 ) -> Reaction {
     match record.state {
-        State::None => say(turn::taken(policy, record, fact, total, shelf, moment)),
+        State::None => say(turn::taken(policy, record, fact, total, shelf, now)),
         // Passing the question on is the answer: the one who asked hears it from behind.
         State::Held | State::Confirmed | State::Released | State::Rejected => say(record),
     }
 }
 
-fn confirmed(mut record: Record, shelf: &mut Shelf, moment: &Moment) -> Reaction {
+fn confirmed(mut record: Record, shelf: &mut StockView, now: &Now) -> Reaction {
     match record.state {
         State::Held => {
             shelf.confirm(&record.holds());
-            record.enter(State::Confirmed, moment);
+            record.enter(State::Confirmed, now);
             Reaction::silent(record)
         }
         // Released: cancelled after it was confirmed, and the two facts passed each other.
@@ -142,12 +142,12 @@ fn cancelled(
     record: Record,
     fact: &Fact,
     reason: &Reason,
-    shelf: &mut Shelf,
-    moment: &Moment,
+    shelf: &mut StockView,
+    now: &Now,
 ) -> Reaction {
     match record.state {
         State::None | State::Held | State::Confirmed => {
-            say(released(record, fact, reason, shelf, moment))
+            say(released(record, fact, reason, shelf, now))
         }
         State::Released | State::Rejected => say(record),
     }
@@ -157,31 +157,31 @@ fn later_rejected(
     record: Record,
     fact: &Fact,
     reason: &Reason,
-    shelf: &mut Shelf,
-    moment: &Moment,
+    shelf: &mut StockView,
+    now: &Now,
 ) -> Reaction {
     match record.state {
-        State::None | State::Held => say(released(record, fact, reason, shelf, moment)),
+        State::None | State::Held => say(released(record, fact, reason, shelf, now)),
         State::Confirmed => Reaction::odd(record, "rejected-behind-a-confirmed-leg"),
         State::Released | State::Rejected => Reaction::silent(record),
     }
 }
 
 /// Only a hold waits for an answer.
-fn due(mut record: Record, waiting: bool, moment: &Moment) -> Reaction {
+fn due(mut record: Record, waiting: bool, now: &Now) -> Reaction {
     if record.state != State::Held {
         record.due_us = None;
         return Reaction::silent(record);
     }
-    if record.due_us.is_some_and(|due_us| !moment.is_due(due_us)) {
+    if record.due_us.is_some_and(|due_us| !now.is_due(due_us)) {
         return Reaction::silent(record); // moved by something earlier in the same batch
     }
     if waiting {
-        record.due_us = Some(moment.look_again_us(record.tries));
+        record.due_us = Some(now.look_again_us(record.tries));
         return Reaction::silent(record);
     }
     record.tries = record.tries.saturating_add(1);
-    record.due_us = Some(moment.wake_us(record.tries));
+    record.due_us = Some(now.wake_us(record.tries));
     say(record)
 }
 
@@ -190,15 +190,15 @@ fn released(
     mut record: Record,
     fact: &Fact,
     reason: &Reason,
-    shelf: &mut Shelf,
-    moment: &Moment,
+    shelf: &mut StockView,
+    now: &Now,
 ) -> Record {
     match record.state {
         State::Held => shelf.release_held(&record.holds()),
         State::Confirmed => shelf.release_confirmed(&record.holds()),
         State::None | State::Released | State::Rejected => record.adopt(&fact.plan),
     }
-    record.refuse(State::Released, reason, moment);
+    record.refuse(State::Released, reason, now);
     record
 }
 

@@ -56,27 +56,27 @@ async fn put<L: Leg>(
     key: Key,
     Extension(trace): Extension<TraceContext>,
     Json(set): Json<Map<String, Value>>,
-) -> Result<Json<StockView>, Problem> {
+) -> Result<Json<ShownStock>, Problem> {
     let level = level(L::SPEC, values(key), &set).map_err(not_accepted)?;
     let stock = inventory::put(&handle, level, trace).await?;
-    Ok(Json(StockView::of::<L>(stock)))
+    Ok(Json(ShownStock::of::<L>(stock)))
 }
 
 async fn show<L: Leg>(
     State(handle): State<LegHandle<L>>,
     key: Key,
-) -> Result<Json<StockView>, Problem> {
+) -> Result<Json<ShownStock>, Problem> {
     let stock = inventory::get(&handle, &values(key)).await?;
-    Ok(Json(StockView::of::<L>(stock)))
+    Ok(Json(ShownStock::of::<L>(stock)))
 }
 
 async fn page<L: Leg>(
     State(handle): State<LegHandle<L>>,
     Query(page): Query<Page>,
-) -> Result<Json<List<StockView>>, Problem> {
+) -> Result<Json<List<ShownStock>>, Problem> {
     let List { items, next_cursor } = inventory::list(&handle, &page).await?;
     Ok(Json(List {
-        items: items.into_iter().map(StockView::of::<L>).collect(),
+        items: items.into_iter().map(ShownStock::of::<L>).collect(),
         next_cursor,
     }))
 }
@@ -114,12 +114,12 @@ fn level(spec: &LegSpec, key: Vec<String>, set: &Map<String, Value>) -> Result<S
 }
 
 /// What there is of one row: the columns of its key, then the numbers.
-struct StockView {
+struct ShownStock {
     spec: &'static LegSpec,
     stock: Stock,
 }
 
-impl StockView {
+impl ShownStock {
     fn of<L: Leg>(stock: Stock) -> Self {
         Self {
             spec: L::SPEC,
@@ -128,7 +128,7 @@ impl StockView {
     }
 }
 
-impl Serialize for StockView {
+impl Serialize for ShownStock {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for (column, value) in self.spec.stock.key.iter().zip(&self.stock.key) {

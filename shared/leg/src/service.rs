@@ -3,12 +3,12 @@
 //! What a leg service brings is a [`Leg`]: what it is, as data, and its [`LegPolicy`]. Everything else is here, the same
 //! for every leg, so that a new one joins by existing.
 
-use choreography::{Fact, Joined, LegName, Pace, Said, Speaker, TripId};
+use choreography::{Backoff, Fact, FactBody, Joined, LegName, Speaker, TripId};
 use runtime::http::About;
-use runtime::{Input, Message, ServiceInput, Settings, Table, Turn, Unread, Working};
+use runtime::{Context, Input, Message, ReadError, ServiceInput, Settings, Table, Working};
 use sqlx::migrate::Migrator;
 
-use crate::core::{self, Heard, LegPolicy, Record, Stock};
+use crate::core::{self, LegPolicy, Record, Stock};
 use crate::store::{LEG, StockRows, Work};
 
 /// What one leg service is, as data: its consumer, its paths over HTTP, its CSV and its OpenAPI document come from this.
@@ -74,7 +74,7 @@ pub struct LegService<L: Leg> {
     leg: L,
     name: LegName,
     speaker: Speaker,
-    pace: Pace,
+    backoff: Backoff,
 }
 
 impl<L: Leg> LegService<L> {
@@ -83,7 +83,7 @@ impl<L: Leg> LegService<L> {
         Self {
             speaker: Speaker::Leg(L::name()),
             name: L::name(),
-            pace: participant::pace(settings),
+            backoff: participant::backoff(settings),
             leg,
         }
     }
@@ -93,26 +93,26 @@ impl<L: Leg> LegService<L> {
         &self,
         trip: TripId,
         position: i64,
-        heard: Heard<'_>,
+        heard: core::Input<'_>,
         rows: &mut Work,
-        turn: &mut Turn,
+        context: &mut Context,
     ) {
         let place = u16::try_from(position).unwrap_or(u16::MAX);
         let record = match rows.legs.get(&(trip, position)) {
             Some(record) => record.clone(),
             None => Record::none(trip, place),
         };
-        let moment = participant::moment(turn, self.pace);
+        let now = participant::now(context, self.backoff);
         let before = record.state;
         let shelf = &mut rows.stock.shelf;
-        let reaction = core::react(&self.name, &self.leg, record, heard, shelf, &moment);
+        let reaction = core::react(&self.name, &self.leg, record, heard, shelf, &now);
         let mut record = reaction.record;
-        turn.anomalies.extend(reaction.anomaly);
-        participant::join_trace(&mut record, turn);
+        context.anomalies.extend(reaction.anomaly);
+        participant::join_trace(&mut record, context);
         let answered =
             record.unsent == 1 && before == record.state && same_question(heard, &record);
         for said in reaction.said.into_iter().filter(|_| !answered) {
-            if participant::say(&mut record, &self.speaker, said, turn) {
+            if participant::say(&mut record, &self.speaker, said, context) {
                 record.unsent = 1;
             }
         }
@@ -151,10 +151,10 @@ impl<L: Leg> runtime::Service for LegService<L> {
         &[LEG]
     }
 
-    fn read(&self, message: &Message) -> Result<Fact, Unread> {
+    fn read(&self, message: &Message) -> Result<Fact, ReadError> {
         match participant::read(message)? {
-            choreography::Heard::Trip(fact) => Ok(fact),
-            choreography::Heard::Joined(joined) => Err(Unread::Malformed(format!(
+            choreography::WireFact::Trip(fact) => Ok(fact),
+            choreography::WireFact::Joined(joined) => Err(ReadError::Malformed(format!(
                 "a leg does not listen for {} joining",
                 joined.leg
             ))),
@@ -198,12 +198,18 @@ impl<L: Leg> runtime::Service for LegService<L> {
         &self,
         input: &ServiceInput<Self>,
         rows: &mut Work,
-        turn: &mut Turn,
+        context: &mut Context,
     ) -> Option<StockSet> {
         match input {
             Input::Fact(fact) => {
                 for position in core::positions(&self.name, fact) {
-                    self.judge(fact.trip, position.into(), Heard::Fact(fact), rows, turn);
+                    self.judge(
+                        fact.trip,
+                        position.into(),
+                        core::Input::Fact(fact),
+                        rows,
+                        context,
+                    );
                 }
                 None
             }
@@ -211,7 +217,13 @@ impl<L: Leg> runtime::Service for LegService<L> {
             Input::Due { key, waiting } => {
                 if rows.legs.get(key).is_some() {
                     let (trip, position) = *key;
-                    self.judge(trip, position, Heard::Due { waiting: *waiting }, rows, turn);
+                    self.judge(
+                        trip,
+                        position,
+                        core::Input::Due { waiting: *waiting },
+                        rows,
+                        context,
+                    );
                 }
                 None
             }
@@ -225,14 +237,14 @@ impl<L: Leg> runtime::Service for LegService<L> {
             .collect())
     }
 
-    fn announcement(&self, turn: &mut Turn) {
+    fn announcement(&self, context: &mut Context) {
         let own = |names: &[&str]| names.iter().map(ToString::to_string).collect();
         let joined = Joined {
             leg: self.name.clone(),
             counts: own(&[L::SPEC.unit]),
             dates: own(L::SPEC.dates),
         };
-        turn.say(
+        context.say(
             "leg",
             self.name.to_string(),
             joined.kind(),
@@ -244,16 +256,18 @@ impl<L: Leg> runtime::Service for LegService<L> {
 
 /// What brought the record to this state is asked once more: while the answer still lies in the outbox, it answers this question too.
 /// So a crowd of repeated questions brings forth no crowd of answers, just when there is too much to do.
-fn same_question(heard: Heard<'_>, record: &Record) -> bool {
+fn same_question(heard: core::Input<'_>, record: &Record) -> bool {
     use core::State;
     let state = record.state;
-    let Heard::Fact(fact) = heard else {
+    let core::Input::Fact(fact) = heard else {
         return false;
     };
     match &fact.said {
-        Said::Requested | Said::Reserved { .. } => matches!(state, State::Held | State::Rejected),
+        FactBody::Requested | FactBody::Reserved { .. } => {
+            matches!(state, State::Held | State::Rejected)
+        }
         // A trip is cancelled for one reason, however often that is said.
-        Said::Cancelled { reason } => {
+        FactBody::Cancelled { reason } => {
             state == State::Released && record.reason().as_ref() == Some(reason)
         }
         _ => false,

@@ -8,7 +8,7 @@ use runtime::faults::{self, Guard};
 use runtime::table::{Changes, Column, Lock, Row, Rows, Table, Working, counter, int, text};
 use serde_json::{Map, Value};
 
-use crate::core::{Delta, Record, Shelf, State, Stock};
+use crate::core::{Delta, Record, State, Stock, StockView};
 
 /// The table `leg`.
 pub const LEG: &Table = &Table {
@@ -106,7 +106,7 @@ pub struct StockRows {
     table: &'static Table,
     wanted: BTreeSet<Vec<String>>,
     /// What trips take from and give back to.
-    pub shelf: Shelf,
+    pub shelf: StockView,
     /// Rows as an operator sets them in this batch: with what they had, if they were there.
     set: BTreeMap<Vec<String>, (Option<Stock>, Stock)>,
 }
@@ -118,7 +118,7 @@ impl StockRows {
         Self {
             table,
             wanted: BTreeSet::new(),
-            shelf: Shelf::default(),
+            shelf: StockView::default(),
             set: BTreeMap::new(),
         }
     }
@@ -192,7 +192,7 @@ impl Working for StockRows {
         if faults::is_off(Guard::Capacity) {
             stock.iter_mut().for_each(|row| row.free = i64::MAX / 2);
         }
-        self.shelf = Shelf::new(stock);
+        self.shelf = StockView::new(stock);
         Ok(())
     }
 

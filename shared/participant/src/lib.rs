@@ -3,8 +3,8 @@
 //! It joins the two crates that do not know each other: `choreography` says what a fact is, `runtime` how a service lives. What a
 //! participant makes of a fact is its own core's.
 
-use choreography::{Fact, Moment, Pace, Plan, Said, Speaker, TripId};
-use runtime::{Message, Settings, System, TraceContext, Turn, Unread};
+use choreography::{Backoff, Fact, FactBody, Now, Plan, Speaker, TripId};
+use runtime::{Context, Message, ReadError, Settings, System, TraceContext};
 
 /// What all services of the saga have in common.
 pub const SYSTEM: System = System {
@@ -38,9 +38,9 @@ pub struct Kept<'a> {
 
 /// How long who waits waits before it asks again, by the settings.
 #[must_use]
-pub fn pace(settings: &Settings) -> Pace {
+pub fn backoff(settings: &Settings) -> Backoff {
     let ms = |value| i64::try_from(value).unwrap_or(i64::MAX);
-    Pace {
+    Backoff {
         first_ms: ms(settings.reannounce_first_ms),
         max_ms: ms(settings.reannounce_max_ms),
     }
@@ -48,11 +48,11 @@ pub fn pace(settings: &Settings) -> Pace {
 
 /// The moment in which a core judges.
 #[must_use]
-pub fn moment(turn: &Turn, pace: Pace) -> Moment {
-    Moment {
-        now: choreography::instant(turn.now_us),
-        jitter: turn.jitter,
-        pace,
+pub fn now(context: &Context, backoff: Backoff) -> Now {
+    Now {
+        at: choreography::instant(context.now_us),
+        jitter: context.jitter,
+        backoff,
     }
 }
 
@@ -60,33 +60,38 @@ pub fn moment(turn: &Turn, pace: Pace) -> Moment {
 ///
 /// # Errors
 /// With what to do of it: another version may be on its way to read it, or nobody ever will.
-pub fn read(message: &Message) -> Result<choreography::Heard, Unread> {
-    use choreography::Unread as Illegible;
+pub fn read(message: &Message) -> Result<choreography::WireFact, ReadError> {
+    use choreography::WireError as Illegible;
     choreography::read(&message.kind, &message.entity, &message.payload).map_err(
         |error| match error {
-            Illegible::UnknownVersion { .. } => Unread::NewerVersion(error.to_string()),
-            error => Unread::Malformed(error.to_string()),
+            Illegible::UnknownVersion { .. } => ReadError::NewerVersion(error.to_string()),
+            error => ReadError::Malformed(error.to_string()),
         },
     )
 }
 
 /// Puts a record and what is judged into one trace: a timer goes on with the trace that its record belongs to, and a new record belongs to
 /// the one that made it.
-pub fn join_trace(record: &mut impl Record, turn: &mut Turn) {
+pub fn join_trace(record: &mut impl Record, context: &mut Context) {
     let kept = record.kept();
-    if turn.trace.traceparent.is_none() {
-        turn.trace = TraceContext {
+    if context.trace.traceparent.is_none() {
+        context.trace = TraceContext {
             traceparent: kept.traceparent.clone(),
             tracestate: kept.tracestate.clone(),
         };
     } else if kept.traceparent.is_none() {
-        kept.traceparent.clone_from(&turn.trace.traceparent);
-        kept.tracestate.clone_from(&turn.trace.tracestate);
+        kept.traceparent.clone_from(&context.trace.traceparent);
+        kept.tracestate.clone_from(&context.trace.tracestate);
     }
 }
 
 /// Says something about a record's trip, under a new id. False for a row whose plan was damaged by hand: it has nothing to say.
-pub fn say(record: &mut impl Record, speaker: &Speaker, said: Said, turn: &mut Turn) -> bool {
+pub fn say(
+    record: &mut impl Record,
+    speaker: &Speaker,
+    said: FactBody,
+    context: &mut Context,
+) -> bool {
     let Some(plan) = record.plan() else {
         return false;
     };
@@ -97,14 +102,14 @@ pub fn say(record: &mut impl Record, speaker: &Speaker, said: Said, turn: &mut T
         plan,
         said,
     };
-    let id = turn.say(
+    let id = context.say(
         "trip",
         trip.to_string(),
         fact.kind(),
         fact.subject(),
         fact.to_json(),
     );
-    tracing::debug!(%trip, fact = %id, cause = ?turn.cause, state, "{trip}: {}", fact.said.name());
+    tracing::debug!(%trip, fact = %id, cause = ?context.cause, state, "{trip}: {}", fact.said.name());
     *record.kept().said_id = Some(id.to_string());
     true
 }

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State, routing::get};
 use runtime::http::{About, Path};
 use runtime::table::{Lock, Row, Table, int, text};
-use runtime::{Handle, Keyed, Problem, System, Turn};
+use runtime::{Context, Handle, Keyed, Problem, System};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -42,14 +42,19 @@ struct Paid {
 }
 
 /// What a payment makes of an account. Pure: a test needs neither broker nor database.
-fn paid(key: &(String,), known: Option<&Account>, paid: &Paid, turn: &mut Turn) -> Option<Account> {
+fn paid(
+    key: &(String,),
+    known: Option<&Account>,
+    paid: &Paid,
+    context: &mut Context,
+) -> Option<Account> {
     let account = key.0.clone();
     let before = known.map_or(0, |known| known.cents);
     let cents = before + i64::from(paid.cents);
     if before < GOAL_CENTS && cents >= GOAL_CENTS {
         let (kind, subject) = ("bank.reached.v1".into(), "bank.reached".into());
         let data = format!(r#"{{"cents":{cents}}}"#);
-        turn.say("account", account.clone(), kind, subject, data);
+        context.say("account", account.clone(), kind, subject, data);
     }
     Some(Account { account, cents })
 }

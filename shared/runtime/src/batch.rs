@@ -10,11 +10,11 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
 use uuid::Uuid;
 
-use crate::database::{Database, Engine, Failure, Param, Transaction, sql};
+use crate::database::{Database, Failure, Param, Transaction, sql};
+use crate::dead_letters::DeadLetter;
 use crate::event::Event;
 use crate::faults::{self, CrashPoint, Guard};
-use crate::letters::Letter;
-use crate::service::{Input, Service, ServiceInput, Turn};
+use crate::service::{Context, Input, Service, ServiceInput};
 use crate::table::Table;
 use crate::telemetry::{self, TraceContext};
 
@@ -43,7 +43,7 @@ pub enum Step<S: Service> {
     /// A record whose time has come.
     Due(ServiceInput<S>),
     /// A message to bury.
-    Letter(Box<Letter>),
+    DeadLetter(Box<DeadLetter>),
     /// The service says that it is there.
     Announcement,
 }
@@ -52,7 +52,7 @@ impl<S: Service> Step<S> {
     fn id(&self) -> Option<Uuid> {
         match self {
             Self::Fact { id, .. } | Self::Command { id, .. } => Some(*id),
-            Self::Due(_) | Self::Letter(_) | Self::Announcement => None,
+            Self::Due(_) | Self::DeadLetter(_) | Self::Announcement => None,
         }
     }
 
@@ -61,7 +61,7 @@ impl<S: Service> Step<S> {
             Self::Fact { input, .. } | Self::Command { input, .. } | Self::Due(input) => {
                 Some(input)
             }
-            Self::Letter(_) | Self::Announcement => None,
+            Self::DeadLetter(_) | Self::Announcement => None,
         }
     }
 }
@@ -103,8 +103,7 @@ impl<S: Service> Open<'_, S> {
     /// # Errors
     /// See [`Failure`]; nothing is left behind then, unless it is the commit itself whose outcome is unknown.
     pub async fn commit(mut self) -> Result<Done<S>, Failure> {
-        // On SQLite one call saves and commits.
-        let commits = self.transaction.engine() == Engine::Sqlite;
+        let commits = self.transaction.saving_commits();
         self.reach_if(commits, CrashPoint::BeforeCommit);
         self.transaction
             .run(self.save, std::mem::take(&mut self.params))
@@ -133,7 +132,7 @@ impl<S: Service> Transactor<S> {
             .iter()
             .map(|table| table.table())
             .collect();
-        let engine: Engine = database.engine();
+        let engine = database.engine();
         Self {
             load: sql::load(engine, &tables),
             save: sql::save(engine, &tables),
@@ -263,18 +262,18 @@ impl<S: Service> Transactor<S> {
             .as_ref()
             .map(telemetry::ActiveSpan::context)
             .unwrap_or_default();
-        let mut turn = Turn::new(now_us, step.id(), trace);
+        let mut context = Context::new(now_us, step.id(), trace);
         let reply = match step.input() {
-            Some(input) => self.service.react(input, &mut done.rows, &mut turn),
+            Some(input) => self.service.react(input, &mut done.rows, &mut context),
             None => {
                 if matches!(step, Step::Announcement) {
-                    self.service.announcement(&mut turn);
+                    self.service.announcement(&mut context);
                 }
                 None
             }
         };
-        done.said.append(&mut turn.said);
-        done.anomalies.append(&mut turn.anomalies);
+        done.said.append(&mut context.said);
+        done.anomalies.append(&mut context.anomalies);
         reply
     }
 
@@ -289,10 +288,10 @@ impl<S: Service> Transactor<S> {
             let changes = table.changes();
             params.extend([changes.saved, changes.created, changes.dropped].map(Param::Text));
         }
-        let letters: Vec<&Letter> = steps
+        let letters: Vec<&DeadLetter> = steps
             .iter()
             .filter_map(|step| match step {
-                Step::Letter(letter) => Some(letter.as_ref()),
+                Step::DeadLetter(letter) => Some(letter.as_ref()),
                 _ => None,
             })
             .collect();
@@ -312,8 +311,8 @@ impl<S: Service> Transactor<S> {
 }
 
 /// One statement may not write one row twice: of letters alike, the last stands for all of a batch.
-fn one_of_each(letters: Vec<&Letter>) -> Vec<&Letter> {
-    let mut kept: std::collections::BTreeMap<_, &Letter> = std::collections::BTreeMap::new();
+fn one_of_each(letters: Vec<&DeadLetter>) -> Vec<&DeadLetter> {
+    let mut kept: std::collections::BTreeMap<_, &DeadLetter> = std::collections::BTreeMap::new();
     for letter in letters {
         kept.insert((&letter.aggregateid, &letter.kind, &letter.reason), letter);
     }
@@ -342,7 +341,7 @@ fn trace_of<S: Service>(step: &Step<S>) -> Option<telemetry::ActiveSpan> {
             trace,
             Vec::new,
         )),
-        Step::Due(_) | Step::Letter(_) | Step::Announcement => None,
+        Step::Due(_) | Step::DeadLetter(_) | Step::Announcement => None,
     }
 }
 

@@ -94,7 +94,7 @@ pub async fn start<S: Service>(
         complete: Mutex::default(),
     });
     let ready = move || Arc::clone(&readiness).ask();
-    let api = api(handle.clone()).merge(crate::letters::routes(Arc::clone(handle.database())));
+    let api = api(handle.clone()).merge(crate::dead_letters::routes(Arc::clone(handle.database())));
     let router = http::shell(api, system.namespace, about, metrics, ready);
     let http = tokio::spawn(http::serve(
         listener,

@@ -9,12 +9,12 @@ use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 use crate::event::Message;
-use crate::service::{Input, Service, ServiceInput, Turn, Unread};
+use crate::service::{Context, Input, ReadError, Service, ServiceInput};
 use crate::table::{Row, Rows, Working};
 
 /// What a fact makes of the record that it is about: the record as it is from now on, or none to leave it as it was. What is said goes
 /// through the context. Pure: it neither waits nor fails, and is given the clock and chance.
-pub type Reaction<R, F> = fn(&<R as Row>::Key, Option<&R>, &F, &mut Turn) -> Option<R>;
+pub type Reaction<R, F> = fn(&<R as Row>::Key, Option<&R>, &F, &mut Context) -> Option<R>;
 
 /// A service of one kind of record `R`, changed by facts whose data read as `F`. A fact is about the record whose key is the fact's
 /// `ce-subject`; data that do not read as `F` are a dead letter.
@@ -75,9 +75,9 @@ where
         )
     }
 
-    fn read(&self, message: &Message) -> Result<(R::Key, F), Unread> {
+    fn read(&self, message: &Message) -> Result<(R::Key, F), ReadError> {
         let malformed = |what: &str, error: serde_json::Error| {
-            Unread::Malformed(format!("{what} cannot be read: {error}"))
+            ReadError::Malformed(format!("{what} cannot be read: {error}"))
         };
         let key = serde_json::json!([message.entity]);
         let key = serde_json::from_value(key).map_err(|error| malformed("ce-subject", error))?;
@@ -100,9 +100,14 @@ where
         }
     }
 
-    fn react(&self, input: &ServiceInput<Self>, rows: &mut Rows<R>, turn: &mut Turn) -> Option<()> {
+    fn react(
+        &self,
+        input: &ServiceInput<Self>,
+        rows: &mut Rows<R>,
+        context: &mut Context,
+    ) -> Option<()> {
         if let Input::Fact((key, fact)) = input
-            && let Some(record) = (self.react)(key, rows.get(key), fact, turn)
+            && let Some(record) = (self.react)(key, rows.get(key), fact, context)
         {
             rows.put(record);
         }

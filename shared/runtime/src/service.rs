@@ -1,6 +1,6 @@
 //! What a service is to the runtime: how it reads its inputs, which rows they need, and what it makes of them.
 //!
-//! Everything here is synchronous and pure in spirit: time, chance and ids come in through [`Turn`]. A service never sees
+//! Everything here is synchronous and pure in spirit: time, chance and ids come in through [`Context`]. A service never sees
 //! the database, the broker or the clock.
 
 use serde::de::DeserializeOwned;
@@ -29,7 +29,7 @@ pub enum Input<F, C, T> {
 
 /// Why a message can't be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unread {
+pub enum ReadError {
     /// Its major version is newer than this program: put back with a delay, for another version may be on its way.
     NewerVersion(String),
     /// It will never be read: a dead letter.
@@ -66,8 +66,8 @@ pub trait Service: Send + Sync + Sized + 'static {
     /// Reads a fact.
     ///
     /// # Errors
-    /// With what to do of it: see [`Unread`].
-    fn read(&self, message: &Message) -> Result<Self::Fact, Unread>;
+    /// With what to do of it: see [`ReadError`].
+    fn read(&self, message: &Message) -> Result<Self::Fact, ReadError>;
     /// An empty working set.
     fn rows(&self) -> Self::Rows;
     /// Its tables, in the order in which their locks are taken.
@@ -79,14 +79,14 @@ pub trait Service: Send + Sync + Sized + 'static {
         &self,
         input: &ServiceInput<Self>,
         rows: &mut Self::Rows,
-        turn: &mut Turn,
+        context: &mut Context,
     ) -> Option<Self::Reply>;
     /// The reply to a command that was applied before, its reply lost with the outcome of a commit.
     fn echo(&self, command: &Self::Command, rows: &Self::Rows) -> Self::Reply;
     /// Told after each commit, before replies go out: wake whoever waits for these rows.
     fn committed(&self, _rows: &Self::Rows) {}
     /// A fact about the service itself, said at each start and every few minutes.
-    fn announcement(&self, _turn: &mut Turn) {}
+    fn announcement(&self, _turn: &mut Context) {}
 }
 
 /// A service's own [`Input`].
@@ -95,7 +95,7 @@ pub type ServiceInput<S> =
 
 /// The values that one reaction is given, and what it says.
 #[derive(Debug)]
-pub struct Turn {
+pub struct Context {
     /// Now, in microseconds since 1970.
     pub now_us: i64,
     /// Chance, 0 to 1.
@@ -110,7 +110,7 @@ pub struct Turn {
     pub anomalies: Vec<&'static str>,
 }
 
-impl Turn {
+impl Context {
     /// A turn at this moment.
     #[must_use]
     pub fn new(now_us: i64, cause: Option<Uuid>, trace: TraceContext) -> Self {

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use crate::batch::{Done, Step, Transactor};
 use crate::broker::Broker;
 use crate::database::Failure;
+use crate::dead_letters::DeadLetter;
 use crate::faults::{self, CrashPoint};
-use crate::letters::Letter;
 use crate::problem::Problem;
 use crate::publisher::Publisher;
 use crate::service::Service;
@@ -190,7 +190,7 @@ impl<S: Service> Worker<S> {
         for ((step, completion), reply) in steps.into_iter().zip(completions).zip(done.replies) {
             match step {
                 Step::Fact { kind, .. } => self.metrics.facts_in(&kind, 1),
-                Step::Letter(letter) => {
+                Step::DeadLetter(letter) => {
                     self.metrics.dead_letter(&letter.kind);
                     tracing::error!(
                         letter = letter.id,
@@ -242,8 +242,11 @@ impl<S: Service> Worker<S> {
         tracing::error!(reason, "an input cannot be applied and is put aside");
         match (step, completion) {
             (Step::Fact { .. }, Completion::Acknowledgement(message)) => {
-                let letter = Box::new(Letter::of(&message, reason));
-                return Some((Step::Letter(letter), Completion::Acknowledgement(message)));
+                let letter = Box::new(DeadLetter::of(&message, reason));
+                return Some((
+                    Step::DeadLetter(letter),
+                    Completion::Acknowledgement(message),
+                ));
             }
             (_, Completion::Reply(to)) => drop(to.send(Err(Problem::internal()))),
             (_, Completion::Timer(key)) => {

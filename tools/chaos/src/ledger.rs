@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use booking::core::{Outcome, State};
-use booking::view::Booking;
+use booking::view::TripView;
 use choreography::TripId;
 
 /// The most breaks that are named one by one.
@@ -32,7 +32,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub(super) fn new(asked: Duration, answered: Duration, booking: &Booking) -> Self {
+    pub(super) fn new(asked: Duration, answered: Duration, booking: &TripView) -> Self {
         Self {
             asked,
             answered,

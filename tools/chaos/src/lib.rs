@@ -1,4 +1,4 @@
-//! A house under a schedule of faults, and whether it comes to rest: real processes, a real broker, real databases, travellers who keep a
+//! A stack under a schedule of faults, and whether it comes to rest: real processes, a real broker, real databases, travellers who keep a
 //! book of their own, and a judge at the end.
 //!
 //! Safety is asked of the databases ([`inspect::audit`]) and of the travellers' ledger; liveness by a rule: from the last fault on every trip is
@@ -167,7 +167,7 @@ impl Options {
 /// Runs one seed to its end.
 ///
 /// # Errors
-/// When the house cannot be started or looked at; what is wrong with it is in the report.
+/// When the stack cannot be started or looked at; what is wrong with it is in the report.
 pub async fn run(options: &Options, say: Say<'_>) -> Result<Report> {
     let stage = Arc::new(Stage::start(options, say).await?);
     let run = Run::begin(options, stage).await?;

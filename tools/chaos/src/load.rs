@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use booking::view::Booking;
+use booking::view::TripView;
 use choreography::TripId;
 use fastrand::Rng;
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -57,7 +57,7 @@ pub(super) struct Crowd {
 
 /// What came back of one request.
 enum Answer {
-    Trip(Box<Booking>),
+    Trip(Box<TripView>),
     /// 5xx, or nothing at all: ask again.
     Again,
     /// Whatever it is, asking again brings nothing else.
@@ -200,7 +200,7 @@ impl Crowd {
         }
     }
 
-    async fn book(&self, key: &str, wish: &Wish, wait_s: u64) -> Option<Booking> {
+    async fn book(&self, key: &str, wish: &Wish, wait_s: u64) -> Option<TripView> {
         let request = || {
             let request = self
                 .request(Method::POST, "bookings")
@@ -245,7 +245,7 @@ impl Crowd {
         key: &str,
         request: impl Fn() -> RequestBuilder,
         wait: Duration,
-    ) -> Option<Booking> {
+    ) -> Option<TripView> {
         let mut pause_ms = 100;
         while !self.is_over() {
             let Ok(_room) = self.room.acquire().await else {

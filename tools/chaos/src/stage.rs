@@ -1,4 +1,4 @@
-//! The house that is broken and mended: a broker of one node or several, three services in one replica or several, each with a proxy before
+//! The stack that is broken and mended: a broker of one node or several, three services in one replica or several, each with a proxy before
 //! whatever it connects to, and disks that can be full. And who keeps it running, as any supervisor would.
 //!
 //! It knows how to kill, freeze and start a process, and no reason to.

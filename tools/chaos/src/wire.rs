@@ -12,7 +12,7 @@ use fastrand::Rng;
 use futures::StreamExt as _;
 
 use super::fault::Manner;
-use client::timeline::Story;
+use client::timeline::Timeline;
 
 /// By this header the stranger knows its own.
 const OURS: &str = "Chaos-Repeat";
@@ -115,8 +115,8 @@ impl Wire {
     }
 
     /// One trip's story, as far as its messages are kept.
-    pub(super) fn story(&self, trip: &str) -> Story {
-        let mut story = Story::default();
+    pub(super) fn story(&self, trip: &str) -> Timeline {
+        let mut story = Timeline::default();
         let heard = self.heard();
         for message in heard.first.iter().chain(&heard.latest) {
             if header(message, "ce-subject") == Some(trip) {

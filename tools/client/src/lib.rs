@@ -10,12 +10,12 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
-use booking::view::Booking;
+use booking::view::TripView;
 use choreography::{Money, Position, TripId};
 use jiff::Timestamp;
 use leg::inventory::Imported;
 use reqwest::{Method, RequestBuilder, Response, Url};
-use runtime::letters::Letter;
+use runtime::dead_letters::DeadLetter;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
@@ -128,7 +128,7 @@ impl Client {
     ///
     /// # Errors
     /// When booking does not take it or does not answer.
-    pub async fn book(&self, ask: &Ask, key: Option<&str>, wait: Duration) -> Result<Booking> {
+    pub async fn book(&self, ask: &Ask, key: Option<&str>, wait: Duration) -> Result<TripView> {
         let mut request = waiting(self.request(Method::POST, &["bookings"], &[])?, wait);
         if let Some(key) = key {
             let quoted = key.replace('\\', "\\\\").replace('"', "\\\"");
@@ -141,7 +141,7 @@ impl Client {
     ///
     /// # Errors
     /// When there is none, or booking does not answer.
-    pub async fn trip(&self, trip: TripId) -> Result<Booking> {
+    pub async fn trip(&self, trip: TripId) -> Result<TripView> {
         self.get(&["bookings", &trip.to_string()], &[]).await
     }
 
@@ -149,7 +149,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::trip`].
-    pub async fn settled(&self, booking: Booking, within: Duration) -> Result<Booking> {
+    pub async fn settled(&self, booking: TripView, within: Duration) -> Result<TripView> {
         let until = Instant::now() + within;
         let mut booking = booking;
         while !is_final(&booking) && Instant::now() < until {
@@ -168,7 +168,7 @@ impl Client {
         trip: TripId,
         reason: Option<&str>,
         wait: Duration,
-    ) -> Result<Booking> {
+    ) -> Result<TripView> {
         let path = ["bookings", &trip.to_string(), "cancel"];
         let request = waiting(self.request(Method::POST, &path, &[])?, wait);
         self.ask(request.json(&serde_json::json!({ "reason": reason })))
@@ -179,7 +179,7 @@ impl Client {
     ///
     /// # Errors
     /// When it does not fit the trip as it stands, or booking does not answer.
-    pub async fn settle(&self, trip: TripId, position: Position, reason: &str) -> Result<Booking> {
+    pub async fn settle(&self, trip: TripId, position: Position, reason: &str) -> Result<TripView> {
         let path = ["bookings", &trip.to_string(), "settle"];
         let request = self.request(Method::POST, &path, &[])?;
         self.ask(request.json(&serde_json::json!({ "position": position, "reason": reason })))
@@ -190,7 +190,7 @@ impl Client {
     ///
     /// # Errors
     /// When booking does not answer.
-    pub async fn trips(&self, filter: &[(&str, &str)], most: usize) -> Result<Vec<Booking>> {
+    pub async fn trips(&self, filter: &[(&str, &str)], most: usize) -> Result<Vec<TripView>> {
         self.list(&["bookings"], filter, most).await
     }
 
@@ -198,7 +198,7 @@ impl Client {
     ///
     /// # Errors
     /// When booking does not answer.
-    pub async fn stuck(&self, older_than_s: u64, most: usize) -> Result<Vec<Booking>> {
+    pub async fn stuck(&self, older_than_s: u64, most: usize) -> Result<Vec<TripView>> {
         let older_than_s = older_than_s.to_string();
         self.list(
             &["bookings", "stuck"],
@@ -220,7 +220,7 @@ impl Client {
     ///
     /// # Errors
     /// When it does not answer.
-    pub async fn letters(&self, most: usize) -> Result<Vec<Letter>> {
+    pub async fn letters(&self, most: usize) -> Result<Vec<DeadLetter>> {
         self.list(&["letters"], &[], most).await
     }
 
@@ -321,7 +321,7 @@ impl Client {
 
 /// Confirmed, or off with everything back.
 #[must_use]
-pub fn is_final(booking: &Booking) -> bool {
+pub fn is_final(booking: &TripView) -> bool {
     use booking::core::State;
     matches!(booking.state, State::Confirmed | State::Closed)
 }

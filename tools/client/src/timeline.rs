@@ -9,8 +9,10 @@ use anyhow::{Result, anyhow};
 use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
-use booking::view::Booking;
-use choreography::{Fact, Heard, Itinerary, Money, Position, Reason, Role, Said, Speaker, TABLE};
+use booking::view::TripView;
+use choreography::{
+    Fact, FactBody, Itinerary, Money, Position, Reason, Role, Speaker, TABLE, WireFact,
+};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -55,19 +57,19 @@ pub struct Told {
 
 /// A trip's facts in order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Story {
+pub struct Timeline {
     /// What was said.
     pub facts: Vec<Told>,
     /// Whether the reading came to the end of the stream.
     pub complete: bool,
 }
 
-impl Story {
+impl Timeline {
     /// Reads a trip's facts out of the stream, from the moment on that it was asked for until it was final, or until now.
     ///
     /// # Errors
     /// When the broker has no such stream or does not answer.
-    pub async fn read(context: &Context, trip: &Booking) -> Result<Self> {
+    pub async fn read(context: &Context, trip: &TripView) -> Result<Self> {
         let mut story = Self::default();
         let stream = context
             .get_stream(choreography::STREAM)
@@ -120,7 +122,7 @@ impl Story {
         let (Some(kind), Some(entity)) = (get("ce-type"), get("ce-subject")) else {
             return;
         };
-        let Ok(Heard::Trip(fact)) = choreography::read(kind, entity, data) else {
+        let Ok(WireFact::Trip(fact)) = choreography::read(kind, entity, data) else {
             return;
         };
         let mut told = Told::of(&fact);
@@ -169,17 +171,21 @@ impl Story {
 impl Told {
     fn of(fact: &Fact) -> Self {
         let (name, position, price, reason) = match &fact.said {
-            Said::Requested => ("requested", None, None, None),
-            Said::Confirmed => ("confirmed", None, None, None),
-            Said::Cancelled { reason } => ("cancelled", None, None, Some(reason)),
-            Said::Reserved { position, price } => ("reserved", Some(*position), Some(price), None),
-            Said::Rejected { position, reason } => {
+            FactBody::Requested => ("requested", None, None, None),
+            FactBody::Confirmed => ("confirmed", None, None, None),
+            FactBody::Cancelled { reason } => ("cancelled", None, None, Some(reason)),
+            FactBody::Reserved { position, price } => {
+                ("reserved", Some(*position), Some(price), None)
+            }
+            FactBody::Rejected { position, reason } => {
                 ("rejected", Some(*position), None, Some(reason))
             }
-            Said::Released { position, reason } => {
+            FactBody::Released { position, reason } => {
                 ("released", Some(*position), None, Some(reason))
             }
-            Said::Settled { position, reason } => ("settled", Some(*position), None, Some(reason)),
+            FactBody::Settled { position, reason } => {
+                ("settled", Some(*position), None, Some(reason))
+            }
         };
         Self {
             at: Timestamp::UNIX_EPOCH,
@@ -268,7 +274,7 @@ mod tests {
 
     const TRIP: &str = "01890000-0000-7000-8000-000000000001";
 
-    fn say(story: &mut Story, at_ms: i64, id: &str, speaker: Speaker, said: Said) {
+    fn say(story: &mut Timeline, at_ms: i64, id: &str, speaker: Speaker, said: FactBody) {
         let legs = r#"[{"leg":"flight"},{"leg":"hotel"},{"leg":"flight"}]"#;
         let fact = Fact {
             speaker,
@@ -293,23 +299,29 @@ mod tests {
         Speaker::Leg(name.parse().unwrap())
     }
 
-    fn price(position: Position, of: i64, in_all: i64) -> Said {
+    fn price(position: Position, of: i64, in_all: i64) -> FactBody {
         let eur = |minor| Money::new(minor, Currency::EUR);
         let price = Price {
             price: eur(of),
             total: vec![eur(in_all)],
         };
-        Said::Reserved { position, price }
+        FactBody::Reserved { position, price }
     }
 
     #[test]
     fn a_story_is_told_line_by_line() {
         let sold_out = || Reason::new("sold-out", "none left");
-        let mut story = Story {
+        let mut story = Timeline {
             complete: true,
-            ..Story::default()
+            ..Timeline::default()
         };
-        say(&mut story, 1_000, "a", Speaker::Booking, Said::Requested);
+        say(
+            &mut story,
+            1_000,
+            "a",
+            Speaker::Booking,
+            FactBody::Requested,
+        );
         say(
             &mut story,
             1_004,
@@ -344,7 +356,7 @@ mod tests {
             31_012,
             "e",
             leg("flight"),
-            Said::Rejected { position, reason },
+            FactBody::Rejected { position, reason },
         );
         let (position, reason) = (1, sold_out());
         say(
@@ -352,7 +364,7 @@ mod tests {
             31_015,
             "f",
             leg("hotel"),
-            Said::Released { position, reason },
+            FactBody::Released { position, reason },
         );
         story.hear(&None, b"no fact at all");
         assert_eq!(

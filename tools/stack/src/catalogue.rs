@@ -23,7 +23,7 @@ const CATALOGUE: [Entry; 3] = [
     Entry {
         name: booking::NAME,
         title: booking::ABOUT.title,
-        migrations: |settings| booking::service::Booking::new(settings).migrations(),
+        migrations: |settings| booking::service::BookingService::new(settings).migrations(),
         serve: |settings| Box::pin(runtime::boot::run(booking::NAME, settings, booking::start)),
     },
     Entry {

@@ -2,7 +2,7 @@
 //! keep it.
 
 use choreography::{
-    Currency, Itinerary, Moment, Money, Plan, Position, Price, Reason, TripId, instant,
+    Currency, Itinerary, Money, Now, Plan, Position, Price, Reason, TripId, instant,
 };
 use serde::{Deserialize, Serialize};
 
@@ -152,12 +152,7 @@ impl Trip {
         }
     }
 
-    pub(super) fn new(
-        trip: TripId,
-        plan: &Plan,
-        traveller: Option<String>,
-        moment: &Moment,
-    ) -> Self {
+    pub(super) fn new(trip: TripId, plan: &Plan, traveller: Option<String>, now: &Now) -> Self {
         let nothing: Vec<Option<Settled>> = vec![None; plan.itinerary.len()];
         Self {
             state: State::Pending,
@@ -167,8 +162,8 @@ impl Trip {
             budget_currency: plan.budget.map(|budget| budget.currency.code().into()),
             traveller,
             settled: write(&nothing),
-            created_us: moment.now_us(),
-            changed_us: moment.now_us(),
+            created_us: now.now_us(),
+            changed_us: now.now_us(),
             ..Self::none(trip)
         }
     }
@@ -248,25 +243,25 @@ impl Trip {
     }
 
     /// The pivot.
-    pub(super) fn confirm(&mut self, price: &Price, moment: &Moment) {
+    pub(super) fn confirm(&mut self, price: &Price, now: &Now) {
         self.outcome = Some(Outcome::Confirmed);
         self.total = serde_json::to_string(&price.total).ok();
-        self.enter(State::Confirmed, moment);
+        self.enter(State::Confirmed, now);
     }
 
     /// Turns back, and decides what the traveller is told.
-    pub(super) fn undo(&mut self, outcome: Outcome, reason: &Reason, moment: &Moment) {
+    pub(super) fn undo(&mut self, outcome: Outcome, reason: &Reason, now: &Now) {
         self.outcome = Some(outcome);
         self.reason_code = Some(reason.code.clone());
         self.reason_message = Some(reason.message.clone());
-        self.undoing_since_us = Some(moment.now_us());
-        self.enter(State::Undoing, moment);
-        self.wait(moment);
+        self.undoing_since_us = Some(now.now_us());
+        self.enter(State::Undoing, now);
+        self.wait(now);
     }
 
     /// Everything is back.
-    pub(super) fn close(&mut self, moment: &Moment) {
-        self.enter(State::Closed, moment);
+    pub(super) fn close(&mut self, now: &Now) {
+        self.enter(State::Closed, now);
         self.forget_us = Some(
             self.deadline_us
                 .max(self.changed_us)
@@ -275,13 +270,13 @@ impl Trip {
     }
 
     /// Sets the timer to the next question.
-    pub(super) fn wait(&mut self, moment: &Moment) {
-        self.wake_at(moment.wake_us(self.tries));
+    pub(super) fn wait(&mut self, now: &Now) {
+        self.wake_at(now.wake_us(self.tries));
     }
 
     /// Sets the timer to the next look, where the next question may not be needed.
-    pub(super) fn put_off(&mut self, moment: &Moment) {
-        self.wake_at(moment.look_again_us(self.tries));
+    pub(super) fn put_off(&mut self, now: &Now) {
+        self.wake_at(now.look_again_us(self.tries));
     }
 
     /// A pending trip looks up at its deadline at the latest.
@@ -294,11 +289,11 @@ impl Trip {
         self.due_us = Some(wake_us.min(latest_us));
     }
 
-    fn enter(&mut self, state: State, moment: &Moment) {
+    fn enter(&mut self, state: State, now: &Now) {
         self.state = state;
         self.tries = 0;
         self.due_us = None;
-        self.changed_us = moment.now_us();
+        self.changed_us = now.now_us();
     }
 }
 

@@ -4,18 +4,18 @@
 mod row;
 mod table;
 
-use booking::core::{Heard, Outcome, Reaction, Settled, State, Trip, react, request};
+use booking::core::{Input, Outcome, Reaction, Settled, State, Trip, react, request};
 use choreography::{
-    Currency, Fact, Itinerary, Moment, Money, Pace, Plan, Position, Price, Reason, Said, Speaker,
-    TripId, instant,
+    Backoff, Currency, Fact, FactBody, Itinerary, Money, Now, Plan, Position, Price, Reason,
+    Speaker, TripId, instant,
 };
 use uuid::Uuid;
 
-fn moment(seconds: i64) -> Moment {
-    Moment {
-        now: instant((1_800_000_000 + seconds) * 1_000_000),
+fn moment(seconds: i64) -> Now {
+    Now {
+        at: instant((1_800_000_000 + seconds) * 1_000_000),
         jitter: 0.5,
-        pace: Pace::default(),
+        backoff: Backoff::default(),
     }
 }
 
@@ -33,7 +33,7 @@ fn plan() -> Plan {
         Itinerary::parse(r#"[{"leg":"flight"}, {"leg":"hotel"},{"leg":"flight"}]"#).unwrap();
     Plan {
         itinerary,
-        deadline: moment(120).now,
+        deadline: moment(120).at,
         budget: Some(Money::new(5_000, Currency::EUR)),
     }
 }
@@ -42,12 +42,12 @@ fn trip() -> TripId {
     Uuid::from_u128(1).into()
 }
 
-fn fact(said: Said) -> Fact {
+fn fact(said: FactBody) -> Fact {
     let name = |position: Position| plan().itinerary.name_at(position).unwrap().clone();
     let speaker = match said {
-        Said::Reserved { position, .. }
-        | Said::Rejected { position, .. }
-        | Said::Released { position, .. } => Speaker::Leg(name(position)),
+        FactBody::Reserved { position, .. }
+        | FactBody::Rejected { position, .. }
+        | FactBody::Released { position, .. } => Speaker::Leg(name(position)),
         _ => Speaker::Booking,
     };
     Fact {
@@ -60,7 +60,7 @@ fn fact(said: Said) -> Fact {
 
 fn reserved(position: Position) -> Fact {
     let total = vec![Money::new(4_000, Currency::EUR)];
-    fact(Said::Reserved {
+    fact(FactBody::Reserved {
         position,
         price: Price {
             price: Money::new(1_000, Currency::EUR),
@@ -70,27 +70,27 @@ fn reserved(position: Position) -> Fact {
 }
 
 fn rejected(position: Position) -> Fact {
-    fact(Said::Rejected {
+    fact(FactBody::Rejected {
         position,
         reason: reason("sold-out"),
     })
 }
 
 fn released(position: Position, code: &str) -> Fact {
-    fact(Said::Released {
+    fact(FactBody::Released {
         position,
         reason: reason(code),
     })
 }
 
 fn hear(trip: Trip, fact: &Fact) -> Reaction {
-    react(trip, Heard::Fact(fact), &moment(1))
+    react(trip, Input::Fact(fact), &moment(1))
 }
 
 fn cancel(trip: Trip) -> Reaction {
     react(
         trip,
-        Heard::Cancel {
+        Input::Cancel {
             reason: &reason("cancelled-by-traveller"),
         },
         &moment(1),
@@ -98,7 +98,7 @@ fn cancel(trip: Trip) -> Reaction {
 }
 
 fn due(trip: Trip, waiting: bool, seconds: i64) -> Reaction {
-    react(trip, Heard::Due { waiting }, &moment(seconds))
+    react(trip, Input::Due { waiting }, &moment(seconds))
 }
 
 /// A trip in this state; `undoing` because the traveller cancelled, with nothing back yet.
@@ -117,19 +117,19 @@ fn names(reaction: &Reaction) -> String {
     reaction
         .said
         .iter()
-        .map(Said::name)
+        .map(FactBody::name)
         .collect::<Vec<_>>()
         .join(",")
 }
 
 /// Rule 7's order.
-fn height(said: &Said) -> u32 {
+fn height(said: &FactBody) -> u32 {
     match said {
-        Said::Requested => 0,
-        Said::Reserved { position, .. } => 1 + u32::from(*position),
-        Said::Confirmed | Said::Cancelled { .. } | Said::Settled { .. } => 100,
-        Said::Rejected { .. } => 200,
-        Said::Released { .. } => 300,
+        FactBody::Requested => 0,
+        FactBody::Reserved { position, .. } => 1 + u32::from(*position),
+        FactBody::Confirmed | FactBody::Cancelled { .. } | FactBody::Settled { .. } => 100,
+        FactBody::Rejected { .. } => 200,
+        FactBody::Released { .. } => 300,
     }
 }
 

@@ -28,7 +28,7 @@ fn a_request_is_said_and_kept_as_a_flat_row() {
     );
     assert_eq!(serde_json::from_value::<Trip>(row).unwrap(), record);
     let hurried = Plan {
-        deadline: moment(5).now,
+        deadline: moment(5).at,
         ..plan()
     };
     assert_eq!(
@@ -114,15 +114,15 @@ fn turning_back_begins_with_the_shortest_pause() {
     assert_eq!(asked.tries, 1);
     let expired = due(asked.clone(), false, 120);
     for (turned, at) in [
-        (cancel(asked.clone()), 1),
-        (hear(asked.clone(), &rejected(2)), 1),
-        (hear(asked, &released(0, "late")), 1),
-        (expired, 120),
+        (cancel(asked.clone()), us(31)),
+        (hear(asked.clone(), &rejected(2)), us(31)),
+        (hear(asked, &released(0, "late")), us(31)),
+        (expired, us(150)),
     ] {
         let turned = turned.record;
         assert_eq!(
             (turned.state, turned.tries, turned.due_us),
-            (State::Undoing, 0, Some(us(at + 30)))
+            (State::Undoing, 0, Some(at))
         );
     }
 }
@@ -133,7 +133,7 @@ fn undoing_asks_with_cancelled() {
     let undoing = hear(in_state(State::Pending), &rejected(2)).record;
     assert_eq!((undoing.due_us, undoing.tries), (Some(us(31)), 0));
     let asked = due(undoing, false, 31);
-    let cancelled = Said::Cancelled {
+    let cancelled = FactBody::Cancelled {
         reason: reason("sold-out"),
     };
     assert_eq!(
@@ -145,11 +145,11 @@ fn undoing_asks_with_cancelled() {
         (names(&moved).as_str(), moved.record.due_us),
         ("", Some(us(76)))
     );
-    let answered = react(asked.record, Heard::Fact(&released(1, "x")), &moment(50)).record;
+    let answered = react(asked.record, Input::Fact(&released(1, "x")), &moment(50)).record;
     assert_eq!(answered.due_us, Some(us(80)), "an answer moves the timer");
     let echo = react(
         answered.clone(),
-        Heard::Fact(&released(1, "x")),
+        Input::Fact(&released(1, "x")),
         &moment(55),
     )
     .record;
@@ -157,12 +157,12 @@ fn undoing_asks_with_cancelled() {
 
     // A rejection is news, although all behind it was settled before.
     let last = hear(in_state(State::Undoing), &released(2, "x")).record;
-    let middle = react(last, Heard::Fact(&rejected(1)), &moment(80)).record;
+    let middle = react(last, Input::Fact(&rejected(1)), &moment(80)).record;
     assert_eq!(
         (marks(&middle).as_str(), middle.due_us),
         ("-rl", Some(us(110)))
     );
-    let echo = react(middle.clone(), Heard::Fact(&rejected(1)), &moment(85)).record;
+    let echo = react(middle.clone(), Input::Fact(&rejected(1)), &moment(85)).record;
     assert_eq!(echo, middle);
 
     for state in [State::None, State::Confirmed, State::Closed] {
@@ -193,7 +193,7 @@ fn closed_trips_are_kept_a_week_and_confirmed_ones_for_ever() {
     );
     let late = react(
         in_state(State::Undoing),
-        Heard::Fact(&rejected(0)),
+        Input::Fact(&rejected(0)),
         &moment(500),
     )
     .record;
@@ -208,7 +208,7 @@ fn a_position_is_settled_by_hand_while_undoing() {
     let settle = |trip, position| {
         react(
             trip,
-            Heard::Settle {
+            Input::Settle {
                 position,
                 reason: &by_hand,
             },
@@ -237,7 +237,7 @@ fn a_position_is_settled_by_hand_while_undoing() {
     let first = settle(undoing, 1);
     assert_eq!(
         first.said,
-        [Said::Settled {
+        [FactBody::Settled {
             position: 1,
             reason: by_hand.clone()
         }]

@@ -32,9 +32,9 @@ fn every_cell_of_the_table() {
         // What is addressed to somebody else concerns booking in no state.
         (Pending,   reserved(0),          Pending,   "",          "---", other),
         (Undoing,   reserved(1),          Undoing,   "",          "---", other),
-        (Pending,   fact(Said::Requested),                                 Pending,   "", "---", other),
-        (Confirmed, fact(Said::Confirmed),                                 Confirmed, "", "---", other),
-        (Closed,    fact(Said::Cancelled { reason: reason("deadline") }),  Closed,    "", "rbb", other),
+        (Pending,   fact(FactBody::Requested),                                 Pending,   "", "---", other),
+        (Confirmed, fact(FactBody::Confirmed),                                 Confirmed, "", "---", other),
+        (Closed,    fact(FactBody::Cancelled { reason: reason("deadline") }),  Closed,    "", "rbb", other),
     ];
     for (state, heard, after, said, back, anomaly) in cells {
         let cell = format!("{} hears {:?}", state.as_str(), heard.said);
@@ -128,15 +128,15 @@ fn a_reason_is_kept_and_said_whole() {
     let why = Reason::new("sold-out", "no double room is left on 2026-12-02");
     let refused = |position, reason: &Reason| {
         let reason = reason.clone();
-        fact(Said::Rejected { position, reason })
+        fact(FactBody::Rejected { position, reason })
     };
-    let released = fact(Said::Released {
+    let released = fact(FactBody::Released {
         position: 1,
         reason: why.clone(),
     });
     let by_traveller = react(
         in_state(State::Confirmed),
-        Heard::Cancel { reason: &why },
+        Input::Cancel { reason: &why },
         &moment(1),
     );
     for turned in [
@@ -148,7 +148,7 @@ fn a_reason_is_kept_and_said_whole() {
         assert_eq!(turned.reason().as_ref(), Some(&why));
         let asked = due(turned, false, 31);
         let reason = why.clone();
-        assert_eq!(asked.said, [Said::Cancelled { reason }]);
+        assert_eq!(asked.said, [FactBody::Cancelled { reason }]);
         // What else goes wrong on the way does not change why.
         let later = hear(asked.record, &refused(0, &reason_of_another())).record;
         assert_eq!(later.reason().as_ref(), Some(&why));

@@ -2,7 +2,7 @@
 //! databases can keep it. The views of it that the core works with (plan, price, holds) are methods.
 
 use choreography::{
-    Currency, Itinerary, Moment, Money, Plan, Position, Price, Reason, Said, TripId, instant,
+    Currency, FactBody, Itinerary, Money, Now, Plan, Position, Price, Reason, TripId, instant,
 };
 use serde::{Deserialize, Serialize};
 
@@ -159,19 +159,19 @@ impl Record {
     }
 
     /// What the state has to say; `None` has nothing, nor has a row that was damaged by hand.
-    pub fn announcement(&self) -> Option<Said> {
+    pub fn announcement(&self) -> Option<FactBody> {
         let position = self.place();
         match self.state {
             State::None => None,
-            State::Held | State::Confirmed => Some(Said::Reserved {
+            State::Held | State::Confirmed => Some(FactBody::Reserved {
                 position,
                 price: self.price()?,
             }),
-            State::Released => Some(Said::Released {
+            State::Released => Some(FactBody::Released {
                 position,
                 reason: self.reason()?,
             }),
-            State::Rejected => Some(Said::Rejected {
+            State::Rejected => Some(FactBody::Rejected {
                 position,
                 reason: self.reason()?,
             }),
@@ -195,11 +195,11 @@ impl Record {
     }
 
     /// Changes state. Only a hold waits.
-    pub(super) fn enter(&mut self, state: State, moment: &Moment) {
+    pub(super) fn enter(&mut self, state: State, now: &Now) {
         self.state = state;
         self.tries = 0;
-        self.changed_us = moment.now_us();
-        self.due_us = (state == State::Held).then(|| moment.wake_us(0));
+        self.changed_us = now.now_us();
+        self.due_us = (state == State::Held).then(|| now.wake_us(0));
         let done = matches!(state, State::Released | State::Rejected);
         self.forget_us = done.then(|| {
             self.deadline_us
@@ -209,9 +209,9 @@ impl Record {
     }
 
     /// Becomes released or rejected, and why.
-    pub(super) fn refuse(&mut self, state: State, reason: &Reason, moment: &Moment) {
+    pub(super) fn refuse(&mut self, state: State, reason: &Reason, now: &Now) {
         self.reason_code = Some(reason.code.clone());
         self.reason_message = Some(reason.message.clone());
-        self.enter(state, moment);
+        self.enter(state, now);
     }
 }

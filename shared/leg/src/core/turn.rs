@@ -3,9 +3,9 @@
 //! The one place where capacity is taken and a price is made. Checked in this order: far too late, unreadable details, unknown
 //! stock, sold out, currency, budget.
 
-use choreography::{Currency, Fact, Moment, Money, Price, Reason};
+use choreography::{Currency, Fact, Money, Now, Price, Reason};
 
-use super::{Hold, LATE_US, LegPolicy, Record, Shelf, State, Stock};
+use super::{Hold, LATE_US, LegPolicy, Record, State, Stock, StockView};
 
 /// The record after the turn: held, rejected or released.
 pub(super) fn taken(
@@ -13,17 +13,17 @@ pub(super) fn taken(
     mut record: Record,
     fact: &Fact,
     total: &[Money],
-    shelf: &mut Shelf,
-    moment: &Moment,
+    shelf: &mut StockView,
+    now: &Now,
 ) -> Record {
     record.adopt(&fact.plan);
-    if moment.now_us() > record.deadline_us.saturating_add(LATE_US) {
+    if now.now_us() > record.deadline_us.saturating_add(LATE_US) {
         // Not `rejected`: an earlier record may have been forgotten, and whoever is behind may hold.
         let late = Reason::new(
             "late",
             "the trip's deadline had passed more than an hour before",
         );
-        record.refuse(State::Released, &late, moment);
+        record.refuse(State::Released, &late, now);
         return record;
     }
     let details = fact
@@ -31,7 +31,7 @@ pub(super) fn taken(
         .itinerary
         .details(record.place())
         .unwrap_or_default();
-    let offer = policy.needs(details, moment.now).and_then(|holds| {
+    let offer = policy.needs(details, now.at).and_then(|holds| {
         let holds = merged(holds)?;
         let price = price(&holds, shelf, total, fact.plan.budget)?;
         Ok((holds, price))
@@ -40,9 +40,9 @@ pub(super) fn taken(
         Ok((holds, price)) => {
             shelf.hold(&holds);
             record.keep_offer(&holds, &price);
-            record.enter(State::Held, moment);
+            record.enter(State::Held, now);
         }
-        Err(reason) => record.refuse(State::Rejected, &reason, moment),
+        Err(reason) => record.refuse(State::Rejected, &reason, now),
     }
     record
 }
@@ -68,7 +68,7 @@ fn merged(mut holds: Vec<Hold>) -> Result<Vec<Hold>, Reason> {
 
 fn price(
     holds: &[Hold],
-    shelf: &Shelf,
+    shelf: &StockView,
     total: &[Money],
     budget: Option<Money>,
 ) -> Result<Price, Reason> {
@@ -122,7 +122,7 @@ fn price(
     Ok(Price { price, total })
 }
 
-fn find<'a>(holds: &[Hold], shelf: &'a Shelf) -> Result<Vec<&'a Stock>, Reason> {
+fn find<'a>(holds: &[Hold], shelf: &'a StockView) -> Result<Vec<&'a Stock>, Reason> {
     let unknown = |hold: &Hold| {
         Reason::new(
             "unknown-stock",

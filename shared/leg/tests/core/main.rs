@@ -7,12 +7,12 @@ mod table;
 mod turn;
 
 use choreography::{
-    Currency, Fact, Itinerary, LegName, Moment, Money, Pace, Plan, Position, Price, Reason, Said,
-    Speaker, TripId,
+    Backoff, Currency, Fact, FactBody, Itinerary, LegName, Money, Now, Plan, Position, Price,
+    Reason, Speaker, TripId,
 };
 use jiff::Timestamp;
 use leg::core::{
-    Heard, Hold, LegPolicy, Reaction, Record, Shelf, State, Stock, details, positions, react,
+    Hold, Input, LegPolicy, Reaction, Record, State, Stock, StockView, details, positions, react,
 };
 use serde::Deserialize;
 use uuid::Uuid;
@@ -66,18 +66,18 @@ fn eur(amount: i64) -> Money {
     Money::new(amount, Currency::EUR)
 }
 
-fn now() -> Moment {
-    Moment {
-        now: "2026-11-22T12:00:00Z".parse().unwrap(),
+fn now() -> Now {
+    Now {
+        at: "2026-11-22T12:00:00Z".parse().unwrap(),
         jitter: 0.5,
-        pace: Pace::default(),
+        backoff: Backoff::default(),
     }
 }
 
-fn later(seconds: i64) -> Moment {
+fn later(seconds: i64) -> Now {
     let now = now();
-    Moment {
-        now: choreography::instant(now.now_us() + seconds * 1_000_000),
+    Now {
+        at: choreography::instant(now.now_us() + seconds * 1_000_000),
         ..now
     }
 }
@@ -95,7 +95,7 @@ fn plan_for(hotel: &str, budget: Option<Money>) -> Plan {
     let raw = format!(r#"[{{"leg":"flight"}},{hotel},{{"leg":"car"}}]"#);
     Plan {
         itinerary: Itinerary::parse(&raw).unwrap(),
-        deadline: later(120).now,
+        deadline: later(120).at,
         budget,
     }
 }
@@ -104,7 +104,7 @@ fn trip() -> TripId {
     Uuid::from_u128(1).into()
 }
 
-fn fact(speaker: &str, plan: Plan, said: Said) -> Fact {
+fn fact(speaker: &str, plan: Plan, said: FactBody) -> Fact {
     let speaker = if speaker == "booking" {
         Speaker::Booking
     } else {
@@ -122,7 +122,7 @@ fn turn(plan: Plan) -> Fact {
     fact(
         "flight",
         plan,
-        Said::Reserved {
+        FactBody::Reserved {
             position: 0,
             price: Price {
                 price: eur(500),
@@ -132,25 +132,25 @@ fn turn(plan: Plan) -> Fact {
     )
 }
 
-fn apply(record: Record, fact: &Fact, shelf: &mut Shelf, moment: &Moment) -> Reaction {
-    react(&hotel(), &Rooms, record, Heard::Fact(fact), shelf, moment)
+fn apply(record: Record, fact: &Fact, shelf: &mut StockView, moment: &Now) -> Reaction {
+    react(&hotel(), &Rooms, record, Input::Fact(fact), shelf, moment)
 }
 
 /// A shelf with five rooms, one of them held by somebody else.
-fn five() -> Shelf {
-    Shelf::new([Stock {
+fn five() -> StockView {
+    StockView::new([Stock {
         held: 1,
         total: 6,
         ..stock("room", 5, 1000, "EUR")
     }])
 }
 
-fn at_turn(plan: Plan, shelf: &mut Shelf) -> Reaction {
+fn at_turn(plan: Plan, shelf: &mut StockView) -> Reaction {
     apply(Record::none(trip(), 1), &turn(plan), shelf, &now())
 }
 
 /// A record in this state, and the shelf as it is then.
-fn in_state(state: State) -> (Record, Shelf) {
+fn in_state(state: State) -> (Record, StockView) {
     let mut shelf = five();
     let none = Record::none(trip(), 1);
     let held = apply(none.clone(), &turn(plan()), &mut shelf, &now()).record;
@@ -160,7 +160,7 @@ fn in_state(state: State) -> (Record, Shelf) {
         State::Confirmed => {
             let confirmed = apply(
                 held,
-                &fact("booking", plan(), Said::Confirmed),
+                &fact("booking", plan(), FactBody::Confirmed),
                 &mut shelf,
                 &now(),
             )
@@ -171,33 +171,33 @@ fn in_state(state: State) -> (Record, Shelf) {
             let cancelled = fact(
                 "booking",
                 plan(),
-                Said::Cancelled {
+                FactBody::Cancelled {
                     reason: reason("first"),
                 },
             );
             (apply(held, &cancelled, &mut shelf, &now()).record, shelf)
         }
         State::Rejected => {
-            let mut empty = Shelf::new([stock("room", 1, 1000, "EUR")]);
+            let mut empty = StockView::new([stock("room", 1, 1000, "EUR")]);
             (at_turn(plan(), &mut empty).record, five())
         }
     }
 }
 
 /// held, confirmed, free of the rooms.
-fn rooms(shelf: &Shelf) -> (i64, i64, i64) {
+fn rooms(shelf: &StockView) -> (i64, i64, i64) {
     let room = shelf.get(&["room".to_string()]).unwrap();
     assert_eq!(room.held + room.confirmed + room.free, room.total);
     (room.held, room.confirmed, room.free)
 }
 
 /// Rule 7's order.
-fn height(said: &Said) -> u32 {
+fn height(said: &FactBody) -> u32 {
     match said {
-        Said::Requested => 0,
-        Said::Reserved { position, .. } => 1 + u32::from(*position),
-        Said::Confirmed | Said::Cancelled { .. } | Said::Settled { .. } => 100,
-        Said::Rejected { .. } => 200,
-        Said::Released { .. } => 300,
+        FactBody::Requested => 0,
+        FactBody::Reserved { position, .. } => 1 + u32::from(*position),
+        FactBody::Confirmed | FactBody::Cancelled { .. } | FactBody::Settled { .. } => 100,
+        FactBody::Rejected { .. } => 200,
+        FactBody::Released { .. } => 300,
     }
 }

@@ -5,12 +5,12 @@ use super::*;
 /// Goal: a hold asks, again and again, until it is answered; nothing else asks.
 #[test]
 fn only_a_hold_asks_again() {
-    let due = |record: Record, waiting, moment: &Moment| {
+    let due = |record: Record, waiting, moment: &Now| {
         react(
             &hotel(),
             &Rooms,
             record,
-            Heard::Due { waiting },
+            Input::Due { waiting },
             &mut five(),
             moment,
         )
@@ -25,7 +25,7 @@ fn only_a_hold_asks_again() {
     );
     let asked = due(held.clone(), false, &later(30));
     assert_eq!(
-        asked.said.iter().map(Said::name).collect::<Vec<_>>(),
+        asked.said.iter().map(FactBody::name).collect::<Vec<_>>(),
         ["reserved"]
     );
     assert_eq!(
@@ -73,19 +73,19 @@ fn a_reason_is_kept_and_said_whole() {
     let cancelled = fact(
         "booking",
         plan(),
-        Said::Cancelled {
+        FactBody::Cancelled {
             reason: why.clone(),
         },
     );
     let refused = fact(
         "car",
         plan(),
-        Said::Rejected {
+        FactBody::Rejected {
             position: 2,
             reason: why.clone(),
         },
     );
-    let released = [Said::Released {
+    let released = [FactBody::Released {
         position: 1,
         reason: why.clone(),
     }];
@@ -99,10 +99,10 @@ fn a_reason_is_kept_and_said_whole() {
             assert_eq!(again.said, released);
         }
     }
-    let full = at_turn(plan(), &mut Shelf::new([stock("room", 1, 1000, "EUR")]));
+    let full = at_turn(plan(), &mut StockView::new([stock("room", 1, 1000, "EUR")]));
     assert_eq!(
         full.said,
-        [Said::Rejected {
+        [FactBody::Rejected {
             position: 1,
             reason: Reason::new("sold-out", "room: 2 wanted, 1 left")
         }]

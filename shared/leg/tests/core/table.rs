@@ -4,13 +4,13 @@ use super::*;
 
 fn cancelled() -> Fact {
     let reason = reason("cancelled");
-    fact("booking", plan(), Said::Cancelled { reason })
+    fact("booking", plan(), FactBody::Cancelled { reason })
 }
 
 /// By the car, which comes later.
 fn refused() -> Fact {
     let (position, reason) = (2, reason("sold-out"));
-    fact("car", plan(), Said::Rejected { position, reason })
+    fact("car", plan(), FactBody::Rejected { position, reason })
 }
 
 /// Goal: every cell of the protocol's table, and that facts climb in each. Method: one line a cell: the state, what is heard, the
@@ -19,7 +19,7 @@ fn refused() -> Fact {
 fn every_cell_of_the_table() {
     use State::{Confirmed, Held, None, Rejected, Released};
     let turn = turn(plan());
-    let confirmed = fact("booking", plan(), Said::Confirmed);
+    let confirmed = fact("booking", plan(), FactBody::Confirmed);
     let (cancelled, refused) = (cancelled(), refused());
     let quiet = Option::<&str>::None;
     #[rustfmt::skip]
@@ -50,7 +50,7 @@ fn every_cell_of_the_table() {
         let (before, mut shelf) = in_state(state);
         let reaction = apply(before.clone(), heard, &mut shelf, &later(1));
         assert_eq!(reaction.record.state, after, "{cell}");
-        let names: Vec<_> = reaction.said.iter().map(Said::name).collect();
+        let names: Vec<_> = reaction.said.iter().map(FactBody::name).collect();
         assert_eq!(names.join(","), said, "{cell}");
         assert_eq!(rooms(&shelf), stock, "{cell}");
         assert_eq!(reaction.anomaly, anomaly, "{cell}");
@@ -85,11 +85,11 @@ fn elsewhere() -> Vec<Fact> {
         total: vec![eur(1)],
     };
     vec![
-        fact("booking", plan(), Said::Requested),
+        fact("booking", plan(), FactBody::Requested),
         fact(
             "hotel",
             plan(),
-            Said::Reserved {
+            FactBody::Reserved {
                 position: 1,
                 price: price.clone(),
             },
@@ -97,7 +97,7 @@ fn elsewhere() -> Vec<Fact> {
         fact(
             "car",
             plan(),
-            Said::Reserved {
+            FactBody::Reserved {
                 position: 2,
                 price: price.clone(),
             },
@@ -105,7 +105,7 @@ fn elsewhere() -> Vec<Fact> {
         fact(
             "car",
             plan(),
-            Said::Reserved {
+            FactBody::Reserved {
                 position: Position::MAX,
                 price,
             },
@@ -113,7 +113,7 @@ fn elsewhere() -> Vec<Fact> {
         fact(
             "flight",
             plan(),
-            Said::Rejected {
+            FactBody::Rejected {
                 position: 0,
                 reason: reason("sold-out"),
             },
@@ -121,7 +121,7 @@ fn elsewhere() -> Vec<Fact> {
         fact(
             "hotel",
             plan(),
-            Said::Rejected {
+            FactBody::Rejected {
                 position: 1,
                 reason: reason("sold-out"),
             },
@@ -129,7 +129,7 @@ fn elsewhere() -> Vec<Fact> {
         fact(
             "flight",
             plan(),
-            Said::Released {
+            FactBody::Released {
                 position: 0,
                 reason: reason("late"),
             },
@@ -137,7 +137,7 @@ fn elsewhere() -> Vec<Fact> {
         fact(
             "booking",
             plan(),
-            Said::Settled {
+            FactBody::Settled {
                 position: 1,
                 reason: reason("by-hand"),
             },
@@ -181,10 +181,10 @@ fn a_leg_is_a_position() {
         ..plan()
     };
     let at = |said| positions(&hotel(), &fact("booking", plan.clone(), said));
-    assert_eq!(at(Said::Requested), [0]);
-    assert_eq!(at(Said::Confirmed), [0, 2, 3]);
+    assert_eq!(at(FactBody::Requested), [0]);
+    assert_eq!(at(FactBody::Confirmed), [0, 2, 3]);
     assert_eq!(
-        at(Said::Cancelled {
+        at(FactBody::Cancelled {
             reason: reason("deadline")
         }),
         [0, 2, 3]
@@ -197,7 +197,7 @@ fn a_leg_is_a_position() {
     assert_eq!(
         said(
             "flight",
-            Said::Reserved {
+            FactBody::Reserved {
                 position: 1,
                 price: price()
             }
@@ -207,7 +207,7 @@ fn a_leg_is_a_position() {
     assert_eq!(
         said(
             "hotel",
-            Said::Reserved {
+            FactBody::Reserved {
                 position: 2,
                 price: price()
             }
@@ -217,7 +217,7 @@ fn a_leg_is_a_position() {
     assert_eq!(
         said(
             "hotel",
-            Said::Rejected {
+            FactBody::Rejected {
                 position: 3,
                 reason: reason("sold-out")
             }
@@ -227,7 +227,7 @@ fn a_leg_is_a_position() {
     assert_eq!(
         said(
             "hotel",
-            Said::Rejected {
+            FactBody::Rejected {
                 position: 0,
                 reason: reason("sold-out")
             }

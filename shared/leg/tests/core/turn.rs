@@ -27,7 +27,7 @@ fn a_turn_is_refused_for_the_first_reason_that_holds() {
         (r#"{"leg":"hotel","rooms":1}"#, "budget"),
     ];
     for (details, code) in cases {
-        let mut shelf = Shelf::new([
+        let mut shelf = StockView::new([
             stock("room", 5, 1000, "EUR"),
             stock("full", 0, 1, "EUR"),
             stock("dollars", 1, 1, "USD"),
@@ -44,7 +44,7 @@ fn a_turn_is_refused_for_the_first_reason_that_holds() {
         );
         assert_eq!(
             reaction.said,
-            [Said::Rejected {
+            [FactBody::Rejected {
                 position: 1,
                 reason: record.reason().unwrap()
             }]
@@ -61,15 +61,15 @@ fn far_too_late_is_released_and_not_rejected() {
         r#"{"leg":"hotel","rooms":"two"}"#,
     ] {
         let mut late = later(120);
-        late.now = choreography::instant(late.now_us() + 3_600_000_000);
+        late.at = choreography::instant(late.now_us() + 3_600_000_000);
         let fact = turn(plan_for(details, None));
         let reaction = apply(Record::none(trip(), 1), &fact, &mut five(), &late);
         assert_ne!(reaction.record.state, State::Released, "{details}");
-        late.now = choreography::instant(late.now_us() + 1);
+        late.at = choreography::instant(late.now_us() + 1);
         let reaction = apply(Record::none(trip(), 1), &fact, &mut five(), &late);
         assert_eq!(
             reaction.said,
-            [Said::Released {
+            [FactBody::Released {
                 position: 1,
                 reason: reaction.record.reason().unwrap()
             }]
@@ -117,16 +117,16 @@ fn the_price_is_recorded_at_the_hold_and_said_again_verbatim() {
     };
     assert_eq!(
         first.said,
-        [Said::Reserved {
+        [FactBody::Reserved {
             position: 1,
             price: price.clone()
         }]
     );
-    let mut dearer = Shelf::new([stock("room", 3, 9999, "USD")]);
+    let mut dearer = StockView::new([stock("room", 3, 9999, "USD")]);
     let asked = fact(
         "flight",
         plan(),
-        Said::Reserved {
+        FactBody::Reserved {
             position: 0,
             price: Price {
                 price: eur(1),
@@ -140,14 +140,14 @@ fn the_price_is_recorded_at_the_hold_and_said_again_verbatim() {
         &hotel(),
         &Rooms,
         again.record,
-        Heard::Due { waiting: false },
+        Input::Due { waiting: false },
         &mut dearer,
         &later(60),
     );
     assert_eq!(due.said, first.said);
     let confirmed = apply(
         due.record,
-        &fact("booking", plan(), Said::Confirmed),
+        &fact("booking", plan(), FactBody::Confirmed),
         &mut dearer,
         &later(61),
     );
@@ -157,21 +157,21 @@ fn the_price_is_recorded_at_the_hold_and_said_again_verbatim() {
 
 #[test]
 fn a_total_keeps_one_sum_per_currency() {
-    let mut shelf = Shelf::new([stock("room", 5, 300, "CHF")]);
+    let mut shelf = StockView::new([stock("room", 5, 300, "CHF")]);
     let reaction = at_turn(plan(), &mut shelf);
     let total = vec![Money::new(600, Currency::CHF), eur(500)];
     let price = Price {
         price: Money::new(600, Currency::CHF),
         total,
     };
-    assert_eq!(reaction.said, [Said::Reserved { position: 1, price }]);
+    assert_eq!(reaction.said, [FactBody::Reserved { position: 1, price }]);
 }
 
 /// Goal: trips of one batch share the stock in their order, and the database gets one delta a row.
 #[test]
 fn capacity_is_shared_in_order_and_saved_as_a_delta() {
     let mut shelf = five();
-    let ask = |n: u128, shelf: &mut Shelf| {
+    let ask = |n: u128, shelf: &mut StockView| {
         let fact = Fact {
             trip: Uuid::from_u128(n).into(),
             ..turn(plan())
@@ -187,13 +187,13 @@ fn capacity_is_shared_in_order_and_saved_as_a_delta() {
     let cancelled = fact(
         "booking",
         plan(),
-        Said::Cancelled {
+        FactBody::Cancelled {
             reason: reason("deadline"),
         },
     );
-    let confirmed = fact("booking", plan(), Said::Confirmed);
+    let confirmed = fact("booking", plan(), FactBody::Confirmed);
     apply(second, &confirmed, &mut shelf, &now());
-    let delta = |shelf: &Shelf| {
+    let delta = |shelf: &StockView| {
         shelf
             .deltas()
             .map(|(_, d)| (d.held, d.confirmed, d.free))
@@ -214,7 +214,7 @@ fn capacity_is_shared_in_order_and_saved_as_a_delta() {
         "kept after the release, for the reader"
     );
 
-    let mut not_in_view = Shelf::default();
+    let mut not_in_view = StockView::default();
     let (held, _) = in_state(State::Held);
     apply(held, &cancelled, &mut not_in_view, &now());
     assert_eq!(
@@ -228,11 +228,11 @@ fn capacity_is_shared_in_order_and_saved_as_a_delta() {
 #[test]
 fn a_leg_takes_all_that_it_needs_or_nothing() {
     let several = plan_for(r#"{"leg":"hotel","take":["b","a","b"]}"#, None);
-    let mut shelf = Shelf::new([stock("a", 1, 100, "EUR"), stock("b", 2, 10, "EUR")]);
+    let mut shelf = StockView::new([stock("a", 1, 100, "EUR"), stock("b", 2, 10, "EUR")]);
     let record = at_turn(several.clone(), &mut shelf).record;
     assert_eq!(record.holds(), [hold("a", 1), hold("b", 2)]);
     assert_eq!(record.price_minor, Some(120));
-    let mut short = Shelf::new([stock("a", 1, 100, "EUR"), stock("b", 1, 10, "EUR")]);
+    let mut short = StockView::new([stock("a", 1, 100, "EUR"), stock("b", 1, 10, "EUR")]);
     assert_eq!(
         at_turn(several, &mut short).record.reason_code.as_deref(),
         Some("sold-out")

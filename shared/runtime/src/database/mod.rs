@@ -193,9 +193,9 @@ pub struct Transaction<'a> {
 }
 
 impl Transaction<'_> {
-    /// Which database it is on.
-    pub(crate) fn engine(&self) -> Engine {
-        self.engine
+    /// Whether the statement that saves commits too, in one call.
+    pub(crate) fn saving_commits(&self) -> bool {
+        self.engine == Engine::Sqlite
     }
 
     /// Begins a transaction; on SQLite the load statement itself opens it.

@@ -10,10 +10,10 @@ use tokio::sync::{mpsc, watch};
 
 use crate::batch::{Step, now_us};
 use crate::database::queries;
+use crate::dead_letters::DeadLetter;
 use crate::event::Message;
 use crate::faults::{self, CrashPoint};
-use crate::letters::Letter;
-use crate::service::{Input, Service, Unread};
+use crate::service::{Input, ReadError, Service};
 use crate::settings::Settings;
 use crate::tasks::shared::Shared;
 use crate::tasks::subscription::Subscription;
@@ -107,8 +107,8 @@ impl<S: Service> Consumer<S> {
                 return;
             }
             for message in found {
-                let letter = Letter::of(&message, "its subject or headers cannot be read");
-                let step = Step::Letter(Box::new(letter));
+                let letter = DeadLetter::of(&message, "its subject or headers cannot be read");
+                let step = Step::DeadLetter(Box::new(letter));
                 let completion = Completion::Acknowledgement(Box::new(message));
                 if self.facts.send((step, completion)).await.is_err() {
                     return;
@@ -162,9 +162,9 @@ impl<S: Service> Consumer<S> {
     /// Reads a message as far as this service can. What can't be read is a dead letter; what is newer is put back.
     async fn classify(&self, message: async_nats::jetstream::Message) -> Option<Item<S>> {
         let bury = |message: async_nats::jetstream::Message, reason: &str| {
-            let letter = Box::new(Letter::of(&message, reason));
+            let letter = Box::new(DeadLetter::of(&message, reason));
             Some((
-                Step::Letter(letter),
+                Step::DeadLetter(letter),
                 Completion::Acknowledgement(Box::new(message)),
             ))
         };
@@ -193,8 +193,8 @@ impl<S: Service> Consumer<S> {
                     Completion::Acknowledgement(Box::new(message)),
                 ))
             }
-            Ok(Err(Unread::Malformed(reason))) => bury(message, &reason),
-            Ok(Err(Unread::NewerVersion(reason))) => {
+            Ok(Err(ReadError::Malformed(reason))) => bury(message, &reason),
+            Ok(Err(ReadError::NewerVersion(reason))) => {
                 let (delivered, age) = message.info().map_or((1, 0), |info| {
                     (
                         info.delivered,

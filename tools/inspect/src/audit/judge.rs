@@ -1,4 +1,4 @@
-//! Trips against their legs, across databases: read side by side in the order of trips, a page of trips at a time, so that a house of
+//! Trips against their legs, across databases: read side by side in the order of trips, a page of trips at a time, so that a stack of
 //! any size fits into memory.
 
 use std::collections::{BTreeMap, HashMap};

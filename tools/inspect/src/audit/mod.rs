@@ -1,4 +1,4 @@
-//! Judges a house by its databases: did every trip go through, or come all the way back?
+//! Judges a stack by its databases: did every trip go through, or come all the way back?
 //!
 //! It reads the databases themselves, read-only, SQLite or PostgreSQL, and trusts no service's word. It looks twice: what still
 //! moves can't be judged. It mends nothing, and knows no leg by name: a leg's database says whose it is, and its stock is whatever
@@ -28,7 +28,7 @@ use part::Opened;
 
 /// How long it lies between the two looks: longer than a service leaves a due record or an outbox row alone.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
-/// How often a house that still moves is looked at.
+/// How often a stack that still moves is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What to judge.
@@ -42,12 +42,12 @@ pub struct Parts {
     pub without: BTreeSet<String>,
 }
 
-/// Judges the house as it is now. What can't be reached is named in the report.
+/// Judges the stack as it is now. What can't be reached is named in the report.
 pub async fn audit(parts: &Parts) -> Report {
     Opened::open(parts).await.judge().await
 }
 
-/// Judges the house once nothing moves any more, or when the time is over. What is found while nothing moves is final.
+/// Judges the stack once nothing moves any more, or when the time is over. What is found while nothing moves is final.
 pub async fn wait_until_clean(parts: &Parts, within: Duration) -> Report {
     let until = Instant::now() + within;
     loop {

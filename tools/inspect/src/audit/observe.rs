@@ -1,4 +1,4 @@
-//! One look at the house: what there is of everything, and what of it still moves.
+//! One look at the stack: what there is of everything, and what of it still moves.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use super::part::Opened;
 /// How many of each.
 pub type ByState = BTreeMap<String, i64>;
 
-/// What was counted. Two looks that count the same saw the same house.
+/// What was counted. Two looks that count the same saw the same stack.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Trips by state.

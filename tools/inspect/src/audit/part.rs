@@ -1,4 +1,4 @@
-//! The databases of a house: opening them read-only, and finding out whose each is and where its stock lies.
+//! The databases of a stack: opening them read-only, and finding out whose each is and where its stock lies.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,7 +18,7 @@ use super::{Parts, stock::StockTable};
 /// How long a database may take to answer that it is there.
 const OPEN_WITHIN: Duration = Duration::from_secs(10);
 
-/// One database of a house. Reads `flight=postgres://…` as well as a bare URL.
+/// One database of a stack. Reads `flight=postgres://…` as well as a bare URL.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Part {
     /// Whose it is: `booking` or a leg. Left out, its records say it, or else the name of the file or database.

@@ -1,8 +1,8 @@
-//! The auditor, proved: a house is made with the services' real migrations, broken by hand in every way, and each break has to be
+//! The auditor, proved: a stack is made with the services' real migrations, broken by hand in every way, and each break has to be
 //! named, and nothing else. On SQLite files, on PostgreSQL, and with a broker.
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
-mod house;
+mod fixture;
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,9 +14,9 @@ use stack::broker::{self, Broker};
 use stack::postgres::{Cluster, Programs};
 use stack::skip::{self, Need};
 
-use house::{BOOKING, FLIGHT, FLIGHT_CAR, FLIGHT_HOTEL, HOTEL, House, id};
+use fixture::{BOOKING, FLIGHT, FLIGHT_CAR, FLIGHT_HOTEL, Fixture, HOTEL, id};
 
-/// What [`House::break_everything`] has to be called.
+/// What [`Fixture::break_everything`] has to be called.
 fn everything_broken() -> Vec<String> {
     let on = |n: u32, text: &str| text.replace("TRIP", &format!("trip {}", id(n)));
     let mut broken = vec![
@@ -88,13 +88,13 @@ fn everything_broken() -> Vec<String> {
     broken
 }
 
-async fn every_break_is_named(house: &House) {
-    let report = house.audit().await;
+async fn every_break_is_named(fixture: &Fixture) {
+    let report = fixture.audit().await;
     assert_eq!(report.verdict, Verdict::NothingToJudge, "{report}");
     assert_eq!(report.verdict.exit_code(), 2);
 
-    house.live_well().await;
-    let report = house.audit().await;
+    fixture.live_well().await;
+    let report = fixture.audit().await;
     assert!(report.is_clean(), "{report}");
     assert!(report.to_string().contains("clean"), "{report}");
     assert_eq!(
@@ -104,8 +104,8 @@ async fn every_break_is_named(house: &House) {
     assert_eq!(report.counts.legs["flight"]["confirmed"], 3);
     assert_eq!(report.counts.stock["hotel.room"].free, 18);
 
-    house.break_everything().await;
-    let report = house.audit().await;
+    fixture.break_everything().await;
+    let report = fixture.audit().await;
     let mut violations = report.violations.clone();
     violations.sort();
     assert_eq!(violations, everything_broken());
@@ -128,7 +128,7 @@ async fn every_break_is_named(house: &House) {
 #[tokio::test]
 async fn every_break_is_named_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
-    every_break_is_named(&House::on_files(&folder).await).await;
+    every_break_is_named(&Fixture::on_files(&folder).await).await;
 }
 
 #[tokio::test]
@@ -147,16 +147,16 @@ async fn every_break_is_named_on_postgres() {
     for name in ["booking", "flight", "hotel"] {
         urls.push(cluster.database(name).await.unwrap());
     }
-    every_break_is_named(&House::build(urls.try_into().unwrap()).await).await;
+    every_break_is_named(&Fixture::build(urls.try_into().unwrap()).await).await;
 }
 
 #[tokio::test]
 async fn what_cannot_be_reached_is_said_and_never_clean() {
     let folder = tempfile::tempdir().unwrap();
-    let house = House::on_files(&folder).await;
-    house.live_well().await;
+    let fixture = Fixture::on_files(&folder).await;
+    fixture.live_well().await;
 
-    let parts = house.parts(&[BOOKING, FLIGHT]);
+    let parts = fixture.parts(&[BOOKING, FLIGHT]);
     let report = audit::wait_until_clean(&parts, Duration::from_secs(600)).await;
     assert_eq!(report.verdict, Verdict::Unreachable, "{report}");
     assert!(
@@ -164,15 +164,15 @@ async fn what_cannot_be_reached_is_said_and_never_clean() {
         "{report}"
     );
 
-    let report = audit::audit(&house.parts(&[FLIGHT, HOTEL])).await;
+    let report = audit::audit(&fixture.parts(&[FLIGHT, HOTEL])).await;
     assert_eq!(report.verdict, Verdict::Unreachable, "{report}");
 
-    let mut parts = house.parts(&[BOOKING, FLIGHT]);
+    let mut parts = fixture.parts(&[BOOKING, FLIGHT]);
     parts.without.insert("hotel".into());
     assert!(audit::audit(&parts).await.is_clean());
 
     let gone = format!("sqlite://{}/gone.db", folder.path().display());
-    let mut parts = house.parts(&[BOOKING, FLIGHT, HOTEL]);
+    let mut parts = fixture.parts(&[BOOKING, FLIGHT, HOTEL]);
     parts.databases.push(gone.parse().unwrap());
     let report = audit::wait_until_clean(&parts, Duration::from_secs(60)).await;
     assert_eq!(report.verdict, Verdict::Unreachable, "{report}");
@@ -182,7 +182,7 @@ async fn what_cannot_be_reached_is_said_and_never_clean() {
         "an audit makes no database"
     );
 
-    let mut parts = house.parts(&[BOOKING, FLIGHT, HOTEL]);
+    let mut parts = fixture.parts(&[BOOKING, FLIGHT, HOTEL]);
     parts.nats = Some(Nats::at("nats://127.0.0.1:9"));
     let report = audit::audit(&parts).await;
     assert_eq!(report.verdict, Verdict::Unreachable, "{report}");
@@ -191,8 +191,8 @@ async fn what_cannot_be_reached_is_said_and_never_clean() {
 #[tokio::test]
 async fn a_leg_that_nobody_answers_for_is_judged_only_when_it_was_settled_by_hand() {
     let folder = tempfile::tempdir().unwrap();
-    let house = House::on_files(&folder).await;
-    house
+    let fixture = Fixture::on_files(&folder).await;
+    fixture
         .trip(
             1,
             "closed",
@@ -201,9 +201,9 @@ async fn a_leg_that_nobody_answers_for_is_judged_only_when_it_was_settled_by_han
             r#"["released","by-hand"]"#,
         )
         .await;
-    let report = house.audit().await;
+    let report = fixture.audit().await;
     assert!(report.is_clean(), "{report}");
-    house
+    fixture
         .trip(
             2,
             "closed",
@@ -212,19 +212,19 @@ async fn a_leg_that_nobody_answers_for_is_judged_only_when_it_was_settled_by_han
             r#"["released","released"]"#,
         )
         .await;
-    let report = house.audit().await;
+    let report = fixture.audit().await;
     assert_eq!(report.verdict, Verdict::Unreachable, "{report}");
 }
 
 #[tokio::test]
 async fn it_waits_for_what_moves_and_not_for_what_is_broken() {
     let folder = tempfile::tempdir().unwrap();
-    let house = House::on_files(&folder).await;
-    house.live_well().await;
-    house
+    let fixture = Fixture::on_files(&folder).await;
+    fixture.live_well().await;
+    fixture
         .trip(6, "undoing", "'rejected'", FLIGHT_HOTEL, "[null,null]")
         .await;
-    let parts = house.parts(&[BOOKING, FLIGHT, HOTEL]);
+    let parts = fixture.parts(&[BOOKING, FLIGHT, HOTEL]);
     let report = audit::wait_until_clean(&parts, Duration::from_millis(200)).await;
     assert_eq!(report.verdict, Verdict::Violated, "{report}");
 
@@ -232,7 +232,7 @@ async fn it_waits_for_what_moves_and_not_for_what_is_broken() {
         audit::wait_until_clean(&parts, Duration::from_secs(60)),
         async {
             tokio::time::sleep(Duration::from_millis(300)).await;
-            house
+            fixture
                 .run(
                     BOOKING,
                     &format!("update trip set state = 'closed' where trip = '{}'", id(6)),
@@ -242,7 +242,9 @@ async fn it_waits_for_what_moves_and_not_for_what_is_broken() {
     );
     assert!(report.is_clean(), "{report}");
 
-    house.run(FLIGHT, "update leg set state = 'released'").await;
+    fixture
+        .run(FLIGHT, "update leg set state = 'released'")
+        .await;
     let report = audit::wait_until_clean(&parts, Duration::from_secs(600)).await;
     assert_eq!(report.verdict, Verdict::Violated, "{report}");
     assert!(report.moving.is_empty(), "{report}");
@@ -256,12 +258,12 @@ async fn consumers_have_nothing_before_them() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let house = House::on_files(&folder).await;
-    house.live_well().await;
+    let fixture = Fixture::on_files(&folder).await;
+    fixture.live_well().await;
     let broker = Broker::start(&program, &folder.path().join("broker"), None)
         .await
         .unwrap();
-    let mut parts = house.parts(&[BOOKING, FLIGHT, HOTEL]);
+    let mut parts = fixture.parts(&[BOOKING, FLIGHT, HOTEL]);
     parts.nats = Some(Nats::at(broker.url()));
     let report = audit::audit(&parts).await;
     assert_eq!(report.verdict, Verdict::Unreachable, "{report}");

@@ -1,4 +1,4 @@
-//! The ways to services, broker and databases: who could read along. Nothing in the house speaks TLS but the broker's client, so this is
+//! The ways to services, broker and databases: who could read along. Nothing in the stack speaks TLS but the broker's client, so this is
 //! mostly about where plain connections lead.
 
 use std::collections::BTreeMap;

@@ -168,7 +168,7 @@ async fn unfinished(url: &str) -> Result<Vec<Unfinished>> {
         .stuck(STUCK_S, STUCK_MAX)
         .await
         .context("GET /bookings/stuck")?;
-    let trip = |trip: booking::view::Booking| Unfinished {
+    let trip = |trip: booking::view::TripView| Unfinished {
         trip: trip.trip.to_string(),
         undoing: trip.state == booking::core::State::Undoing,
         needs_attention: trip.needs_attention,

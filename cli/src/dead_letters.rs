@@ -1,10 +1,10 @@
-//! `roundtrip letters`: what could not be read or applied.
+//! `roundtrip dead-letters`: what could not be read or applied.
 
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use runtime::letters::Letter;
+use runtime::dead_letters::DeadLetter;
 use serde::Serialize;
 
 use super::address::Addresses;
@@ -14,9 +14,10 @@ use stack::SERVICES;
 /// List dead letters: messages that a service could not read or apply, kept whole.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  roundtrip letters\n  roundtrip letters hotel --json | jq '.[].letter.payload'"
+    visible_alias = "letters",
+    after_help = "Examples:\n  roundtrip dead-letters\n  roundtrip dead-letters hotel --json | jq '.[].letter.payload'"
 )]
-pub(crate) struct Letters {
+pub(crate) struct DeadLetters {
     /// Only those of this service.
     #[arg(value_parser = SERVICES)]
     service: Option<String>,
@@ -33,10 +34,10 @@ pub(crate) struct Letters {
 #[derive(Serialize)]
 struct Kept {
     service: String,
-    letter: Letter,
+    letter: DeadLetter,
 }
 
-impl Letters {
+impl DeadLetters {
     pub(crate) async fn run(self) -> Result<ExitCode> {
         let services = match &self.service {
             Some(service) => vec![service.as_str()],

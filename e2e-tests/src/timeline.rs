@@ -17,7 +17,7 @@ use crate::eventually;
 
 /// One message, as it passed.
 #[derive(Debug, Clone)]
-pub struct Word {
+pub struct Published {
     /// When it was heard, since the story began.
     pub at: Duration,
     /// The subject it was said on.
@@ -30,12 +30,12 @@ pub struct Word {
 
 /// All that was heard since the world began.
 #[derive(Debug, Clone)]
-pub struct Story {
-    words: Arc<Mutex<Vec<Word>>>,
+pub struct Timeline {
+    words: Arc<Mutex<Vec<Published>>>,
     client: async_nats::Client,
 }
 
-impl Story {
+impl Timeline {
     /// Listens from now on, also over the broker's restarts.
     pub(crate) async fn listen(nats: &Nats) -> Self {
         let mut options = async_nats::ConnectOptions::new()
@@ -51,11 +51,11 @@ impl Story {
             .expect("the broker cannot be reached");
         let mut heard = client.subscribe("trips.>").await.unwrap();
         client.flush().await.unwrap();
-        let words: Arc<Mutex<Vec<Word>>> = Arc::default();
+        let words: Arc<Mutex<Vec<Published>>> = Arc::default();
         let (begun, book) = (Instant::now(), Arc::downgrade(&words));
         tokio::spawn(async move {
             while let (Some(message), Some(book)) = (heard.next().await, book.upgrade()) {
-                book.lock().unwrap().push(Word {
+                book.lock().unwrap().push(Published {
                     at: begun.elapsed(),
                     subject: message.subject.to_string(),
                     headers: message.headers.unwrap_or_default(),
@@ -74,13 +74,13 @@ impl Story {
 
     /// Everything that was said, whatever it is about.
     #[must_use]
-    pub fn all(&self) -> Vec<Word> {
+    pub fn all(&self) -> Vec<Published> {
         self.words.lock().unwrap().clone()
     }
 
     /// What was said about a trip.
     #[must_use]
-    pub fn of(&self, trip: TripId) -> Vec<Word> {
+    pub fn of(&self, trip: TripId) -> Vec<Published> {
         let trip = trip.to_string();
         let mut words = self.all();
         words.retain(|word| word.header("ce-subject") == trip);
@@ -92,7 +92,7 @@ impl Story {
     #[must_use]
     pub fn facts(&self, trip: TripId) -> Vec<String> {
         let mut seen = BTreeSet::new();
-        let mut facts: Vec<String> = self.of(trip).iter().map(Word::fact).collect();
+        let mut facts: Vec<String> = self.of(trip).iter().map(Published::fact).collect();
         facts.retain(|fact| seen.insert(fact.clone()));
         facts
     }
@@ -131,7 +131,7 @@ impl Story {
     }
 }
 
-impl Word {
+impl Published {
     /// A header, empty where there is none.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {

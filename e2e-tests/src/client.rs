@@ -1,11 +1,11 @@
 //! How travellers and operators reach a world: its services' HTTP, in the words of the domain. Cheap to clone, so that many can ask
-//! at once. What is asked here goes well or fails the test; for requests that should fail there is [`Desk::request`].
+//! at once. What is asked here goes well or fails the test; for requests that should fail there is [`Client::request`].
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use booking::core::State;
-use booking::view::Booking;
+use booking::view::TripView;
 use choreography::TripId;
 use futures::{StreamExt as _, stream};
 use reqwest::header::HeaderMap;
@@ -24,7 +24,7 @@ const WAIT: &str = "wait=45";
 
 /// See above.
 #[derive(Debug, Clone)]
-pub struct Desk {
+pub struct Client {
     http: reqwest::Client,
     /// Where the replicas of each service are, or the load balancer before them.
     urls: BTreeMap<String, Vec<String>>,
@@ -129,7 +129,7 @@ impl Answer {
     }
 }
 
-impl Desk {
+impl Client {
     pub(crate) fn new() -> Self {
         Self {
             http: reqwest::Client::new(),
@@ -255,7 +255,7 @@ impl Desk {
     }
 
     /// Books, and waits until it is final.
-    pub async fn book(&self, asked: &Asked) -> Booking {
+    pub async fn book(&self, asked: &Asked) -> TripView {
         let request = self.asking(asked).header("Prefer", WAIT);
         let answer = self.send(request).await;
         let view = self.seen(&answer);
@@ -264,7 +264,7 @@ impl Desk {
     }
 
     /// Asks for a trip, and waits for nothing.
-    pub async fn ask(&self, asked: &Asked) -> Booking {
+    pub async fn ask(&self, asked: &Asked) -> TripView {
         let answer = self.send(self.asking(asked)).await;
         assert_eq!(answer.status, 202, "{}", answer.text);
         self.seen(&answer)
@@ -291,7 +291,7 @@ impl Desk {
     }
 
     /// Cancels, and waits until everything is back.
-    pub async fn cancel(&self, trip: TripId) -> Booking {
+    pub async fn cancel(&self, trip: TripId) -> TripView {
         let path = format!("/bookings/{trip}/cancel");
         let request = self.request(Method::POST, "booking", &path);
         let answer = self.send(request.header("Prefer", WAIT)).await;
@@ -300,7 +300,7 @@ impl Desk {
     }
 
     /// Cancels, and waits for nothing.
-    pub async fn cancel_soon(&self, trip: TripId) -> Booking {
+    pub async fn cancel_soon(&self, trip: TripId) -> TripView {
         let path = format!("/bookings/{trip}/cancel");
         let request = self.request(Method::POST, "booking", &path);
         let answer = self.send(request).await;
@@ -309,7 +309,7 @@ impl Desk {
     }
 
     /// A trip as it is now.
-    pub async fn show(&self, trip: TripId) -> Booking {
+    pub async fn show(&self, trip: TripId) -> TripView {
         *self.focus.lock().unwrap() = Some(trip);
         self.get("booking", &format!("/bookings/{trip}")).await
     }
@@ -319,8 +319,8 @@ impl Desk {
         &self,
         trip: TripId,
         what: &str,
-        looks: impl Fn(&Booking) -> bool,
-    ) -> Booking {
+        looks: impl Fn(&TripView) -> bool,
+    ) -> TripView {
         eventually(what, async || {
             Some(self.show(trip).await).filter(|view| looks(view))
         })
@@ -328,7 +328,7 @@ impl Desk {
     }
 
     /// Waits until a trip is in that state.
-    pub async fn until_state(&self, trip: TripId, state: State) -> Booking {
+    pub async fn until_state(&self, trip: TripId, state: State) -> TripView {
         self.until(trip, &format!("trip {trip} is {state:?}"), |view| {
             view.state == state
         })
@@ -336,10 +336,10 @@ impl Desk {
     }
 
     /// The trips of a list, such as `/bookings/stuck`.
-    pub async fn trips(&self, path: &str) -> Vec<Booking> {
+    pub async fn trips(&self, path: &str) -> Vec<TripView> {
         #[derive(Deserialize)]
         struct List {
-            items: Vec<Booking>,
+            items: Vec<TripView>,
         }
         let List { items } = self.get("booking", path).await;
         items
@@ -373,9 +373,9 @@ impl Desk {
         seen.into_values().collect()
     }
 
-    fn seen(&self, answer: &Answer) -> Booking {
+    fn seen(&self, answer: &Answer) -> TripView {
         assert!(answer.status < 300, "{} {}", answer.status, answer.text);
-        let view: Booking = answer.json();
+        let view: TripView = answer.json();
         *self.focus.lock().unwrap() = Some(view.trip);
         view
     }

@@ -48,12 +48,12 @@ pub struct Delta {
 
 /// The stock that a batch may need, by key. Giving back and making firm need no row in view, only taking does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shelf {
+pub struct StockView {
     stock: BTreeMap<Vec<String>, Stock>,
     deltas: BTreeMap<Vec<String>, Delta>,
 }
 
-impl Shelf {
+impl StockView {
     /// A shelf with these rows.
     pub fn new(stock: impl IntoIterator<Item = Stock>) -> Self {
         let stock = stock

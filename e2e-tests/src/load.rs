@@ -1,4 +1,4 @@
-//! Travellers who book without pause while a house is broken and mended, each trip under a key, again and again until its outcome is
+//! Travellers who book without pause while a stack is broken and mended, each trip under a key, again and again until its outcome is
 //! known; and the count of what came of it. So whatever strikes strikes in the middle: somebody's trip is always under way.
 
 use std::collections::BTreeSet;
@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use booking::core::State;
-use booking::view::Booking;
+use booking::view::TripView;
 use choreography::TripId;
 use reqwest::Method;
 use tokio::task::JoinHandle;
 
-use crate::desk::Desk;
+use crate::client::Client;
 use crate::trip::{Asked, flight, stay, trip};
 use crate::{PATIENCE, eventually};
 
@@ -27,7 +27,7 @@ pub const PLENTY: i64 = 1_000_000;
 
 /// Travellers on their way.
 #[derive(Debug)]
-pub struct Crowd {
+pub struct Load {
     stop: Arc<AtomicBool>,
     decided: Arc<AtomicUsize>,
     travellers: Vec<JoinHandle<Tally>>,
@@ -54,17 +54,17 @@ pub fn usual() -> Asked {
     trip([flight(FLIGHT, 1), stay(ROOMY, 1, 1)])
 }
 
-impl Crowd {
+impl Load {
     /// Puts something up to book. They book it from now on.
-    pub async fn gather(desk: &Desk) -> Self {
-        desk.seats(FLIGHT, PLENTY).await;
-        desk.rooms(ROOMY, PLENTY).await;
-        desk.rooms(FULL, 0).await;
+    pub async fn gather(client: &Client) -> Self {
+        client.seats(FLIGHT, PLENTY).await;
+        client.rooms(ROOMY, PLENTY).await;
+        client.rooms(FULL, 0).await;
         let stop = Arc::new(AtomicBool::new(false));
         let decided = Arc::new(AtomicUsize::new(0));
         let travel = |_| {
             tokio::spawn(travel(
-                desk.clone(),
+                client.clone(),
                 Arc::clone(&stop),
                 Arc::clone(&decided),
             ))
@@ -115,7 +115,7 @@ impl Crowd {
     }
 }
 
-async fn travel(desk: Desk, stop: Arc<AtomicBool>, decided: Arc<AtomicUsize>) -> Tally {
+async fn travel(client: Client, stop: Arc<AtomicBool>, decided: Arc<AtomicUsize>) -> Tally {
     let mut tally = Tally::default();
     while !stop.load(Ordering::Relaxed) {
         let full = tally.trips.len() % 5 == 4;
@@ -124,7 +124,7 @@ async fn travel(desk: Desk, stop: Arc<AtomicBool>, decided: Arc<AtomicUsize>) ->
             false => usual(),
         };
         let begun = Instant::now();
-        let booked = outcome(&desk, &asked, &mut tally).await;
+        let booked = outcome(&client, &asked, &mut tally).await;
         tally.slowest = tally.slowest.max(begun.elapsed());
         assert_eq!(booked.state == State::Closed, full, "{booked:?}");
         if full {
@@ -139,18 +139,18 @@ async fn travel(desk: Desk, stop: Arc<AtomicBool>, decided: Arc<AtomicUsize>) ->
 
 /// Asks under one key, at one replica after the other, until the outcome is known. Every request that had to be repeated is counted as
 /// failed, but for those that were answered and only had to wait longer.
-async fn outcome(desk: &Desk, asked: &Asked, tally: &mut Tally) -> Booking {
+async fn outcome(client: &Client, asked: &Asked, tally: &mut Tally) -> TripView {
     let key = format!("\"{}\"", uuid::Uuid::now_v7());
     let until = Instant::now() + 2 * PATIENCE;
     for replica in 0.. {
         tally.requests += 1;
-        let request = desk
+        let request = client
             .request_at(replica, Method::POST, "booking", "/bookings")
             .json(&asked.body)
             .header("Idempotency-Key", &key)
             .header("Prefer", "wait=20")
             .timeout(Duration::from_secs(40));
-        match desk.try_send(request).await {
+        match client.try_send(request).await {
             Some(answer) if answer.status == 200 => return answer.json(),
             Some(answer) if answer.status == 202 => {}
             Some(answer) => {

@@ -1,4 +1,4 @@
-//! A house made with the services' real migrations, that lives well or is broken by hand in every way.
+//! A stack made with the services' real migrations, that lives well or is broken by hand in every way.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ struct Program {
     settings: Settings,
 }
 
-pub(crate) struct House {
+pub(crate) struct Fixture {
     urls: [String; 3],
     databases: [Arc<Database>; 3],
 }
@@ -26,12 +26,12 @@ pub(crate) const BOOKING: usize = 0;
 pub(crate) const FLIGHT: usize = 1;
 pub(crate) const HOTEL: usize = 2;
 
-impl House {
+impl Fixture {
     /// With the services' real schemas.
     pub(crate) async fn build(urls: [String; 3]) -> Self {
         let settings = Program::parse_from(["test", "--database-url", "sqlite://unused"]).settings;
         let migrations = [
-            booking::service::Booking::new(&settings).migrations(),
+            booking::service::BookingService::new(&settings).migrations(),
             leg::LegService::new(flight::Flight, &settings).migrations(),
             leg::LegService::new(hotel::Hotel, &settings).migrations(),
         ];

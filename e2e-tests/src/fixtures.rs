@@ -1,5 +1,5 @@
 //! Databases as an earlier version left them: copied to text that both engines read, kept in `golden/schema-v*`, and laid under a
-//! house before it starts. Not a backup: it knows text, whole numbers and the checksums of migrations, and nothing else.
+//! stack before it starts. Not a backup: it knows text, whole numbers and the checksums of migrations, and nothing else.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use crate::core::{State, Trip};
 use crate::service::{self, Reply};
 use crate::store::TRIP;
-use crate::view::{Booking, unacceptable};
+use crate::view::{TripView, unacceptable};
 use crate::waiters::Waiters;
 
 /// How often trips that are not decided are counted.
@@ -27,8 +27,8 @@ const WAIT_STOPPING: Duration = Duration::from_secs(1);
 
 /// What a handler needs.
 #[derive(Clone)]
-pub(crate) struct Desk {
-    pub(crate) handle: runtime::Handle<service::Booking>,
+pub(crate) struct Api {
+    pub(crate) handle: runtime::Handle<service::BookingService>,
     /// Trips that are not decided, as last counted.
     pub(crate) pending: Arc<AtomicI64>,
 }
@@ -36,7 +36,7 @@ pub(crate) struct Desk {
 /// Keeps the count of trips that are not decided up to date, for as long as somebody asks for it.
 pub(crate) async fn count_pending(
     pending: std::sync::Weak<AtomicI64>,
-    handle: runtime::Handle<service::Booking>,
+    handle: runtime::Handle<service::BookingService>,
 ) {
     while let Some(pending) = pending.upgrade() {
         let most = usize::try_from(pending_max(&handle)).unwrap_or(usize::MAX);
@@ -53,11 +53,11 @@ pub(crate) async fn count_pending(
     }
 }
 
-fn pending_max(handle: &runtime::Handle<service::Booking>) -> i64 {
+fn pending_max(handle: &runtime::Handle<service::BookingService>) -> i64 {
     i64::try_from(handle.settings().pending_max).unwrap_or(i64::MAX)
 }
 
-impl Desk {
+impl Api {
     pub(crate) fn waiters(&self) -> &Waiters {
         &self.handle.service().waiters
     }
@@ -106,12 +106,12 @@ impl Desk {
         trips: Select<'_>,
         limit: usize,
         keys: impl Fn(&Trip) -> Vec<String>,
-    ) -> Result<axum::Json<List<Booking>>, Problem> {
+    ) -> Result<axum::Json<List<TripView>>, Problem> {
         let rows: Vec<Trip> = trips.most(limit + 1).rows().await?;
         let List { items, next_cursor } = List::of(rows, limit, keys);
         let now = Timestamp::now();
         Ok(axum::Json(List {
-            items: items.iter().map(|trip| Booking::of(trip, now)).collect(),
+            items: items.iter().map(|trip| TripView::of(trip, now)).collect(),
             next_cursor,
         }))
     }
@@ -153,7 +153,7 @@ impl Desk {
         Ok((
             status,
             headers,
-            axum::Json(Booking::of(&trip, Timestamp::now())),
+            axum::Json(TripView::of(&trip, Timestamp::now())),
         )
             .into_response())
     }

@@ -12,14 +12,14 @@ pub const STEADY_TRIES: i64 = 8;
 
 /// How long a waiting record waits before it says again what it has to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct Backoff {
     /// The first pause.
     pub first_ms: i64,
     /// The longest, before jitter.
     pub max_ms: i64,
 }
 
-impl Default for Pace {
+impl Default for Backoff {
     fn default() -> Self {
         Self {
             first_ms: 30_000,
@@ -30,19 +30,19 @@ impl Default for Pace {
 
 /// When something is judged. One per batch would do; one per message is as good.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Moment {
-    /// The clock.
-    pub now: Timestamp,
+pub struct Now {
+    /// The time by the clock.
+    pub at: Timestamp,
     /// The die: 0 to 1, stretches a pause to between 3/4 and 5/4 of itself.
     pub jitter: f64,
     /// The setting.
-    pub pace: Pace,
+    pub backoff: Backoff,
 }
 
-impl Moment {
+impl Now {
     /// Now in microseconds, as rows keep it.
     pub fn now_us(&self) -> i64 {
-        self.now.as_microsecond()
+        self.at.as_microsecond()
     }
 
     /// When to wake a record that has asked `tries` times without an answer, in microseconds.
@@ -50,8 +50,8 @@ impl Moment {
         self.now_us().saturating_add(self.pause_us(tries))
     }
 
-    /// When to look again at a record whose time has come and that does not ask yet, for its answer may be under way: after half a pause,
-    /// so that whoever was put off once still asks within a minute of the last loss (38 s and 19 s at the default setting).
+    /// When to look again at a record that does not ask yet, for its answer may be under way: after half a pause. So whoever was put off once
+    /// still asks within a minute of the last loss (38 s and 19 s at the default setting).
     pub fn look_again_us(&self, tries: i64) -> i64 {
         self.now_us().saturating_add(self.pause_us(tries) / 2)
     }
@@ -60,10 +60,10 @@ impl Moment {
         let doublings =
             u32::try_from(tries.saturating_sub(STEADY_TRIES - 1).clamp(0, 30)).unwrap_or(0);
         let pause_ms = self
-            .pace
+            .backoff
             .first_ms
             .saturating_mul(1 << doublings)
-            .clamp(0, self.pace.max_ms.max(0));
+            .clamp(0, self.backoff.max_ms.max(0));
         // Thousandths keep the arithmetic in integers; a die that is no number at all counts as 0.
         let stretch = ((750.0 + self.jitter * 500.0) as i64).clamp(750, 1_250);
         pause_ms.saturating_mul(stretch)
@@ -71,7 +71,7 @@ impl Moment {
 
     /// Whether a timer set for `due_us` has gone off. One that is further away than any pause is long has: a clock went back.
     pub fn is_due(&self, due_us: i64) -> bool {
-        let longest_us = self.pace.max_ms.saturating_mul(1_250);
+        let longest_us = self.backoff.max_ms.saturating_mul(1_250);
         due_us <= self.now_us() || due_us > self.now_us().saturating_add(longest_us)
     }
 }

@@ -42,7 +42,7 @@ const COLUMNS: &[Column] = &[
 
 /// One dead letter, as the database keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Letter {
+pub struct DeadLetter {
     /// The letter's own id.
     pub id: String,
     /// What it is about: its `ce-subject`.
@@ -75,7 +75,7 @@ fn one() -> i64 {
     1
 }
 
-impl Letter {
+impl DeadLetter {
     /// Keeps a message whole, with the reason why it could not be read or applied.
     #[must_use]
     pub fn of(message: &async_nats::Message, reason: &str) -> Self {
@@ -147,14 +147,14 @@ pub(crate) fn routes(database: Arc<Database>) -> OpenApiRouter {
 }
 
 /// Dead letters, the oldest first.
-#[utoipa::path(get, path = "/letters", params(Page), responses((status = 200, body = List<Letter>)))]
+#[utoipa::path(get, path = "/letters", params(Page), responses((status = 200, body = List<DeadLetter>)))]
 async fn list(
     State(database): State<Arc<Database>>,
     Query(page): Query<Page>,
-) -> Result<axum::Json<List<Letter>>, Problem> {
+) -> Result<axum::Json<List<DeadLetter>>, Problem> {
     let limit = page.limit()?;
     let after = page.after(1)?.unwrap_or_default().concat();
-    let rows: Vec<Letter> = database
+    let rows: Vec<DeadLetter> = database
         .select(DEAD_LETTER)
         .only("id", Is::Greater, after)
         .order(&["id"])
