@@ -123,7 +123,8 @@ fn rejected(mut trip: Trip, position: Position, reason: &Reason, now: &Now) -> R
 fn released(mut trip: Trip, position: Position, reason: &Reason, now: &Now) -> Reaction {
     match trip.state {
         State::Pending | State::Undoing => {
-            if trip.state == State::Pending {
+            let refused = trip.state == State::Pending;
+            if refused {
                 let outcome = if reason.code == "late" {
                     Outcome::Expired
                 } else {
@@ -132,7 +133,12 @@ fn released(mut trip: Trip, position: Position, reason: &Reason, now: &Now) -> R
                 trip.undo(outcome, reason, now);
             }
             let news = trip.settle(position, Settled::Released);
-            Reaction::silent(answered(trip, news, now))
+            let mut trip = answered(trip, news, now);
+            if refused && trip.state == State::Undoing {
+                // Who refused said so before, and that is lost: it is asked after a look, and not only after another pause.
+                trip.put_off(now);
+            }
+            Reaction::silent(trip)
         }
         State::Confirmed => Reaction::odd(trip, "released-after-the-pivot"),
         State::None | State::Closed => Reaction::silent(trip),

@@ -50,10 +50,10 @@ impl Now {
         self.now_us().saturating_add(self.pause_us(tries))
     }
 
-    /// When to look again at a record that does not ask yet, for its answer may be under way: after half a pause. So whoever was put off once
-    /// still asks within a minute of the last loss (38 s and 19 s at the default setting).
+    /// When to look again at a record that does not ask yet, for its answer may be under way: after a quarter of a pause. So whoever was put
+    /// off twice still asks within a minute of the last loss (38 s and twice 10 s at the default setting).
     pub fn look_again_us(&self, tries: i64) -> i64 {
-        self.now_us().saturating_add(self.pause_us(tries) / 2)
+        self.now_us().saturating_add(self.pause_us(tries) / 4)
     }
 
     fn pause_us(&self, tries: i64) -> i64 {

@@ -86,10 +86,10 @@ fn pending_asks_with_requested() {
     let moved = due(asked.record.clone(), true, 60);
     assert_eq!(
         moved.record.due_us,
-        Some(us(75)),
-        "it looks again after half a pause"
+        Some(us(60) + 7_500_000),
+        "it looks again after a quarter of a pause"
     );
-    let moved = due(asked.record, true, 110);
+    let moved = due(asked.record, true, 115);
     assert_eq!(
         (
             names(&moved).as_str(),
@@ -116,7 +116,8 @@ fn turning_back_begins_with_the_shortest_pause() {
     for (turned, at) in [
         (cancel(asked.clone()), us(31)),
         (hear(asked.clone(), &rejected(2)), us(31)),
-        (hear(asked, &released(0, "late")), us(31)),
+        // What the refuser said is lost or under way: it is asked soon.
+        (hear(asked, &released(0, "late")), us(1) + 7_500_000),
         (expired, us(150)),
     ] {
         let turned = turned.record;
@@ -143,7 +144,7 @@ fn undoing_asks_with_cancelled() {
     let moved = due(asked.record.clone(), true, 61);
     assert_eq!(
         (names(&moved).as_str(), moved.record.due_us),
-        ("", Some(us(76)))
+        ("", Some(us(61) + 7_500_000))
     );
     let answered = react(asked.record, Input::Fact(&released(1, "x")), &moment(50)).record;
     assert_eq!(answered.due_us, Some(us(80)), "an answer moves the timer");

@@ -35,8 +35,8 @@ fn only_a_hold_asks_again() {
     let moved = due(asked.record, true, &later(60));
     assert_eq!(
         (moved.said.len(), moved.record.tries, moved.record.due_us),
-        (0, 1, Some(later(75).now_us())),
-        "it looks again after half a pause"
+        (0, 1, Some(later(60).now_us() + 7_500_000)),
+        "it looks again after a quarter of a pause"
     );
     let clock_went_back = due(held, false, &later(-3600));
     assert_eq!(
