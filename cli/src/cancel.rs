@@ -24,7 +24,7 @@ const NOT_BACK: u8 = 4;
     after_help = "Examples:\n  roundtrip cancel 01981a2b-0000-7000-8000-000000000000\n  roundtrip cancel 01981a2b-0000-7000-8000-000000000000 --reason 'the meeting moved' --no-wait"
 )]
 pub(crate) struct Cancel {
-    /// Which.
+    /// The trip's id.
     trip: TripId,
     /// Why, in your own words.
     #[arg(long, value_name = "TEXT")]

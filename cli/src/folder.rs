@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// Which stack.
+/// Where the stack keeps its data.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Folder {
     /// Where the stack keeps its data.

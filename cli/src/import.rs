@@ -22,9 +22,9 @@ const STEP: usize = 64 << 10;
     after_help = "The first line names the columns:\n  flights  flight,date,seats,price_minor,currency\n  hotels   hotel,room_type,night,rooms,price_minor,currency\nA date may be a range with both ends: 2026-12-01..2026-12-31. What is there already is set to what the file says; what trips\nhold of it stays.\n\nExamples:\n  roundtrip import flights flights.csv\n  roundtrip import hotels hotels.csv --service hotel=http://127.0.0.1:8082"
 )]
 pub(crate) struct Import {
-    /// Of what.
+    /// What the file is the inventory of.
     what: What,
-    /// The file.
+    /// The file, a CSV.
     file: PathBuf,
     /// As JSON.
     #[arg(long)]

@@ -34,7 +34,7 @@ pub(crate) struct List {
 enum State {
     /// Asked for; the legs are at work.
     Pending,
-    /// Firm.
+    /// Confirmed: it goes through.
     Confirmed,
     /// Off, and not everything is back yet.
     Undoing,

@@ -19,7 +19,7 @@ use client::paint::Paint;
     after_help = "Example:\n  roundtrip settle 01981a2b-0000-7000-8000-000000000000 2 --reason 'the car service was shut down, its database is empty'"
 )]
 pub(crate) struct Settle {
-    /// Which trip.
+    /// The trip's id.
     trip: TripId,
     /// Which place on its itinerary, from 0.
     position: Position,

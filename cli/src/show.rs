@@ -22,7 +22,7 @@ use inspect::audit::Nats;
     after_help = "Examples:\n  roundtrip show 01981a2b-0000-7000-8000-000000000000\n  roundtrip show 01981a2b-0000-7000-8000-000000000000 --json | jq '.facts[].fact'\n  roundtrip show 01981a2b-0000-7000-8000-000000000000 --url http://127.0.0.1:8080 --nats nats://127.0.0.1:4222"
 )]
 pub(crate) struct Show {
-    /// Which.
+    /// The trip's id.
     trip: TripId,
     /// As JSON.
     #[arg(long)]

@@ -65,9 +65,9 @@ pub struct Stock {
     pub total: i64,
     /// For trips that are not decided.
     pub held: i64,
-    /// Firm.
+    /// How many are firm.
     pub confirmed: i64,
-    /// Left.
+    /// How many are left.
     pub free: i64,
 }
 

@@ -32,7 +32,8 @@ pub use client::{Answer, Client, Stock, Trouble};
 pub use load::Load;
 pub use prerequisites::{Engine, program};
 pub use processes::Lock;
-pub use setup::{SERVICES, Setup};
+pub use setup::Setup;
+pub use stack::SERVICES;
 pub use timeline::{Published, Timeline};
 pub use world::World;
 

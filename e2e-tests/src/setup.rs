@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use stack::SERVICES;
+
 use crate::client::Client;
 use crate::compose;
 use crate::containers::Containers;
@@ -28,9 +30,6 @@ const SETTINGS: &[(&str, &str)] = &[
     ),
     ("LOG_FORMAT", "human"),
 ];
-
-/// The services of the stack.
-pub const SERVICES: [&str; 3] = ["booking", "flight", "hotel"];
 
 /// What a world is to be made of.
 #[derive(Debug, Clone)]

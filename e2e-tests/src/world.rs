@@ -15,9 +15,9 @@ use serde::Deserialize;
 use crate::client::Client;
 use crate::containers::Containers;
 use crate::processes::{Lock, Processes};
-use crate::setup::SERVICES;
 use crate::timeline::{Published, Timeline};
 use crate::{PATIENCE, eventually};
+use stack::SERVICES;
 
 /// A running stack. It derefs to its [`Client`], where travellers and operators ask.
 #[derive(Debug)]

@@ -214,6 +214,29 @@ fn the_runtime_knows_no_brand_and_no_trade() {
     );
 }
 
+/// A line of documentation that says nothing without what stands beside it.
+#[test]
+fn every_line_of_documentation_stands_alone() {
+    let riddles = [
+        "Which.",
+        "Why.",
+        "What.",
+        "See above.",
+        "The same.",
+        "Of which.",
+        "How often.",
+        "How many.",
+        "For whom.",
+        "None.",
+    ];
+    for Source { path, text } in sources() {
+        for (number, line) in (1..).zip(text.lines()) {
+            let said = line.trim().strip_prefix("/// ").unwrap_or_default();
+            assert!(!riddles.contains(&said), "{path}:{number}: {said}");
+        }
+    }
+}
+
 /// What may be longer, and why.
 const LONG: &[(&str, &str)] = &[
     ("cli/src/demo.rs: fn scenes", "a list of five trips"),

@@ -37,14 +37,14 @@ pub enum Input<'a> {
     },
     /// The traveller cancels. Of a trip that is on its way back already, it is no news and no error.
     Cancel {
-        /// Why.
+        /// Why it happened, for programs and for people.
         reason: &'a Reason,
     },
     /// An operator settles a position by hand, for a leg that nobody answers for.
     Settle {
-        /// Which.
+        /// Which position of its itinerary.
         position: Position,
-        /// Why.
+        /// Why it happened, for programs and for people.
         reason: &'a Reason,
     },
 }

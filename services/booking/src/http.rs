@@ -141,7 +141,7 @@ async fn list(
         .await
 }
 
-/// Since when.
+/// How long a trip has to be unchanged to be listed.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Age {

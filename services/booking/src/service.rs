@@ -22,9 +22,9 @@ pub enum Command {
     Request(Box<Request>),
     /// That a trip be cancelled.
     Cancel {
-        /// Which.
+        /// The trip's id.
         trip: TripId,
-        /// Why.
+        /// Why it happened, for programs and for people.
         reason: Reason,
     },
     /// That a position be taken as settled, for a leg that nobody answers for.
@@ -33,7 +33,7 @@ pub enum Command {
         trip: TripId,
         /// Which place on its itinerary.
         position: Position,
-        /// Why.
+        /// Why it happened, for programs and for people.
         reason: Reason,
     },
 }
@@ -45,7 +45,7 @@ pub struct Request {
     pub trip: TripId,
     /// What is asked for.
     pub plan: Plan,
-    /// For whom.
+    /// For whom the trip is, in the caller's own words.
     pub traveller: Option<String>,
     /// The caller's own name for the request, and what it stands for.
     pub key: Option<(String, String)>,

@@ -158,7 +158,7 @@ pub struct TripView {
     /// What it costs, once it is confirmed: one sum for each currency.
     #[schema(value_type = Vec<Object>)]
     pub total: Vec<Money>,
-    /// For whom.
+    /// For whom the trip is, in the caller's own words.
     pub traveller: Option<String>,
     /// When booking gives up waiting.
     #[schema(value_type = String, format = DateTime)]

@@ -49,7 +49,7 @@ pub use wire::{WireError, WireFact, read};
 
 /// The stream that carries all facts, and what it takes in.
 pub const STREAM: &str = "TRIPS";
-/// See [`STREAM`].
+/// The subjects that [`STREAM`] takes in.
 pub const STREAM_SUBJECTS: &str = "trips.>";
 
 /// Who says what, who hears it, and under which subject. `<leg>` is the speaker, `<next>` the leg behind it, or booking behind the
@@ -110,21 +110,21 @@ pub enum FactBody {
     Rejected {
         /// The speaker's.
         position: Position,
-        /// Why.
+        /// Why it happened, for programs and for people.
         reason: Reason,
     },
     /// Booking: every leg holds, so it is firm. The pivot.
     Confirmed,
     /// Booking: it is off; give back what you hold.
     Cancelled {
-        /// Why.
+        /// Why it happened, for programs and for people.
         reason: Reason,
     },
     /// A leg: I hold nothing for it any more. The compensating fact.
     Released {
         /// The speaker's.
         position: Position,
-        /// Why.
+        /// Why it happened, for programs and for people.
         reason: Reason,
     },
     /// Booking: an operator settled this position by hand, for a leg that nobody answers for.

@@ -112,7 +112,7 @@ pub struct StockRows {
 }
 
 impl StockRows {
-    /// None yet.
+    /// A working set without rows.
     #[must_use]
     pub fn new(table: &'static Table) -> Self {
         Self {

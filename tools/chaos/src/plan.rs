@@ -50,7 +50,7 @@ pub struct Step {
     pub at_ms: u64,
     /// For how long.
     pub for_ms: u64,
-    /// What.
+    /// What goes wrong.
     pub fault: Fault,
     /// What is left to chance when it is done (which file, which bit, which messages) is drawn from this.
     pub luck: u64,

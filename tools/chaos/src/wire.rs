@@ -48,7 +48,7 @@ pub struct Counted {
     pub repeated: u64,
 }
 
-/// The stranger.
+/// A stranger on the broker, who listens to everything and says some of it again.
 #[derive(Debug)]
 pub(super) struct Wire {
     client: Client,

@@ -59,7 +59,7 @@ pub struct Ask {
     /// When booking gives up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline_s: Option<i64>,
-    /// For whom.
+    /// For whom the trip is, in the caller's own words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traveller: Option<String>,
 }

@@ -24,7 +24,7 @@ pub enum Tone {
 pub struct Paint(bool);
 
 impl Paint {
-    /// None.
+    /// No colours.
     pub const OFF: Self = Self(false);
 
     /// As standard output wants them.

@@ -47,9 +47,9 @@ pub struct Told {
     pub price: Option<Money>,
     /// What it costs up to and with that leg.
     pub total: Vec<Money>,
-    /// Why.
+    /// Why it happened, for programs and for people.
     pub reason: Option<Reason>,
-    /// Who listens.
+    /// Who listens for it.
     pub hearers: Vec<String>,
     /// Whether the same was said before: an answer was slow, and it was asked again.
     pub again: bool,

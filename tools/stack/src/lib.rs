@@ -70,7 +70,7 @@ pub struct Options {
     pub home: Home,
     /// Processes of each service.
     pub replicas: u16,
-    /// Which database.
+    /// Where the services keep their data.
     pub database: DatabaseChoice,
     /// A broker that is there; its own when None.
     pub nats_url: Option<String>,

@@ -16,7 +16,7 @@ pub enum State {
     None,
     /// Asked for; the legs are at work.
     Pending,
-    /// Firm.
+    /// Confirmed: it goes through.
     Confirmed,
     /// Off, and not everything is back yet.
     Undoing,
@@ -112,7 +112,7 @@ pub struct Trip {
     pub said_id: Option<String>,
     /// The trace it belongs to (the loop's to set).
     pub traceparent: Option<String>,
-    /// See `traceparent`.
+    /// The rest of the trace that `traceparent` names (the loop's to set).
     pub tracestate: Option<String>,
     /// When it was asked for.
     pub created_us: i64,

@@ -52,11 +52,11 @@ pub struct Record {
     pub deadline_us: i64,
     /// The trip's budget.
     pub budget_minor: Option<i64>,
-    /// Its currency.
+    /// The budget's currency, ISO 4217.
     pub budget_currency: Option<String>,
     /// This leg's price, as it was at the hold.
     pub price_minor: Option<i64>,
-    /// Its currency.
+    /// The price's currency, ISO 4217.
     pub currency: Option<String>,
     /// The running total at the hold: a JSON list of money.
     pub total: Option<String>,
@@ -74,7 +74,7 @@ pub struct Record {
     pub said_id: Option<String>,
     /// The trace it belongs to (the loop's to set).
     pub traceparent: Option<String>,
-    /// See `traceparent`.
+    /// The rest of the trace that `traceparent` names (the loop's to set).
     pub tracestate: Option<String>,
     /// When its state changed last.
     pub changed_us: i64,

@@ -25,9 +25,9 @@ pub struct Stock {
     pub total: i64,
     /// Held for trips that are not decided yet.
     pub held: i64,
-    /// Firm.
+    /// How many are firm.
     pub confirmed: i64,
-    /// Left.
+    /// How many are left.
     pub free: i64,
     /// What one costs today.
     pub price_minor: i64,

@@ -36,7 +36,7 @@ impl From<i64> for Param {
 /// How a column stands to a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Is {
-    /// The same.
+    /// The same value.
     Equal,
     /// Another.
     NotEqual,

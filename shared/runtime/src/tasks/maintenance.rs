@@ -10,7 +10,7 @@ use crate::service::Service;
 use crate::settings::micros;
 use crate::tasks::shared::Shared;
 
-/// How often.
+/// How often maintenance looks for what may be forgotten.
 const EVERY: Duration = Duration::from_secs(30);
 
 /// Drops what may be forgotten: ids behind the broker's window, and records whose time is over.

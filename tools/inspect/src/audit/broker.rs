@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use async_nats::jetstream::{self, Context};
 use async_nats::{ConnectOptions, ServerAddr};
 
-use super::observe::Consumer;
+use super::counts::Consumer;
 use client::redaction::shown;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);

@@ -4,43 +4,34 @@
 //! moves can't be judged. It mends nothing, and knows no leg by name: a leg's database says whose it is, and its stock is whatever
 //! table has the columns `total`, `held`, `confirmed` and `free`.
 //!
-//! - `observe`: counts, and what still moves; `judge`: trips against their legs; `stock`: stock against what trips hold;
-//!   `part`: the databases; `broker`: the consumers; `report`: what came of it.
+//! - `part` opens the databases, `stock_table` finds their stock, `broker` asks for the consumers; `observe` fills in the `counts`.
+//! - `judge`: trips against their legs; `stock`: stock against what trips hold; both name `violations`. `report`: what came of it.
 
 mod broker;
+mod counts;
 mod judge;
 mod observe;
 mod part;
 mod report;
 mod stock;
+mod stock_table;
+mod violations;
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 pub use broker::Nats;
-pub use observe::{ByState, Consumer, Counts, Stock};
-pub use part::Part;
+pub use counts::{ByState, Consumer, Counts, Stock};
+pub use part::{Part, Parts};
 pub(crate) use part::{tables, whose};
 pub use report::{Report, Verdict};
 
-use judge::Judgement;
 use part::Opened;
+use violations::Judgement;
 
 /// How long it lies between the two looks: longer than a service leaves a due record or an outbox row alone.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
 /// How often a stack that still moves is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-/// What to judge.
-#[derive(Debug, Clone, Default)]
-pub struct Parts {
-    /// Booking's database and those of the legs, in any order.
-    pub databases: Vec<Part>,
-    /// The broker; without it the consumers are not looked at, and the report says so.
-    pub nats: Option<Nats>,
-    /// Legs that are left unjudged when their database is not among them: without this, such a leg is a part that could not be reached.
-    pub without: BTreeSet<String>,
-}
 
 /// Judges the stack as it is now. What can't be reached is named in the report.
 pub async fn audit(parts: &Parts) -> Report {

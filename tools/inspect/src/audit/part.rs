@@ -13,7 +13,7 @@ use runtime::database::Engine;
 use serde::Deserialize;
 
 use super::broker::Nats;
-use super::{Parts, stock::StockTable};
+use super::stock_table::StockTable;
 
 /// How long a database may take to answer that it is there.
 const OPEN_WITHIN: Duration = Duration::from_secs(10);
@@ -66,6 +66,17 @@ fn last_part(url: &str) -> &str {
     let path = url.split('?').next().unwrap_or_default();
     let file = path.rsplit('/').next().unwrap_or_default();
     file.split('.').next().unwrap_or_default()
+}
+
+/// What to judge.
+#[derive(Debug, Clone, Default)]
+pub struct Parts {
+    /// Booking's database and those of the legs, in any order.
+    pub databases: Vec<Part>,
+    /// The broker; without it the consumers are not looked at, and the report says so.
+    pub nats: Option<Nats>,
+    /// Legs that are left unjudged when their database is not among them: without this, such a leg is a part that could not be reached.
+    pub without: BTreeSet<String>,
 }
 
 /// A leg's database.

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::judge::Violations;
-use super::observe::Counts;
+use super::counts::Counts;
+use super::violations::Violations;
 
 /// What came of an audit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

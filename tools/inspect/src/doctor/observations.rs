@@ -105,7 +105,7 @@ pub struct Metrics {
 /// Dead letters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Letters {
-    /// How many.
+    /// How many dead letters there are.
     pub count: u64,
     /// There are more than were read.
     pub more: bool,
