@@ -22,7 +22,7 @@ const CALLERS: usize = 32;
 /// Longer than any outcome should take to come.
 const WAIT: &str = "wait=45";
 
-/// See above.
+/// Travellers and operators of one world, over HTTP.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,

@@ -20,9 +20,18 @@ enum UnderTest {
 }
 
 #[tokio::main]
-async fn main() -> Result<ExitCode> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("roundtrip: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<()> {
     let UnderTest::Serve { service, settings } = UnderTest::parse();
     let service = catalogue::find(&service).context("there is no such service")?;
-    service.serve(*settings).await?;
-    Ok(ExitCode::SUCCESS)
+    service.serve(*settings).await
 }
