@@ -1,4 +1,4 @@
-//! What operators do with a leg's stock: set a row, show it, list it, import a CSV. Over HTTP all of it is [`crate::http`]'s.
+//! What operators do with a leg's stock: set a row, show it, list it, import a CSV. Over HTTP all of it is the module `http`'s.
 //!
 //! Every change goes through the loop, as a command beside the facts: what trips hold and what an operator sets can't
 //! pass each other.

@@ -17,7 +17,7 @@
 //! - [`faults`]: what a test may ask of a service, in no image.
 //! - [`database`]: the one place that knows how the two databases differ, and what is asked of them between batches
 //!   ([`database::queries`]); [`broker`]: JetStream.
-//! - [`http`], [`health`], [`problem`], [`letters`], [`telemetry`], [`settings`], [`handle`], [`boot`]: the shell.
+//! - [`http`], [`health`], [`problem`], [`dead_letters`], [`telemetry`], [`settings`], [`handle`], [`boot`]: the shell.
 
 pub mod batch;
 pub mod boot;
