@@ -1,5 +1,5 @@
 //! The runtime without this repository: copied alone into an empty folder, its example is built there and runs on a real broker, on both
-//! databases, killed and started again. What the runtime promises in detail is in `conformance`.
+//! databases, killed and started again; and its own tests pass there. What it comes to for trips is in `conformance`.
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use std::collections::BTreeMap;
@@ -41,6 +41,26 @@ async fn copied_alone_it_builds_and_counts_every_payment_once_postgres() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copied_alone_its_own_tests_pass_on_both_databases() {
+    let test = "copied_alone_its_own_tests_pass_on_both_databases";
+    let folder = tempfile::tempdir().unwrap();
+    if let Some(nats) = prerequisites::nats(test).await
+        && let Some(cluster) = prerequisites::postgres(test).await
+    {
+        let nats = Broker::start(&nats, folder.path(), None).await.unwrap();
+        let database = cluster.database("toys").await.unwrap();
+        let servers = [("NATS_URL", nats.url()), ("POSTGRES_URL", database)];
+        let tests = || {
+            in_a_copy(
+                &["test", "--test", "*", "--", "--include-ignored"],
+                &servers,
+            )
+        };
+        tokio::task::block_in_place(tests);
+    }
+}
+
 /// The example's program. Built once, from a copy that has nothing of this repository above or beside it.
 async fn program() -> &'static Path {
     static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
@@ -49,6 +69,12 @@ async fn program() -> &'static Path {
 }
 
 fn build() -> PathBuf {
+    let target = in_a_copy(&["build", "--example", "savings"], &[]);
+    target.join("debug/examples/savings")
+}
+
+/// Runs cargo in a copy of the runtime that has nothing of this repository above or beside it. Answers where it builds.
+fn in_a_copy(args: &[&str], env: &[(&str, String)]) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let alone = tempfile::tempdir().unwrap();
     copy(&root.join("shared/runtime"), alone.path());
@@ -57,16 +83,20 @@ fn build() -> PathBuf {
     let target = std::env::current_exe().unwrap();
     // With the workspace's own profile, so that what is compiled already is not compiled again.
     let target = target.ancestors().nth(3).unwrap();
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--offline", "--example", "savings"])
+    let (subcommand, args) = args.split_first().unwrap();
+    let done = Command::new(env!("CARGO"))
+        .args([subcommand, "--quiet", "--offline"])
+        .args(args)
         .current_dir(alone.path())
         .env("CARGO_TARGET_DIR", target)
         .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
+        .envs(env.iter().map(|(name, value)| (name, value)))
         .output()
         .unwrap();
-    let complained = String::from_utf8_lossy(&built.stderr);
-    assert!(built.status.success(), "{complained}");
-    target.join("debug/examples/savings")
+    let said = String::from_utf8_lossy(&done.stdout);
+    let complained = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}{complained}");
+    target.to_owned()
 }
 
 fn copy(from: &Path, to: &Path) {
