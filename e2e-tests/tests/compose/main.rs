@@ -2,7 +2,7 @@
 //! volumes kept, a backup restored, logins refused. Each part ends with the audit; what an orderly end does to a trip is in the
 //! scenarios, which need no containers.
 //!
-//! One test, since the parts share one stack and each leaves it whole.
+//! One test for each stack, since its parts share it and each leaves it whole.
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod cluster;
@@ -10,6 +10,7 @@ mod faults;
 mod keeping;
 mod logins;
 mod scale;
+mod storing;
 mod watch;
 
 use std::time::Instant;
@@ -68,6 +69,7 @@ async fn the_stack_of_containers_keeps_its_promises() {
     scale::a_replica_that_drains_gets_nothing_new(&stack).await;
     scale::a_third_replica_takes_its_share_and_leaves_without_a_trace(&stack).await;
     faults::no_trip_is_lost_while_what_all_need_is_away(&stack).await;
+    storing::a_broker_that_stores_nothing_is_started_again(&stack).await;
     keeping::volumes_outlive_containers_and_a_backup_outlives_volumes(&stack).await;
     stack.down();
 }
@@ -82,4 +84,13 @@ async fn three_broker_containers_lose_one_and_no_trip_notices() {
     tell("up and healthy, three broker nodes", begun, "");
     cluster::a_node_is_killed_and_one_cut_off(&stack).await;
     stack.down();
+}
+
+#[tokio::test]
+async fn broker_containers_that_store_nothing_end_once_their_disk_has_room() {
+    if !compose::are_asked_for("broker_containers_that_store_nothing_end_once_their_disk_has_room")
+    {
+        return;
+    }
+    storing::a_broker_that_stores_nothing_is_ended_once_its_disk_has_room().await;
 }
