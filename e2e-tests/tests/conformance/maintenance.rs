@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use choreography::{FactBody, TripId};
+use choreography::{FactBody, Position, TripId};
 use flight::Flight;
 use leg::service::LegService;
 use runtime::batch::Step;
@@ -112,7 +112,8 @@ pub(crate) async fn a_row_that_somebody_damaged_stops_no_other(place: Place) {
         writer.run(&sql, vec![]).await.unwrap();
     }
     drop(writer);
-    let due = queries::due::<(TripId, i64)>(&flight.database, leg::store::LEG, i64::MAX, i64::MAX);
+    let due =
+        queries::due::<(TripId, Position)>(&flight.database, leg::store::LEG, i64::MAX, i64::MAX);
     assert_eq!(due.await.unwrap(), [((good, 0), true)]);
     let swept = queries::sweep(&flight.database, 1_000_000, 512)
         .await
@@ -137,7 +138,7 @@ pub(crate) async fn a_record_that_waits_is_due_when_its_time_comes(place: Place)
         .await
         .unwrap();
     let due = async |now_us: i64, far_us: i64| {
-        queries::due::<(TripId, i64)>(&flight.database, leg::store::LEG, now_us, far_us)
+        queries::due::<(TripId, Position)>(&flight.database, leg::store::LEG, now_us, far_us)
             .await
             .unwrap()
     };

@@ -262,7 +262,7 @@ impl Saga {
         shelf: &mut StockView,
         clock: Clock,
     ) -> l::Reaction {
-        let (holds, position) = (row.state == l::State::Held, row.place());
+        let (holds, position) = (row.state == l::State::Held, row.position);
         let turn = fact.is_some_and(|fact| {
             matches!(fact.said, FactBody::Requested | FactBody::Reserved { .. })
         });

@@ -292,7 +292,7 @@ impl Model for Saga {
                     .legs
                     .iter()
                     .filter(over)
-                    .map(|record| Some(record.place()));
+                    .map(|record| Some(record.position));
                 let row = rows.trip.forget_us.map(|_| None);
                 actions.extend(
                     row.into_iter()

@@ -97,10 +97,10 @@ pub fn react(
 ) -> Reaction {
     match heard {
         Input::Due { waiting } => due(record, waiting, now),
-        Input::Fact(fact) if fact.plan.itinerary.name_at(record.place()) != Some(leg) => {
+        Input::Fact(fact) if fact.plan.itinerary.name_at(record.position) != Some(leg) => {
             Reaction::odd(record, "not-mine")
         }
-        Input::Fact(fact) => match means(fact, record.place()) {
+        Input::Fact(fact) => match means(fact, record.position) {
             Means::Turn { total } => turn(policy, record, fact, total, shelf, now),
             Means::Confirmed => confirmed(record, shelf, now),
             Means::Cancelled(reason) => cancelled(record, fact, reason, shelf, now),

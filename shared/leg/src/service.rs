@@ -3,7 +3,7 @@
 //! What a leg service brings is a [`Leg`]: what it is, as data, and its [`LegPolicy`]. Everything else is here, the same
 //! for every leg, so that a new one joins by existing.
 
-use choreography::{Backoff, Fact, FactBody, Joined, LegName, Speaker, TripId};
+use choreography::{Backoff, Fact, FactBody, Joined, LegName, Position, Speaker, TripId};
 use runtime::http::About;
 use runtime::{Context, Input, Message, ReadError, ServiceInput, Settings, Table, Working};
 use sqlx::migrate::Migrator;
@@ -92,15 +92,14 @@ impl<L: Leg> LegService<L> {
     fn judge(
         &self,
         trip: TripId,
-        position: i64,
+        position: Position,
         heard: core::Input<'_>,
         rows: &mut Work,
         context: &mut Context,
     ) {
-        let place = u16::try_from(position).unwrap_or(u16::MAX);
         let record = match rows.legs.get(&(trip, position)) {
             Some(record) => record.clone(),
-            None => Record::none(trip, place),
+            None => Record::none(trip, position),
         };
         let now = participant::now(context, self.backoff);
         let before = record.state;
@@ -126,7 +125,7 @@ impl<L: Leg> runtime::Service for LegService<L> {
     type Fact = Fact;
     type Command = SetStock;
     type Reply = StockSet;
-    type Timer = (TripId, i64);
+    type Timer = (TripId, Position);
     type Rows = Work;
 
     fn name(&self) -> &str {
@@ -176,7 +175,7 @@ impl<L: Leg> runtime::Service for LegService<L> {
         match input {
             Input::Fact(fact) => {
                 for position in core::positions(&self.name, fact) {
-                    rows.legs.want((fact.trip, position.into()));
+                    rows.legs.want((fact.trip, position));
                     // Stock that is only given back is wanted too: its lock is then taken in the order of keys.
                     let details = fact.plan.itinerary.details(position).unwrap_or_default();
                     let now = choreography::instant(0);
@@ -203,13 +202,7 @@ impl<L: Leg> runtime::Service for LegService<L> {
         match input {
             Input::Fact(fact) => {
                 for position in core::positions(&self.name, fact) {
-                    self.judge(
-                        fact.trip,
-                        position.into(),
-                        core::Input::Fact(fact),
-                        rows,
-                        context,
-                    );
+                    self.judge(fact.trip, position, core::Input::Fact(fact), rows, context);
                 }
                 None
             }

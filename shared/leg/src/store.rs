@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use choreography::{Plan, TripId};
+use choreography::{Plan, Position, TripId};
 use participant::Kept;
 use runtime::faults::{self, Guard};
 use runtime::table::{Changes, Column, Lock, Row, Rows, Table, Working, counter, int, text};
@@ -39,7 +39,7 @@ pub const LEG: &Table = &Table {
 
 impl Row for Record {
     const TABLE: &'static Table = LEG;
-    type Key = (TripId, i64);
+    type Key = (TripId, Position);
 
     fn key(&self) -> Self::Key {
         (self.trip, self.position)

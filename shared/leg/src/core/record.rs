@@ -43,7 +43,7 @@ pub struct Record {
     /// Of which trip,
     pub trip: TripId,
     /// and which place on its itinerary.
-    pub position: i64,
+    pub position: Position,
     /// Where it stands.
     pub state: State,
     /// The trip's itinerary, byte for byte, since a timer has no fact to take it from.
@@ -90,7 +90,7 @@ impl Record {
     pub fn none(trip: TripId, position: Position) -> Self {
         Self {
             trip,
-            position: position.into(),
+            position,
             state: State::None,
             itinerary: String::new(),
             deadline_us: 0,
@@ -111,11 +111,6 @@ impl Record {
             forget_us: None,
             unsent: 0,
         }
-    }
-
-    /// The position as facts have it.
-    pub fn place(&self) -> Position {
-        Position::try_from(self.position).unwrap_or(Position::MAX)
     }
 
     /// The trip's plan, to be said with every fact. `None` for a row without one.
@@ -160,7 +155,7 @@ impl Record {
 
     /// What the state has to say; `None` has nothing, nor has a row that was damaged by hand.
     pub fn announcement(&self) -> Option<FactBody> {
-        let position = self.place();
+        let position = self.position;
         match self.state {
             State::None => None,
             State::Held | State::Confirmed => Some(FactBody::Reserved {

@@ -29,7 +29,7 @@ pub(super) fn taken(
     let details = fact
         .plan
         .itinerary
-        .details(record.place())
+        .details(record.position)
         .unwrap_or_default();
     let offer = policy.needs(details, now.at).and_then(|holds| {
         let holds = merged(holds)?;

@@ -1,5 +1,5 @@
-//! The statements of a batch, generated from [`Table`]s once at the start: the one place that knows how SQLite and
-//! PostgreSQL differ.
+//! The statements of a batch, generated from [`Table`]s once at the start, for SQLite and for PostgreSQL. Not how connections are set up,
+//! nor what their errors mean.
 //!
 //! Every statement takes a constant number of JSON parameters, so its text never changes with the batch; a batch costs
 //! one call that loads and one that saves, however many rows it has. SQLite runs several statements in one call;
