@@ -26,7 +26,7 @@ const WAIT: Duration = Duration::from_secs(10);
     after_help = "Examples:\n  roundtrip audit\n  roundtrip audit --folder /tmp/second --json\n  roundtrip audit --database sqlite://booking.db --database sqlite://flight.db --database sqlite://hotel.db\n  roundtrip audit --database postgres://me:secret@host/booking --database flight=postgres://me:secret@host/db7 --without hotel"
 )]
 pub(crate) struct Audit {
-    /// A database, booking's or a leg's, for each service one; before it, its service's name and `=` where the database does not say it.
+    /// Database of booking or of a leg, one for each service: URL, or NAME=URL where the database does not say whose it is
     #[arg(long, value_name = "URL")]
     database: Vec<Part>,
     /// A leg whose database is out of reach and that is left unjudged.

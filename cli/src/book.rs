@@ -18,11 +18,11 @@ use super::{out, parse, render};
 use client::paint::Paint;
 use client::{Ask, is_final};
 
-/// It is known that it does not go through.
+/// Exit code of a trip that is off with everything back.
 const OFF: u8 = 3;
-/// It is not known yet.
+/// Exit code of a trip that is not final yet.
 const UNDECIDED: u8 = 4;
-/// How long nobody wonders what happens.
+/// How long to wait before saying that it waits.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// What undoing a trip may take beyond its deadline before we stop waiting.
 const UNDO_WITHIN: Duration = Duration::from_secs(60);
@@ -30,7 +30,7 @@ const UNDO_WITHIN: Duration = Duration::from_secs(60);
 /// Book a trip, and wait for its outcome.
 ///
 /// The flags name a flight, a hotel, or both, and the way back; anything else is an itinerary as JSON. Exits 0 when the trip is
-/// confirmed, 3 when it is off and everything is back, 4 when that is not known yet, 1 when it was not taken at all.
+/// confirmed, 3 when it is off and everything is back, 4 when it is not final yet, 1 when it was not taken; --no-wait: 0 when taken.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  roundtrip book --flight RT100 --hotel LIS-PALACE --room-type double --date 2026-12-01 --nights 2 --back RT101\n  roundtrip book --flight RT100 --seats 2 --date tomorrow --budget 400EUR --traveller 'Ada L.'\n  roundtrip book --hotel LIS-PALACE --room-type suite --date +30 --deadline 10s --json\n  roundtrip book --itinerary '[{\"leg\":\"flight\",\"flight\":\"RT100\",\"date\":\"2026-12-01\",\"seats\":1}]' --no-wait\n  roundtrip book --itinerary @trip.json --key my-order-17"

@@ -18,7 +18,7 @@ const NOT_BACK: u8 = 4;
 
 /// Cancel a trip, pending or confirmed, and wait until everything is back.
 ///
-/// Exits 0 when it is, 4 when a leg has not given back yet: it will, or `stuck` shows it.
+/// Exits 0 when everything is back or with --no-wait, 4 when a leg has not given back yet: it will, or see `stuck`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  roundtrip cancel 01981a2b-0000-7000-8000-000000000000\n  roundtrip cancel 01981a2b-0000-7000-8000-000000000000 --reason 'the meeting moved' --no-wait"

@@ -27,10 +27,10 @@ use stack::REPLICAS_MAX;
     after_help = "Examples:\n  roundtrip chaos --seed 7\n  roundtrip chaos --seed 7 --plan\n  roundtrip chaos --seeds 1..31 --for 60s\n  roundtrip chaos --seed 7 --for 10m --database postgres --replicas 3\n  roundtrip chaos --seed 7 --for 20s --settings quick --keep\n  roundtrip chaos --seed 7 --nodes 3 --json\n  roundtrip chaos --seed 7 --set SWEEP_INTERVAL_MS=50"
 )]
 pub(crate) struct Chaos {
-    /// What the schedule is drawn from; a random one if there is none, which is then said.
+    /// The seed of the schedule; without it a random one is drawn, and printed.
     #[arg(long, value_name = "N", conflicts_with = "seeds")]
     seed: Option<u64>,
-    /// Several, one after another, such as 1..31 (which ends with 30); what ought to happen sometimes then has to have happened.
+    /// Several seeds, one after another, such as 1..31 (1 to 30); every event under `sometimes` then has to have happened at least once.
     #[arg(long, value_name = "A..B", value_parser = range)]
     seeds: Option<Range<u64>>,
     /// How long faults strike and travellers set out, such as 60s or 10m.
@@ -48,7 +48,7 @@ pub(crate) struct Chaos {
     /// New travellers a second.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rate: u32,
-    /// From the last fault on, every trip has to be final within that.
+    /// How soon after the last fault every trip has to be final.
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     rest_within: Duration,
     /// The services' timers: as they come, or short ones.

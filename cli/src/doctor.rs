@@ -18,15 +18,15 @@ const NOTHING: u8 = 2;
 
 /// Look at a stack and say what is wrong and what to do: services, broker, stream, databases, clocks and connections.
 ///
-/// Without addresses it looks at the stack in the folder, else at what it is told, and names what it was not told. It only reads, and
-/// takes some seconds at most. Exits 0 when nothing is wrong (there may be warnings), 1 when something is, 2 when nothing could be looked
-/// at. Whether every trip is as it has to be is for `audit`.
+/// Without addresses it looks at the stack in the folder, else at the addresses given, and names what was not given. It changes nothing
+/// but one trial message in the stream (removed where allowed), and takes some seconds at most. Exits 0 when nothing is wrong (there may
+/// be warnings), 1 when something is, 2 when nothing could be looked at. Whether every trip is as it has to be is for `audit`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  roundtrip doctor\n  roundtrip doctor --json | jq -r '.findings[] | select(.verdict == \"wrong\") | .todo'\n  roundtrip doctor --url http://127.0.0.1:8080 --service flight=http://127.0.0.1:8081 --service hotel=http://127.0.0.1:8082\n\nAll of the docker-compose stack, with the passwords that it has when none were set:\n  export ROUNDTRIP_URL=http://127.0.0.1:8080 ROUNDTRIP_SERVICES=flight=http://127.0.0.1:8081,hotel=http://127.0.0.1:8082\n  export NATS_URL=nats://127.0.0.1:4222 NATS_USER=operator NATS_PASSWORD=local-only-operator\n  db=postgres://auditor:local-only-auditor@127.0.0.1:5432\n  roundtrip doctor --database $db/booking --database $db/flight --database $db/hotel"
 )]
 pub(crate) struct Doctor {
-    /// A database, booking's or a leg's, for each service one; before it, its service's name and `=` where the database does not say it.
+    /// Database of booking or of a leg, one for each service: URL, or NAME=URL where the database does not say whose it is
     #[arg(long, value_name = "URL")]
     database: Vec<Part>,
     /// As JSON.

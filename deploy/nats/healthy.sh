@@ -4,14 +4,15 @@
 # has room. Its health report says so, and fails for other reasons as well (a node catches up), so its words are read; wget shows no words
 # of an error.
 set -eu
-report=$(printf 'GET /healthz HTTP/1.0\r\n\r\n' | nc -w 3 127.0.0.1 8222)
+report=$(printf 'GET /healthz HTTP/1.0\r\n\r\n' | timeout 2 nc 127.0.0.1 8222) || report=
 case $report in
-*'"status"'*'write error'* | *'"status"'*'JetStream not enabled'*)
+*'write error'* | *'JetStream not enabled'*)
     echo "$report" | tail -n 1
-    # On a full disk another start would help nobody.
+    # On a full disk another start would help nobody; where it does not help, there is a pause between two.
     room_kib=$(df -k -P /data | awk 'END { print $4 }')
-    [ "$room_kib" -lt 65536 ] || kill -TERM 1
+    up_s=$(awk '{ up = $1; getline < "/proc/1/stat"; print int(up - $22 / 100) }' /proc/uptime)
+    [ "$room_kib" -lt 65536 ] || [ "$up_s" -lt 30 ] || kill -TERM 1
     exit 1
     ;;
 esac
-wget -q -O /dev/null "http://127.0.0.1:8222/healthz?js-server-only=true"
+timeout 2 wget -q -O /dev/null "http://127.0.0.1:8222/healthz?js-server-only=true"

@@ -103,8 +103,8 @@ macro_rules! on_both_databases {
     };
 }
 
-/// [`on_both_databases!`], and a test on the stack of containers besides, which skips itself unless it is asked for. What only processes can show comes last:
-/// `; only as processes: name`.
+/// [`on_both_databases!`], and a test on the stack of containers besides, which skips itself unless containers are asked for. Scenarios
+/// for processes alone come last: `; only as processes: name`.
 #[macro_export]
 macro_rules! everywhere {
     (

@@ -71,7 +71,7 @@ impl Setup {
         self
     }
 
-    /// Every pause as it is where nobody sets it.
+    /// Default re-announcement, outbox lease and ack wait times.
     #[must_use]
     pub fn at_default_pace(self) -> Self {
         self.setting("REANNOUNCE_FIRST_MS", "30000")

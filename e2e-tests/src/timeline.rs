@@ -97,9 +97,9 @@ impl Timeline {
         facts
     }
 
-    /// Waits until these facts about a trip were said, each the cause of the next: they were first said in this order, and no others.
-    /// Who waits long for an answer asks again, which is no news: of a trip that is on its way back that is `booking.cancelled`,
-    /// although it never said so before. What is said is heard a moment after whoever said it has answered.
+    /// Waits until all these facts about a trip were said, then fails unless they were first said in this order, and no others. A
+    /// `booking.cancelled` counts only where it or `booking.confirmed` is expected: while a trip is undone, booking says it to ask slow
+    /// legs again. A fact may be heard a moment after the service that said it has answered its caller.
     pub async fn expect<const N: usize>(&self, trip: TripId, facts: [&str; N]) {
         let asked_again = "booking.cancelled";
         let said = || {

@@ -128,7 +128,7 @@ impl World {
         self.processes().lock(service).await
     }
 
-    /// Has one replica die when it passes a point for that many times from now on.
+    /// Makes one replica die the `time`-th time from now that it passes a crash point.
     pub fn arm(&mut self, service: &str, replica: usize, point: CrashPoint, time: u32) {
         self.processes().arm(service, replica, point, time);
     }

@@ -94,7 +94,7 @@ impl Api {
         trip.ok_or_else(no_such_trip)
     }
 
-    /// A query for trips; no row that is only claimed is among them.
+    /// A query for trips, without rows in the state `none`.
     pub(crate) fn trips(&self) -> Select<'_> {
         let trips = self.handle.database().select(TRIP);
         trips.only("state", Is::NotEqual, State::None.as_str())

@@ -2,7 +2,7 @@
 //! becomes and says.
 //!
 //! A trip is a row, time is a value; there is no I/O, no clock, no `Result`. What cannot happen keeps the trip, says nothing and
-//! names an anomaly. The outcome is decided when `undoing` is entered; `closed` says that everything is back.
+//! names an anomaly. The outcome is set at the pivot and when `undoing` is entered; `closed` says that everything is back.
 //!
 //! | state | last leg `reserved` | a leg `rejected` | a leg `released` | deadline | traveller cancels |
 //! |---|---|---|---|---|---|

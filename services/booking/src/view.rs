@@ -144,7 +144,7 @@ pub struct TripView {
     pub reason: Option<Reason>,
     /// It has been on its way back for over an hour: a leg is down, or gone.
     pub needs_attention: bool,
-    /// The legs that have not answered: all of them while it is pending, those that may still hold something while it is undoing.
+    /// The legs that the trip waits for: all of them while it is pending, those that may still hold something while it is undoing.
     pub waiting_for: Vec<WaitsFor>,
     /// How each position was settled: `rejected`, `released`, `behind` (its turn never came), `by-hand`, or null.
     #[schema(value_type = Vec<Option<String>>)]

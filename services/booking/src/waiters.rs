@@ -37,7 +37,7 @@ fn tell(waiting: impl IntoIterator<Item = Waiting>, trip: &Trip) {
 }
 
 impl Waiters {
-    /// Waits for a trip; register before it can be decided.
+    /// Waits for a trip's outcome; `look` finds one committed before.
     pub fn register(&self, trip: TripId) -> oneshot::Receiver<Trip> {
         let (to, outcome) = oneshot::channel();
         self.lock().entry(trip).or_default().push(Waiting {

@@ -1,7 +1,7 @@
 //! The itinerary: an ordered list of legs, relayed byte for byte with what a service does not know in it.
 //!
 //! It is read in two steps. The names are read always, so that everybody can see whose turn it is; a leg's own details are read by
-//! that leg alone, at its turn. Nothing here knows what any leg's details look like.
+//! that leg alone, but for counts and dates that booking checks. Nothing here knows what any leg's details look like.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 

@@ -47,7 +47,7 @@ use serde::{Deserialize, Serialize};
 pub use subjects::{filters_for_booking, filters_for_leg};
 pub use wire::{WireError, WireFact, read};
 
-/// The stream that carries all facts, and what it takes in.
+/// The name of the stream that carries all facts.
 pub const STREAM: &str = "TRIPS";
 /// The subjects that [`STREAM`] takes in.
 pub const STREAM_SUBJECTS: &str = "trips.>";

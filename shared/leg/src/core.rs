@@ -6,11 +6,11 @@
 //!
 //! | record | its turn | `confirmed` | `cancelled` | a later leg `rejected` |
 //! |---|---|---|---|---|
-//! | none | held, say reserved; no room: rejected, say rejected; far too late: released, say released | – | released (tombstone), say released | released, say released |
+//! | none | held, say reserved; no room: rejected, say rejected; far too late: released, say released | – and an alarm | released (tombstone), say released | released, say released |
 //! | held | say reserved again | confirmed | released, say released | released, say released |
 //! | confirmed | say reserved again | – | released, say released | – and an alarm |
 //! | released | say released again | – | say released again | – |
-//! | rejected | say rejected again | – | say rejected again | – |
+//! | rejected | say rejected again | – and an alarm | say rejected again | – |
 //!
 //! `held` is the only state that waits: it says reserved again whenever its timer goes off.
 
@@ -32,7 +32,7 @@ pub const KEPT_US: i64 = 7 * 24 * 3_600 * 1_000_000;
 /// this, so that a request that was lost for a week finds no record, but no hold either.
 pub const LATE_US: i64 = 3_600 * 1_000_000;
 
-/// What a leg service itself decides, at its turn only and before anything is held.
+/// What a leg service itself decides: asked at every fact, for rows to load; it judges at its turn only.
 pub trait LegPolicy {
     /// Which stock the leg takes, from its own JSON object of the itinerary. What cannot be read or accepted is a reason, recorded
     /// as `rejected`.

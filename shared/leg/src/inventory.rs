@@ -208,7 +208,7 @@ pub async fn list<L: Leg>(handle: &LegHandle<L>, page: &Page) -> Result<List<Sto
 /// column of the key may be a range of dates.
 ///
 /// # Errors
-/// 422 with every bad line, its number and its reason; 409 for rows that trips hold more of.
+/// 422 with the first 100 bad lines, each with number and reason; 409 when trips hold more than a new total.
 pub async fn import<L: Leg>(
     handle: &LegHandle<L>,
     csv: &[u8],

@@ -247,8 +247,8 @@ impl<L: Leg> runtime::Service for LegService<L> {
     }
 }
 
-/// What brought the record to this state is asked once more: while the answer still lies in the outbox, it answers this question too.
-/// So a crowd of repeated questions brings forth no crowd of answers, just when there is too much to do.
+/// Whether the fact asks again what brought the record to its state: while the first answer lies in the outbox, it serves for both.
+/// So many repeated questions do not make as many answers, just when the load is highest.
 fn same_question(heard: core::Input<'_>, record: &Record) -> bool {
     use core::State;
     let state = record.state;

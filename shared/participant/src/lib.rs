@@ -36,7 +36,7 @@ pub struct Kept<'a> {
     pub tracestate: &'a mut Option<String>,
 }
 
-/// How long who waits waits before it asks again, by the settings.
+/// How long a waiting record pauses before it asks again, by the settings.
 #[must_use]
 pub fn backoff(settings: &Settings) -> Backoff {
     let ms = |value| i64::try_from(value).unwrap_or(i64::MAX);
@@ -59,7 +59,7 @@ pub fn now(context: &Context, backoff: Backoff) -> Now {
 /// Reads a message as a fact of the saga.
 ///
 /// # Errors
-/// With what to do of it: another version may be on its way to read it, or nobody ever will.
+/// Says what to do with the message: wait for a newer program that can read it, or make it a dead letter.
 pub fn read(message: &Message) -> Result<choreography::WireFact, ReadError> {
     use choreography::WireError as Illegible;
     choreography::read(&message.kind, &message.entity, &message.payload).map_err(

@@ -74,7 +74,7 @@ pub struct Done<S: Service> {
     pub replies: Vec<Option<S::Reply>>,
     /// The rows as saved.
     pub rows: S::Rows,
-    /// What could not have happened.
+    /// Anomalies, to be counted and logged.
     pub anomalies: Vec<&'static str>,
 }
 
@@ -114,7 +114,7 @@ impl<S: Service> Open<'_, S> {
         Ok(self.done)
     }
 
-    /// Only with inputs: what is merely deleted is no step of anything.
+    /// Reaches a crash point, but not in a batch that only deletes rows.
     fn reach_if(&self, here: bool, point: CrashPoint) {
         if here && !self.done.replies.is_empty() {
             faults::reach(point);

@@ -1,6 +1,6 @@
 //! From settings to a running service, and back: start everything, serve, drain in order.
 //!
-//! `main` of a service is one call of [`run`]; tests start the same thing with [`start`] on port 0.
+//! `main` of a service is one call of [`main`], which calls [`run`]; tests start a service with [`start`] on port 0.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -222,7 +222,7 @@ impl Running {
     }
 
     /// Stops in order: unready, wait for the balancer, finish requests, take no more facts, publish, leave. Bounded by
-    /// DRAIN_TIMEOUT_MS; what is not done by then stays in the database for the next start.
+    /// DRAIN_NOTICE_MS, DRAIN_TIMEOUT_MS and 5 s together; what is not done by then stays in the database for the next start.
     pub async fn drain(self) {
         self.draining.store(true, Ordering::Relaxed);
         tokio::time::sleep(Settings::ms(self.settings.drain_notice_ms)).await;

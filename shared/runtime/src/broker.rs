@@ -32,7 +32,7 @@ pub fn config_key(system: System) -> String {
 }
 /// The oldest server that has all that is asked for.
 pub const SERVER_FLOOR: (u32, u32) = (2, 11);
-/// How long, and how often, a missing connection is looked for before it is reported.
+/// The pause between two looks for a missing connection, and how many looks there are before it is reported.
 const CONNECT_LOOK: Duration = Duration::from_millis(20);
 const CONNECT_LOOKS: u32 = 150;
 /// How long an acknowledgement of a publish is still listened for that did not come in time.
@@ -113,7 +113,7 @@ impl Broker {
         }
     }
 
-    /// How long a publish may take, and its acknowledgement: half as long as the row is ours, for it may wait as long before.
+    /// How long handing a fact over may take, and then its acknowledgement: half the lease each, 5 s at most. It may wait before.
     pub(crate) fn ack_within(&self) -> Duration {
         (Settings::ms(self.settings.outbox_lease_ms) / 2).min(Duration::from_secs(5))
     }
@@ -123,7 +123,7 @@ impl Broker {
         self.heard_us.fetch_max(stored_us, Ordering::Relaxed);
     }
 
-    /// Whether facts wait for this service that were stored longer ago than that: an answer may be among them.
+    /// Whether facts wait for this service, and the last one applied was stored longer ago than `by`: an answer may be among them.
     pub(crate) fn is_behind(&self, by: Duration, now_us: i64) -> bool {
         let heard_us = self.heard_us.load(Ordering::Relaxed);
         let by_us = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
@@ -301,8 +301,8 @@ impl Broker {
         )
     }
 
-    /// What the consumer still has to deliver, and what was delivered but not acknowledged; and the first sequence that
-    /// the stream still has beyond the consumer's, if any fell out unread.
+    /// How many messages the consumer has yet to deliver, and how many sequence numbers past its last delivery have
+    /// fallen out of the stream.
     pub(crate) async fn lag(&self) -> Result<(u64, u64), anyhow::Error> {
         let stream = self
             .context

@@ -15,8 +15,8 @@ use crate::table::{Column, Lock, Table, int, text};
 /// The longest piece of data that is kept, in bytes: the broker's own limit for a message.
 const PAYLOAD_MAX: usize = 1 << 20;
 
-/// The longest text of the three that letters are grouped by. Together they are one key of a PostgreSQL index, which refuses more
-/// than 2,704 bytes; whole they are in the headers and the payload.
+/// The most bytes kept of each of the three texts that letters are grouped by. Together they are one key of a PostgreSQL index, which
+/// refuses more than 2,704 bytes. Subject and type are whole in the headers; a longer reason is cut.
 const GROUPED_BY_MAX: usize = 800;
 
 /// The table `dead_letter`.
@@ -60,7 +60,7 @@ pub struct DeadLetter {
     pub payload: String,
     /// The `ce-id` of the last one that came, empty where it had none.
     pub last_id: String,
-    /// How many of the kind came.
+    /// How many came, at most one a batch.
     #[serde(default = "one")]
     pub count: i64,
     /// When the first came, microseconds since 1970.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::event::Event;
 
-/// How much there may be of what.
+/// How many facts may wait or be in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
     /// Facts that wait.
@@ -157,7 +157,7 @@ impl Outgoing {
         });
     }
 
-    /// The broker has stored it, and says so after it counted as failed. Where it waits once more it need not go.
+    /// The broker says late, after the fact counted as failed, that it has stored it. A copy that waits again is dropped.
     pub fn stored_late(&mut self, id: Uuid) {
         let waiting = self.waiting.len();
         self.waiting.retain(|fact| fact.id != id);

@@ -2,7 +2,7 @@
 //!
 //! A thin shell around [`Outgoing`], which says what goes when. It deletes nothing: a later batch's transaction deletes what the
 //! broker acknowledged. What could not be published stays in the outbox until its lease ends and a sweeper, in any replica,
-//! takes it up. It waits for nothing that only it could end, and for nothing without a bound.
+//! takes it up. It never waits for itself, and each wait for the broker but `wait_declared` has a bound.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -166,7 +166,7 @@ struct Task {
 struct Handed {
     id: Uuid,
     kind: String,
-    /// The wait that its window bears is over. An acknowledgement that comes all the same still saves a repeat.
+    /// The time for its acknowledgement is over. One that still comes saves publishing the fact again.
     late: bool,
     acknowledgement: Acknowledgement,
 }

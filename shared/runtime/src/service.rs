@@ -106,7 +106,7 @@ pub struct Context {
     pub trace: TraceContext,
     /// What was said, in order.
     pub said: Vec<Event>,
-    /// What could not have happened and was met with silence.
+    /// Anomalies: things heard that cannot happen, and were ignored.
     pub anomalies: Vec<&'static str>,
 }
 

@@ -88,7 +88,7 @@ pub struct Settings {
     /// How long a fact of a newer major version is put back before it becomes a dead letter, in milliseconds.
     #[arg(long, env = "UNKNOWN_VERSION_WAIT_MS", default_value_t = 3_600_000, value_parser = clap::value_parser!(u64).range(0..))]
     pub unknown_version_wait_ms: u64,
-    /// How long ids of applied facts are remembered, in seconds; more than the stream's window.
+    /// How long ids of applied facts and commands are remembered, in seconds; set it above STREAM_MAX_AGE_S.
     #[arg(long, env = "INBOX_KEEP_S", default_value_t = 90_000, value_parser = clap::value_parser!(u64).range(10..))]
     pub inbox_keep_s: u64,
 }

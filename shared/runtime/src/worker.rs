@@ -1,7 +1,7 @@
 //! The loop: whatever arrived while the last transaction ran is the next batch.
 //!
 //! Nothing waits for a timer to fill a batch: at low load a batch is one message, at high load one commit pays for
-//! hundreds. Facts, commands and due records come through the same door and none starves another.
+//! hundreds. Facts, commands and due records have a queue each, and none starves another.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

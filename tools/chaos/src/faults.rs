@@ -1,5 +1,5 @@
 //! Doing what the plan says: each fault of the catalogue, on the stage. What cannot be done at its moment (a stream that is gone cannot be
-//! deleted) is missed, and counted as such.
+//! deleted) is missed; the last reason is kept by kind.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ use stack::Say;
 
 /// Between the kills of a process that flaps.
 const FLAP: Duration = Duration::from_millis(400);
-/// Who answers at the broker answers that soon.
+/// How long the broker may take to answer a request.
 const WITHIN: Duration = Duration::from_secs(3);
 /// Where libfaketime is, if it is.
 const FAKETIME: [&str; 4] = [

@@ -95,7 +95,7 @@ impl Gauges {
         sum
     }
 
-    /// Messages that were to be delivered once more, as often as that was seen.
+    /// Repeated deliveries: the largest `num_redelivered` of any consumer, summed over all looks.
     pub(super) fn redelivered(&self) -> u64 {
         self.read().redelivered
     }

@@ -118,7 +118,7 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Notes an answer that tells nothing of a trip.
+    /// Counts an answer by its HTTP status; 0 for none.
     pub(super) fn count(&mut self, status: u16) {
         *self.answers.entry(status).or_default() += 1;
     }

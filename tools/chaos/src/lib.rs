@@ -5,7 +5,7 @@
 //! final within a bound. A seed gives the whole schedule, though not every interleaving: processes and disks have a will of their own.
 //!
 //! - pure: `plan` (what goes wrong, and when), `wish` (what travellers ask for), `ledger` and `judge` (what has to hold);
-//! - with processes: `stage`, `faults`, `proxy`, `disk`, `load`, `wire`, `gauges`; `report`: what came of it.
+//! - with processes: `stage`, `faults`, `proxy`, `load`, `wire`, `gauges`, `verdict`; `report`: what came of it.
 
 mod fault;
 mod faults;
@@ -97,7 +97,7 @@ pub struct Options {
     pub nodes: u16,
     /// New travellers a second.
     pub rate: u32,
-    /// From the last fault on, every trip has to be final within that.
+    /// How soon after the last fault every trip has to be final.
     pub rest_within: Duration,
     /// The services' timers.
     pub settings: Settings,

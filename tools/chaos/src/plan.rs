@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::fault::{Disk, Fault, Link, Manner, SERVICES, Victim};
 
-/// From one fault to the next, on the average. Faults last longer than that, so several are on at once.
+/// Mean time from one fault to the next. Many faults last longer than that, so several are on at once.
 const GAP_MS: u64 = 1_200;
 /// Before the first fault there is something that it can break.
 const FIRST_MS: u64 = 1_000;

@@ -38,7 +38,7 @@ struct Replica {
     postgres: Option<Proxy>,
 }
 
-/// Everything that runs. Dropped, all of it ends, and nothing is left of it.
+/// Everything that runs. Dropped, all of it ends; its folder is removed unless it is to be kept.
 #[derive(Debug)]
 pub(super) struct Stage {
     /// By their places in [`SERVICES`].

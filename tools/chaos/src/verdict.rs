@@ -185,7 +185,7 @@ impl Run<'_> {
             let text = std::fs::read(&log).unwrap_or_default();
             for line in String::from_utf8_lossy(&text).lines() {
                 logs.lines += 1;
-                // The client's own is seen in how the process ended.
+                // A panic in the async-nats client shows in the exit status instead.
                 if line.contains("panicked at") && !line.contains("/async-nats-") {
                     logs.panics.push(line.to_owned());
                 }

@@ -126,7 +126,7 @@ impl Wire {
         story
     }
 
-    /// Says some of what was heard once more. How many it were.
+    /// Publishes some of the messages heard once more; returns how many.
     pub(super) async fn repeat(&self, manner: Manner, luck: u64) -> Result<usize> {
         let mut rng = Rng::with_seed(luck);
         let chosen = self.heard().choose(manner, &mut rng);

@@ -1,6 +1,6 @@
 //! A disk of its own for a folder, which can be made full and given space again: a tmpfs whose size is lowered to what is used.
 //!
-//! Needs Linux and the right to mount. Where that is not given there is no such disk, and the report says so. Nothing is ever written to fill
+//! Needs Linux and the right to mount; elsewhere [`Mounted::on`] fails and says why. Nothing is ever written to fill
 //! it, so it costs no memory.
 
 use std::os::unix::process::CommandExt as _;

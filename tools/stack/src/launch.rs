@@ -267,7 +267,7 @@ fn wanted(options: &Options) -> Vec<Wanted> {
     all
 }
 
-/// All that are taken in one message.
+/// Fails with one error naming all taken ports.
 fn free_or_say(wanted: &[Wanted]) -> Result<()> {
     let taken: Vec<String> = wanted
         .iter()

@@ -37,7 +37,7 @@ pub fn unless<T, E: Display>(need: Need, test: &str, obtained: Result<T, E>) -> 
     }
 }
 
-/// Says that a test is skipped, for a reason that nothing could help.
+/// Says on standard error and in `ROUNDTRIP_SKIP_LOG` that a test is skipped, and why.
 pub fn say(test: &str, reason: &str) {
     let reason = reason.lines().collect::<Vec<_>>().join(" ");
     let line = format!("SKIPPED {test}: {reason}\n");

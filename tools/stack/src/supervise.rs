@@ -224,7 +224,7 @@ impl Stack {
         join_all(asked).await.into_iter().flatten().next()
     }
 
-    /// The same for what the services stand on.
+    /// Starts PostgreSQL and the broker again when they end.
     async fn mend_servers(
         &mut self,
         of_cluster: &mut Patience,

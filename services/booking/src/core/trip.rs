@@ -12,7 +12,7 @@ use super::{ATTENTION_US, KEPT_US};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// No trip (a row only while it is claimed).
+    /// No trip: never a row, for trips are not claimed.
     None,
     /// Asked for; the legs are at work.
     Pending,
@@ -84,7 +84,7 @@ pub struct Trip {
     pub trip: TripId,
     /// Where it stands.
     pub state: State,
-    /// How it ended; decided when `undoing` is entered.
+    /// How the trip ended; set at the pivot and when it turns back.
     pub outcome: Option<Outcome>,
     /// Why it is off.
     pub reason_code: Option<String>,
@@ -125,7 +125,7 @@ pub struct Trip {
 }
 
 impl Trip {
-    /// No trip yet: what a claimed row looks like.
+    /// No trip yet: what [`Trip::new`] fills in.
     pub fn none(trip: TripId) -> Self {
         Self {
             trip,

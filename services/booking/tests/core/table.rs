@@ -72,7 +72,7 @@ fn every_cell_of_the_table() {
     }
 }
 
-/// The outcome is decided once, when the trip turns, and stays.
+/// The outcome is set at the pivot, and again when the trip turns back.
 #[test]
 fn the_outcome_says_what_turned_the_trip() {
     let told = |trip: &Trip| {

@@ -11,8 +11,8 @@ use crate::table::Table;
 /// Records, rows or letters taken at a time, so that no batch waits long for them.
 pub const ROWS_MAX: usize = 512;
 const LIMIT: i64 = ROWS_MAX as i64;
-/// How much later than by a sweeper's own lease a row may be another's: settings of replicas may differ. Later than that, a clock went
-/// back after the lease was given, and it would not end for as long as the clock had been ahead.
+/// How much longer than a sweeper's own lease another replica's may be, for their settings may differ. A lease that ends still later was
+/// given before a clock went back, and would outlive its holder by as much as that clock was ahead.
 const LEASES_APART_US: i64 = 30_000_000;
 
 /// Keys of records that are due at `now_us`, and of each whether its last announcement still lies in the outbox.

@@ -3,8 +3,8 @@
 //!
 //! Every statement takes a constant number of JSON parameters, so its text never changes with the batch; a batch costs
 //! one call that loads and one that saves, however many rows it has. SQLite runs several statements in one call;
-//! PostgreSQL gets one statement of several CTEs, each of which waits for the one before it, so that locks are always
-//! taken in the same order: inbox, then the service's tables in their order, each by key.
+//! PostgreSQL gets one statement of several CTEs; while loading, each waits for the one before it, so that locks are
+//! always taken in the same order: inbox, then the service's tables in their order, each by key.
 
 use std::fmt::Write as _;
 
@@ -212,7 +212,7 @@ fn load_postgres(tables: &[&'static Table]) -> String {
             .map(|k| format!("wanted.k{k}"))
             .collect::<Vec<_>>()
             .join(", ");
-        // The first line makes PostgreSQL run the CTE before this one to its end.
+        // This condition makes PostgreSQL run the CTE before this one to its end.
         let after = format!("(select count(*) from {before}) >= 0");
         let key = names(table.key.iter());
         if table.lock == Lock::Claim {

@@ -92,8 +92,8 @@ impl<S: Service> Consumer<S> {
         std::future::pending::<()>().await;
     }
 
-    /// Buries what was delivered before and cannot be handed over, and waits until the broker knows that it was. Pulled once
-    /// more, it would end this process before that could be said, and after each longer pause the next one.
+    /// Makes dead letters of delivered messages that the client cannot hand over, and waits until the broker has their
+    /// acknowledgements. If such a message were pulled again, it would end this process, and then its successor.
     async fn bury_delivered(&self, consumer: &PullConsumer) {
         while !self.shared.stop.is_cancelled() {
             let found = match unreadable::find(&self.shared.broker, consumer.clone()).await {

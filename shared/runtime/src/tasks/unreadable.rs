@@ -88,8 +88,8 @@ fn is_text(subject: &str) -> bool {
     !subject.contains(char::REPLACEMENT_CHARACTER)
 }
 
-/// What async-nats asks of headers, no less and no more, and read as it reads: what it cannot hand over must be found, and
-/// what it can is not to be buried under its hands.
+/// Whether async-nats can read these headers, by exactly its own rules: what it cannot hand over must be found, and what it
+/// can hand over must not become a dead letter.
 fn is_readable(headers: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(headers) else {
         return false;

@@ -28,7 +28,7 @@ pub use report::{Report, Verdict};
 use part::Opened;
 use violations::Judgement;
 
-/// How long it lies between the two looks: longer than a service leaves a due record or an outbox row alone.
+/// How long to wait between the two looks: longer than the default `TIMER_INTERVAL_MS` (250), after which a due record is taken up.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
 /// How often a stack that still moves is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

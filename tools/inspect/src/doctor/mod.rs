@@ -1,6 +1,6 @@
 //! Looks at a stack from outside and says what is wrong and what to do: services, broker, databases, and the ways between them.
 //!
-//! It only reads, and every look is bounded in time. It does not judge trips (that is the audit's) and mends nothing.
+//! It reads, and publishes one trial message that no service hears; every look is bounded in time. It mends nothing and judges no trips.
 //!
 //! - [`observations`]: what can be seen; `observe`: sees it; `judge`: what to think of it, pure; [`report`]: that, for people and programs.
 //! - `expected`: what this program itself would declare and migrate, to hold what is there against it.

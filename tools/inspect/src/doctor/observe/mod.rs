@@ -1,4 +1,4 @@
-//! Looks at everything at once. It asks and reads, each time for a few seconds at most, and thinks nothing of what it sees.
+//! Looks at everything at once: it reads, and tries the broker with one message; every step takes a few seconds at most. It judges nothing.
 
 mod broker;
 mod connections;
