@@ -1,13 +1,15 @@
-//! `roundtrip import flights|hotels FILE.csv`: inventory, all of the file or none of it.
+//! `roundtrip import flights FILE.csv`: inventory of any leg, all of the file or none of it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
 use leg::inventory::{BadLine, IMPORT_MAX};
+use stack::catalogue::inventories;
 
 use super::address::Addresses;
 use super::out;
@@ -23,7 +25,8 @@ const STEP: usize = 64 << 10;
 )]
 pub(crate) struct Import {
     /// What the file is the inventory of.
-    what: What,
+    #[arg(value_parser = PossibleValuesParser::new(inventories().map(|(name, _)| name)))]
+    what: String,
     /// The file, a CSV.
     file: PathBuf,
     /// As JSON.
@@ -33,21 +36,11 @@ pub(crate) struct Import {
     places: Addresses,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum What {
-    /// Seats per flight and date.
-    Flights,
-    /// Rooms per hotel, room type and night.
-    Hotels,
-}
-
 impl Import {
     pub(crate) async fn run(self) -> Result<ExitCode> {
-        let (service, path) = match self.what {
-            What::Flights => (flight::SPEC.name, "flights"),
-            What::Hotels => (hotel::SPEC.name, "hotels"),
-        };
-        let client = self.places.service(service)?;
+        let found = inventories().find(|(name, _)| *name == self.what);
+        let (path, entry) = found.context("no service has such an inventory")?;
+        let client = self.places.service(entry.name)?;
         let shown = self.file.display();
         let csv = std::fs::read(&self.file).with_context(|| format!("cannot read {shown}"))?;
         if csv.len() > IMPORT_MAX {

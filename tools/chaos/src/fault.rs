@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// The services, by whose places in here a fault names its victim.
-pub(super) const SERVICES: [&str; 3] = [booking::NAME, flight::SPEC.name, hotel::SPEC.name];
+// A fault names its victim by its place in this list.
+pub(super) use stack::catalogue::SERVICES;
 
 /// A process that can be killed and frozen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

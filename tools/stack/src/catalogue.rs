@@ -14,6 +14,8 @@ pub struct Entry {
     pub name: &'static str,
     /// What its HTTP API calls itself.
     pub title: &'static str,
+    /// Where its inventory is over HTTP, such as `flights`; none for booking, which sells nothing of its own.
+    pub inventory: Option<&'static str>,
     migrations: fn(&Settings) -> Migrator,
     serve: fn(Settings) -> BoxFuture<'static, Result<()>>,
 }
@@ -23,12 +25,14 @@ const CATALOGUE: [Entry; 3] = [
     Entry {
         name: booking::NAME,
         title: booking::ABOUT.title,
+        inventory: None,
         migrations: |settings| booking::service::BookingService::new(settings).migrations(),
         serve: |settings| Box::pin(runtime::boot::run(booking::NAME, settings, booking::start)),
     },
     Entry {
         name: flight::SPEC.name,
         title: flight::SPEC.about.title,
+        inventory: Some(flight::SPEC.path),
         migrations: |settings| LegService::new(flight::Flight, settings).migrations(),
         serve: |settings| {
             Box::pin(runtime::boot::run(
@@ -41,6 +45,7 @@ const CATALOGUE: [Entry; 3] = [
     Entry {
         name: hotel::SPEC.name,
         title: hotel::SPEC.about.title,
+        inventory: Some(hotel::SPEC.path),
         migrations: |settings| LegService::new(hotel::Hotel, settings).migrations(),
         serve: |settings| Box::pin(runtime::boot::run(hotel::SPEC.name, settings, hotel::start)),
     },
@@ -61,6 +66,12 @@ pub const SERVICES: [&str; CATALOGUE.len()] = {
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Entry> {
     const { &CATALOGUE }.iter().find(|entry| entry.name == name)
+}
+
+/// The services that sell something, each with where its inventory is.
+pub fn inventories() -> impl Iterator<Item = (&'static str, &'static Entry)> {
+    let entries = const { &CATALOGUE }.iter();
+    entries.filter_map(|entry| Some((entry.inventory?, entry)))
 }
 
 impl Entry {
