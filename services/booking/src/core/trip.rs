@@ -125,7 +125,7 @@ pub struct Trip {
 }
 
 impl Trip {
-    /// No trip yet: what [`Trip::new`] fills in.
+    /// No trip yet: what a new one is made from.
     pub fn none(trip: TripId) -> Self {
         Self {
             trip,
