@@ -38,7 +38,6 @@ pub use plan::{Plan, Shape, Step};
 pub use report::Report;
 pub use sometimes::never_happened;
 
-use fault::{Disk, Victim};
 use faults::Saboteur;
 use gauges::Gauges;
 use inspect::audit;
@@ -51,8 +50,6 @@ use wire::Wire;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long the audit may take beyond the time to rest.
 const AUDIT_WITHIN: Duration = Duration::from_secs(30);
-/// How long a broker whose disk was full may refuse before it is started again.
-const REFUSES_WITHIN: Duration = Duration::from_secs(3);
 
 /// How the services are set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -234,7 +231,7 @@ impl<'a> Run<'a> {
         tokio::time::sleep_until(until.into()).await;
         self.crowd.close();
         say("healing");
-        let healing = self.heal(&plan).await?;
+        self.stage.heal().await?;
         let healed = Timestamp::now();
         say("every fault is lifted; waiting until every trip is final");
         let late = self.until_final(&mut load, say).await?;
@@ -245,44 +242,7 @@ impl<'a> Run<'a> {
             .lock()
             .map(|done| done.clone())
             .unwrap_or_default();
-        self.judge(healed, late, healing, done, audit).await
-    }
-
-    /// Lifts every fault. A broker that goes on refusing what it is given although its disk has space again is started once more: only
-    /// that helps it, and an operator would do it.
-    async fn heal(&self, plan: &Plan) -> Result<Vec<String>> {
-        self.stage.heal().await?;
-        let mut healing = Vec::new();
-        for node in 0..self.options.nodes {
-            let was_full = |step: &Step| step.fault == Fault::FillDisk(Disk::Broker(node));
-            if !plan.steps.iter().any(was_full) || self.stage.disk(Disk::Broker(node)).is_none() {
-                continue;
-            }
-            if let Err(error) = self.takes_messages().await {
-                let victim = Victim::Broker(node);
-                self.stage.start_again(victim).await?;
-                healing.push(format!(
-                    "{victim} refused a message after its disk had space again ({error:#}), and was started again"
-                ));
-            }
-        }
-        Ok(healing)
-    }
-
-    /// Whether the broker stores what it is given; a stream that is gone is not its fault.
-    async fn takes_messages(&self) -> Result<()> {
-        let until = Instant::now() + REFUSES_WITHIN;
-        loop {
-            let refused = match tokio::time::timeout(REFUSES_WITHIN, self.wire.probe()).await {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(error)) => error,
-                Err(_) => anyhow::anyhow!("it does not answer"),
-            };
-            if Instant::now() >= until {
-                return Err(refused);
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+        self.judge(healed, late, done, audit).await
     }
 
     /// Waits until everybody is home and every trip final. Those that are not in time get as long again, to tell what is late from what

@@ -16,6 +16,9 @@ use super::fault::{Disk, Fault, Link, Manner, SERVICES, Victim};
 const GAP_MS: u64 = 1_200;
 /// Before the first fault there is something that it can break.
 const FIRST_MS: u64 = 1_000;
+/// How long a node of a cluster that lost its store, or cannot write to it, is given to fetch what the others have, before another is
+/// robbed: what a majority has lost at once is lost, and JetStream is then left with a stream that no node leads.
+const CATCH_UP_MS: u64 = 15_000;
 /// How often a fault is drawn anew when what it would strike is struck already.
 const DRAWS_MAX: usize = 20;
 
@@ -83,7 +86,8 @@ impl Plan {
                     continue;
                 }
                 let for_ms = fault.lasts_ms(&mut rng, shape).min(end_ms - at_ms);
-                busy.extend(lanes.into_iter().map(|lane| (lane, at_ms + for_ms + 1)));
+                let until_ms = |lane: &Lane| at_ms + for_ms + fault.after_ms(*lane, shape) + 1;
+                busy.extend(lanes.into_iter().map(|lane| (lane, until_ms(&lane))));
                 steps.push(Step {
                     at_ms,
                     for_ms,
@@ -217,6 +221,9 @@ impl Fault {
             Self::Truncate(node) | Self::FlipBit(node) | Self::Wipe(node) => {
                 vec![Lane::Process(Victim::Broker(node)), Lane::Store]
             }
+            Self::FillDisk(disk @ Disk::Broker(_)) if shape.nodes > 1 => {
+                vec![Lane::Disk(disk), Lane::Store]
+            }
             Self::FillDisk(disk) => vec![Lane::Disk(disk)],
             Self::Cut(link) | Self::Slow(link, _) | Self::Mute(link) | Self::Deafen(link) => {
                 vec![Lane::Link(link)]
@@ -234,6 +241,15 @@ impl Fault {
             | Self::Purge
             | Self::Repeat(_)
             | Self::CancelMany(_) => vec![],
+        }
+    }
+
+    /// How long after the fault its lane stays closed.
+    fn after_ms(self, lane: Lane, shape: Shape) -> u64 {
+        let robs = !matches!(self, Self::KillLeader | Self::RollBroker);
+        match lane {
+            Lane::Store if robs && shape.nodes > 1 => CATCH_UP_MS,
+            _ => 0,
         }
     }
 
@@ -315,7 +331,8 @@ mod tests {
             for step in &plan.steps {
                 assert!(step.at_ms + step.for_ms <= 60_000, "{seed}: {step}");
                 for lane in step.fault.lanes(shape) {
-                    let before = busy.insert(lane, step.at_ms + step.for_ms);
+                    let until_ms = step.at_ms + step.for_ms + step.fault.after_ms(lane, shape);
+                    let before = busy.insert(lane, until_ms);
                     assert!(
                         before.is_none_or(|until| until < step.at_ms),
                         "{seed}: {step}"

@@ -39,8 +39,8 @@ pub struct Report {
     pub memory_mb: BTreeMap<String, (u64, u64)>,
     /// How many processes wanted a core of this machine (the load average of the last minute, where it is shown), and how many there are.
     pub machine: (Option<f64>, usize),
-    /// What had to be done beyond lifting the faults.
-    pub healing: Vec<String>,
+    /// How often a broker that stored nothing although its disk had room was started again, as a deployment's probe does.
+    pub brokers_started_again: u64,
     /// What is not as it has to be; empty when all is.
     pub failures: Vec<String>,
     /// The story of a trip that something is wrong with.
@@ -127,8 +127,12 @@ impl fmt::Display for Report {
         if self.turned_back > 0 {
             writeln!(f, "turned back  {} travellers", self.turned_back)?;
         }
-        for step in &self.healing {
-            writeln!(f, "healing      {step}")?;
+        if self.brokers_started_again > 0 {
+            let times = self.brokers_started_again;
+            writeln!(
+                f,
+                "brokers      that stored nothing were started again {times} times"
+            )?;
         }
         writeln!(f, "sometimes")?;
         for (name, times) in &self.sometimes {

@@ -7,6 +7,7 @@ mod raise;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as Plain, PoisonError};
 use std::time::Duration;
 
@@ -21,11 +22,13 @@ use super::proxy::{Mode, Proxy};
 use super::sometimes::Sometimes;
 use inspect::audit::{Nats, Part, Parts};
 use stack::broker::Broker;
-use stack::disk::Mounted;
+use stack::disk::{self, Mounted};
 use stack::postgres::Cluster;
 use stack::service::ServiceProcess;
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// With less than this on its disk it would not help a broker to be started again, in bytes.
+const SPACE_MIN: u64 = 4 << 20;
 
 /// One process of a service.
 #[derive(Debug)]
@@ -50,6 +53,7 @@ pub(super) struct Stage {
     /// Down on purpose: nobody is to start it.
     down: Plain<BTreeSet<Victim>>,
     disks: BTreeMap<Disk, Mounted>,
+    started_again: AtomicU64,
     /// Why there are no disks that can be full.
     pub(super) no_disks: Option<String>,
     pub(super) http: reqwest::Client,
@@ -243,7 +247,12 @@ impl Stage {
         self.disks.get(&disk)
     }
 
-    /// Starts again whatever ended by itself, for as long as it is asked to.
+    /// How often a broker that stored nothing was started again.
+    pub(super) fn started_again(&self) -> u64 {
+        self.started_again.load(Ordering::Relaxed)
+    }
+
+    /// Starts again whatever ended by itself, and brokers that store nothing, for as long as it is asked to.
     pub(super) async fn supervise(self: Arc<Self>, sometimes: Arc<Sometimes>) {
         loop {
             for victim in self.victims() {
@@ -251,10 +260,33 @@ impl Stage {
                     sometimes.saw("a process ended by itself");
                     // What hinders it now may be over when it is tried next.
                     let _ = self.start_again(victim).await;
+                } else if self.stores_nothing(victim) {
+                    self.started_again.fetch_add(1, Ordering::Relaxed);
+                    let _ = self.start_again(victim).await;
                 }
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// After one write that failed a broker refuses to store, even when its disk has room, until it is started again. Here its log tells,
+    /// in a deployment its health report.
+    fn stores_nothing(&self, victim: Victim) -> bool {
+        let Victim::Broker(node) = victim else {
+            return false;
+        };
+        if self.pid(victim).is_none() || !self.disks.contains_key(&Disk::Broker(node)) {
+            return false;
+        }
+        let node = self.nodes.get(usize::from(node));
+        let Some(broker) = node.and_then(|node| node.try_lock().ok()) else {
+            return false;
+        };
+        let log = std::fs::read(broker.log()).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let since_its_start = log.rsplit("Starting nats-server").next();
+        since_its_start.is_some_and(|log| log.contains("Critical write error"))
+            && disk::free_bytes(&broker.store()).is_none_or(|bytes| bytes >= SPACE_MIN)
     }
 
     /// Not running, though it should be.

@@ -32,7 +32,6 @@ impl Run<'_> {
         &self,
         healed: Timestamp,
         late: bool,
-        healing: Vec<String>,
         faults: Done,
         audit: audit::Report,
     ) -> Result<Report> {
@@ -112,7 +111,7 @@ impl Run<'_> {
                 load_average(),
                 std::thread::available_parallelism().map_or(0, usize::from),
             ),
-            healing,
+            brokers_started_again: self.stage.started_again(),
             failures,
             story,
         })

@@ -95,15 +95,6 @@ impl Wire {
             .build(self.client.clone())
     }
 
-    /// Has the broker store a message that nobody hears.
-    pub(super) async fn probe(&self) -> Result<()> {
-        let headers = HeaderMap::from_iter([(OURS.parse()?, "1".parse()?)]);
-        let context = self.jetstream();
-        let stored = context.publish_with_headers("trips.chaos.probe", headers, "{}".into());
-        stored.await?.await?;
-        Ok(())
-    }
-
     pub(super) fn counted(&self) -> Counted {
         let heard = self.heard();
         Counted {

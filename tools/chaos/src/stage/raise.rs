@@ -46,6 +46,7 @@ impl Stage {
             nats_url: String::new(),
             down: Plain::default(),
             disks: BTreeMap::new(),
+            started_again: std::sync::atomic::AtomicU64::default(),
             no_disks: None,
             http: reqwest::Client::builder()
                 .timeout(Duration::from_secs(10))
