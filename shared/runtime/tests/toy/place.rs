@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser as _;
 use runtime::batch::{Step, Transactor};
 use runtime::database::Engine;
-use runtime::{Database, Input, Service as _, Settings, System, TraceContext};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+use runtime::{Database, Input, Service as _, System, TraceContext};
 use uuid::Uuid;
 
 use crate::wallet::{Paid, PayOut, Wallets};
@@ -19,12 +17,8 @@ pub(crate) struct Place {
     _folder: tempfile::TempDir,
 }
 
-fn server(variable: &str) -> String {
-    std::env::var(variable).unwrap_or_else(|_| panic!("{variable} says where the server is"))
-}
-
 impl Place {
-    fn new(url: impl FnOnce(&std::path::Path) -> String) -> Self {
+    pub(crate) fn new(url: impl FnOnce(&std::path::Path) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // A namespace is a constant of the program, of which a test process has many.
         let name: &'static str = format!("toy{}", Uuid::now_v7().simple()).leak();
@@ -43,17 +37,7 @@ impl Place {
         Self::new(|folder| format!("sqlite://{}/toy.db", folder.display()))
     }
 
-    pub(crate) async fn postgres() -> Self {
-        let server = server("POSTGRES_URL");
-        let name = format!("toy_{}", Uuid::now_v7().simple());
-        let mut connection = sqlx::PgConnection::connect(&server).await.unwrap();
-        let create = AssertSqlSafe(format!("create database {name}"));
-        connection.execute(create).await.unwrap();
-        let (of_server, _) = server.rsplit_once('/').expect("it ends with a database");
-        Self::new(|_| format!("{of_server}/{name}"))
-    }
-
-    fn service(&self) -> Wallets {
+    pub(crate) fn service(&self) -> Wallets {
         Wallets {
             system: self.system,
         }
@@ -68,43 +52,6 @@ impl Place {
             transactor: Arc::new(transactor),
             database,
         }
-    }
-
-    /// One more replica, whole.
-    pub(crate) async fn start(&self) -> (runtime::Running, runtime::Handle<Wallets>) {
-        #[derive(clap::Parser)]
-        struct Only {
-            #[command(flatten)]
-            settings: Settings,
-        }
-        let nats = server("NATS_URL");
-        let settings = [
-            ("--database-url", self.url.as_str()),
-            ("--nats-url", &nats),
-            ("--listen", "127.0.0.1:0"),
-            ("--stream-max-bytes", "10000000"),
-            ("--timer-interval-ms", "50"),
-            ("--drain-notice-ms", "0"),
-        ];
-        let settings = settings.iter().flat_map(|(name, value)| [*name, *value]);
-        let settings = Only::parse_from(["toy"].into_iter().chain(settings)).settings;
-        let about = runtime::http::About {
-            title: "Wallets",
-            description: "A toy.",
-            version: "1.0.0",
-        };
-        let mut kept = None;
-        let running = runtime::start(self.service(), self.system, about, settings, |handle| {
-            kept = Some(handle);
-            utoipa_axum::router::OpenApiRouter::new()
-        });
-        (running.await.unwrap(), kept.unwrap())
-    }
-
-    /// The broker, for who pays and listens.
-    pub(crate) async fn jetstream() -> async_nats::jetstream::Context {
-        let client = async_nats::connect(server("NATS_URL")).await.unwrap();
-        async_nats::jetstream::new(client)
     }
 }
 
