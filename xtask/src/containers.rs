@@ -46,11 +46,12 @@ pub(crate) fn run(count: &mut Count, rounds: u32) -> Result<()> {
     if let Err(why) = engine() {
         bail!("no Docker engine answers: {why}");
     }
-    say("== images: deploy/compose.sh build")?;
+    say("== images: deploy/compose.sh build, without link-time optimisation")?;
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let mut build = Command::new("deploy/compose.sh");
+    // What is tested is what programs do, not how fast.
     let built = build
-        .arg("build")
+        .args(["build", "--build-arg", "CARGO_PROFILE_RELEASE_LTO=off"])
         .current_dir(root)
         .stdout(Stdio::null())
         .status()?;
