@@ -82,7 +82,7 @@ async fn nonsense_is_refused_in_words_and_books_nothing(world: &mut World) {
     for (body, media_type, status, words) in [
         ("{\"itinerary\":", json, 400, "well-formed"),
         ("{}", json, 422, "itinerary"),
-        ("[]", json, 422, "struct"),
+        ("[]", json, 422, "an object"),
         ("{}", "application/x-www-form-urlencoded", 415, json),
         ("{}", "text/plain", 415, json),
     ] {
@@ -99,9 +99,9 @@ async fn nonsense_is_refused_in_words_and_books_nothing(world: &mut World) {
     .await;
     let bare = world.request(Method::POST, "booking", "/bookings");
     refused(world, bare.body(one().body.to_string()), 415, json).await;
-    for key in ["bare", "\"\"", "\"a\", \"b\""] {
+    for key in ["two words", "\"\"", "\"a\", \"b\""] {
         let request = world.asking(&one()).header("Idempotency-Key", key);
-        refused(world, request, 400, "quotes").await;
+        refused(world, request, 400, "quoted").await;
     }
     assert!(world.trips("/bookings").await.is_empty());
     assert_eq!(world.flight("RT100").await, Stock::all_free(10));

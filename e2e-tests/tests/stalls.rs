@@ -236,21 +236,21 @@ async fn a_consumer_that_is_declared_again_hears_little_again(world: &mut World)
 /// Whoever is frozen misses the broker's heartbeats. What had been sent to it meanwhile was once thrown away, and came again only after
 /// the acknowledgement wait; which here is as good as never.
 async fn a_frozen_service_applies_what_it_had_fetched(world: &mut World) {
-    world.seats("RT100", 1_000).await;
+    world.seats("RT100", 10_000).await;
     assert_eq!(
         world.book(&trip([flight("RT100", 1)])).await.state,
         State::Confirmed
     );
     world.pause("flight", 0).await;
-    let trips = world.ask_many(&trip([flight("RT100", 1)]), 50).await;
+    let trips = world.ask_many(&trip([flight("RT100", 1)]), 1_000).await;
     let stream = world.jetstream().get_stream("TRIPS").await.unwrap();
     eventually("the broker has sent it something", async || {
         let info = stream.consumer_info("flight").await.unwrap();
         (info.num_ack_pending > 0).then_some(())
     })
     .await;
-    // Longer than heartbeats may be missing.
-    let until = Instant::now() + Duration::from_secs(7);
+    // Longer than any answer is waited for, and than a broker waits for somebody who does not read.
+    let until = Instant::now() + Duration::from_secs(16);
     eventually("it was frozen for a while", async || {
         (Instant::now() > until).then_some(())
     })

@@ -20,7 +20,7 @@ use clap::{Parser, Subcommand};
     after_help = "Examples:
   cargo xtask test                                  every test; the last line counts them
   cargo xtask test -- --package roundtrip           only one package's tests
-  ROUNDTRIP_REQUIRE=nats,postgres cargo xtask test  a missing server is a failure, not a skip
+  ROUNDTRIP_REQUIRE=nats,postgres,python cargo xtask test  a missing server is a failure, not a skip
   cargo xtask containers --rounds 3                 the scenarios on the docker-compose stack, and its faults, three times
   cargo xtask ci                                    formatting, lints, documentation, manifests, then every test
   cargo xtask mutants --only booking-trip-unlocked  whether the tests see that bug; --list says which there are"

@@ -106,14 +106,14 @@ impl Api {
         trips: Select<'_>,
         limit: usize,
         keys: impl Fn(&Trip) -> Vec<String>,
-    ) -> Result<axum::Json<List<TripView>>, Problem> {
+    ) -> Result<List<TripView>, Problem> {
         let rows: Vec<Trip> = trips.most(limit + 1).rows().await?;
         let List { items, next_cursor } = List::of(rows, limit, keys);
         let now = Timestamp::now();
-        Ok(axum::Json(List {
+        Ok(List {
             items: items.iter().map(|trip| TripView::of(trip, now)).collect(),
             next_cursor,
-        }))
+        })
     }
 
     /// 202 with where to look; or, for a caller who waits, 200 once it is final.

@@ -15,9 +15,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use uuid::Uuid;
 
 use crate::api::{Api, count_pending};
 use crate::core::State as TripState;
+use crate::schema;
 use crate::service::{self, Command, Reply, Request};
 use crate::view::{BookingRequest, TripView, unacceptable};
 use crate::waiters::Waiters;
@@ -50,14 +52,18 @@ pub fn routes(handle: runtime::Handle<service::BookingService>) -> OpenApiRouter
 /// Asks for a trip.
 ///
 /// Answers 202 at once, or, with `Prefer: wait=N`, 200 when it is final: confirmed, or refused and all of it back.
-#[utoipa::path(post, path = "/bookings", request_body = BookingRequest,
+#[utoipa::path(post, path = "/bookings", operation_id = "book_trip", tag = "bookings", request_body = BookingRequest,
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "Your own name for this request, quoted; kept for 24 hours. The same key and meaning: the same trip."),
+        ("Idempotency-Key" = Option<String>, Header, description = "Your own name for this request, with quotes or without; kept for 24 hours. The same key and meaning: the same trip."),
         ("Prefer" = Option<String>, Header, description = "`wait=5`: answer when the trip is final, or after 5 seconds; at most 60."),
     ),
     responses(
-        (status = 200, body = TripView, description = "The trip is final"),
-        (status = 202, body = TripView, description = "The trip is on its way; Location says where to look"),
+        (status = 200, body = TripView, description = "The trip is final", headers(
+            ("Location" = String, description = "Where the trip is"),
+            ("Preference-Applied" = String, description = "How long was waited at most"))),
+        (status = 202, body = TripView, description = "The trip is on its way", headers(
+            ("Location" = String, description = "Where the trip is"),
+            ("Preference-Applied" = String, description = "How long was waited, where it was asked for"))),
         (status = 422, description = "It can't be taken, or the key stands for another request"),
         (status = 503, description = "Too many trips are pending"),
     ))]
@@ -70,7 +76,7 @@ async fn book(
 ) -> Result<Response, Problem> {
     let plan = asked.plan(Timestamp::now())?;
     api.refuse_when_full()?;
-    let trip = TripId::from(uuid::Uuid::now_v7());
+    let trip = TripId::from(Uuid::now_v7());
     let key = key.map(|IdempotencyKey(key)| (key, asked.fingerprint()));
     let wait = prefer.wait(WAIT_MAX);
     // Before it can be decided: an outcome that comes at once is not missed.
@@ -97,8 +103,9 @@ async fn book(
 }
 
 /// One trip.
-#[utoipa::path(get, path = "/bookings/{trip}", params(("trip" = String, Path, description = "The trip's id")),
-    responses((status = 200, body = TripView), (status = 404, description = "There is no such trip")))]
+#[utoipa::path(get, path = "/bookings/{trip}", operation_id = "show_trip", tag = "bookings",
+    params(("trip" = Uuid, Path, description = "The trip's id")),
+    responses((status = 200, body = TripView, description = "The trip"), (status = 404, description = "There is no such trip")))]
 async fn show(
     State(api): State<Api>,
     Path(trip): Path<TripId>,
@@ -119,13 +126,16 @@ struct Filter {
 }
 
 /// Trips, the newest first.
-#[utoipa::path(get, path = "/bookings", params(Page, ("state" = Option<String>, Query, description = "Only those in this state"), ("outcome" = Option<String>, Query, description = "Only those with this outcome")),
-    responses((status = 200, body = List<TripView>)))]
+#[utoipa::path(get, path = "/bookings", operation_id = "list_trips", tag = "bookings",
+    params(Page,
+        ("state" = Option<schema::State>, Query, description = "Only those in this state"),
+        ("outcome" = Option<schema::Outcome>, Query, description = "Only those with this outcome")),
+    responses((status = 200, body = List<TripView>, description = "One page of them", headers(("Link" = String, description = "The next page, as `rel=\"next\"`")))))]
 async fn list(
     State(api): State<Api>,
     Query(page): Query<Page>,
     Query(filter): Query<Filter>,
-) -> Result<axum::Json<List<TripView>>, Problem> {
+) -> Result<List<TripView>, Problem> {
     let limit = page.limit()?;
     let mut trips = api.trips().descending(&["trip"]);
     if let Some(state) = filter.state {
@@ -150,12 +160,13 @@ struct Age {
 }
 
 /// Trips that are not final, the longest unchanged first, with what each waits for.
-#[utoipa::path(get, path = "/bookings/stuck", params(Page, Age), responses((status = 200, body = List<TripView>)))]
+#[utoipa::path(get, path = "/bookings/stuck", operation_id = "list_stuck_trips", tag = "operators", params(Page, Age),
+    responses((status = 200, body = List<TripView>, description = "One page of them", headers(("Link" = String, description = "The next page, as `rel=\"next\"`")))))]
 async fn stuck(
     State(api): State<Api>,
     Query(page): Query<Page>,
     Query(age): Query<Age>,
-) -> Result<axum::Json<List<TripView>>, Problem> {
+) -> Result<List<TripView>, Problem> {
     let limit = page.limit()?;
     let before =
         Timestamp::now().as_microsecond() - i64::from(age.older_than_s.unwrap_or(0)) * 1_000_000;
@@ -189,9 +200,9 @@ pub struct CancelRequest {
 }
 
 /// Cancels a trip, pending or confirmed. Of one that is on its way back already it is no news and no error.
-#[utoipa::path(post, path = "/bookings/{trip}/cancel", request_body = Option<CancelRequest>,
-    params(("trip" = String, Path, description = "The trip's id"), ("Prefer" = Option<String>, Header, description = "`wait=5`: answer when everything is back")),
-    responses((status = 200, body = TripView, description = "Everything is back"), (status = 202, body = TripView), (status = 404, description = "There is no such trip")))]
+#[utoipa::path(post, path = "/bookings/{trip}/cancel", operation_id = "cancel_trip", tag = "bookings", request_body = Option<CancelRequest>,
+    params(("trip" = Uuid, Path, description = "The trip's id"), ("Prefer" = Option<String>, Header, description = "`wait=5`: answer when everything is back")),
+    responses((status = 200, body = TripView, description = "Everything is back"), (status = 202, body = TripView, description = "It is on its way back"), (status = 404, description = "There is no such trip")))]
 async fn cancel(
     State(api): State<Api>,
     Extension(trace): Extension<TraceContext>,
@@ -229,8 +240,9 @@ pub struct SettleRequest {
 
 /// Takes a position as settled, for a leg that nobody answers for. Of a trip that is closed already: says `cancelled` once more, for
 /// a leg that came back after all.
-#[utoipa::path(post, path = "/bookings/{trip}/settle", request_body = SettleRequest, params(("trip" = String, Path, description = "The trip's id")),
-    responses((status = 200, body = TripView), (status = 404, description = "There is no such trip"), (status = 409, description = "It does not fit the trip as it stands")))]
+#[utoipa::path(post, path = "/bookings/{trip}/settle", operation_id = "settle_position", tag = "operators", request_body = SettleRequest,
+    params(("trip" = Uuid, Path, description = "The trip's id")),
+    responses((status = 200, body = TripView, description = "The trip, that position settled"), (status = 404, description = "There is no such trip"), (status = 409, description = "It does not fit the trip as it stands")))]
 async fn settle(
     State(api): State<Api>,
     Extension(trace): Extension<TraceContext>,
@@ -272,7 +284,7 @@ pub struct Leg {
 }
 
 /// The legs that can be booked.
-#[utoipa::path(get, path = "/legs", responses((status = 200, body = Vec<Leg>)))]
+#[utoipa::path(get, path = "/legs", operation_id = "list_legs", tag = "bookings", responses((status = 200, body = Vec<Leg>, description = "All of them")))]
 async fn legs(State(api): State<Api>) -> Result<axum::Json<Vec<Leg>>, Problem> {
     let legs = service::joined_legs(api.handle.database()).await?;
     let leg = |row: crate::store::JoinedLeg| Leg {

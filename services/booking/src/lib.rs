@@ -9,6 +9,7 @@
 mod api;
 pub mod core;
 pub mod http;
+mod schema;
 pub mod service;
 pub mod store;
 pub mod view;

@@ -9,6 +9,7 @@ use runtime::{Context, Input, Message, ReadError, ServiceInput, Settings, Table,
 use sqlx::migrate::Migrator;
 
 use crate::core::{self, Reaction, Trip};
+use crate::schema;
 use crate::store::{IDEMPOTENCY, JOINED_LEG, JoinedLeg, Key, TRIP, Work};
 use crate::waiters::Waiters;
 
@@ -307,6 +308,13 @@ impl runtime::Service for BookingService {
                 self.waiters.wake(trip);
             }
         }
+    }
+
+    async fn describe(&self, database: &runtime::Database, document: &mut serde_json::Value) {
+        let legs = joined_legs(database).await.unwrap_or_default();
+        let legs = legs.iter().map(|leg| serde_json::from_str(&leg.shape));
+        let legs: Vec<Joined> = legs.filter_map(Result::ok).collect();
+        schema::describe_legs(document, &legs);
     }
 }
 

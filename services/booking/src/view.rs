@@ -4,12 +4,13 @@ use axum::http::StatusCode;
 use choreography::{Itinerary, Money, Plan, Position, Reason, TripId, instant};
 use jiff::{SignedDuration, Timestamp};
 use runtime::Problem;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use crate::core::{Outcome, Settled, State, Trip};
+use crate::schema;
 
 /// The deadline of a trip that names none, in seconds.
 pub const DEADLINE_DEFAULT_S: i64 = 120;
@@ -22,13 +23,14 @@ const TRAVELLER_MAX: usize = 200;
 #[serde(deny_unknown_fields)]
 pub struct BookingRequest {
     /// The legs, in order: 1 to 16 objects, each with its `leg` and that leg's own details.
-    #[schema(value_type = Vec<Object>, example = json!([
+    #[schema(value_type = Vec<schema::ItineraryLeg>, min_items = 1, max_items = 16, example = json!([
         {"leg": "flight", "flight": "RT100", "date": "2030-06-03", "seats": 1},
         {"leg": "hotel", "hotel": "LIS-PALACE", "room_type": "double", "check_in": "2030-06-03", "check_out": "2030-06-05", "rooms": 1}
     ]))]
     pub itinerary: Box<RawValue>,
     /// What all legs together may cost; the leg that would exceed it refuses.
-    #[schema(value_type = Option<Object>, example = json!({"amount_minor": 90000, "currency": "EUR"}))]
+    #[serde(default, deserialize_with = "an_object")]
+    #[schema(value_type = Option<schema::Money>, example = json!({"amount_minor": 90000, "currency": "EUR"}))]
     pub budget: Option<Money>,
     /// When booking gives up waiting, in seconds from now: 1 to 86400, 120 when absent.
     #[schema(minimum = 1, maximum = 86400)]
@@ -36,6 +38,11 @@ pub struct BookingRequest {
     /// For whom, in your own words; at most 200 characters.
     #[schema(max_length = 200)]
     pub traveller: Option<String>,
+}
+
+fn an_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Money>, D::Error> {
+    let money = Option::<runtime::http::Object<Money>>::deserialize(deserializer)?;
+    Ok(money.map(|runtime::http::Object(money)| money))
 }
 
 impl BookingRequest {
@@ -131,32 +138,32 @@ pub struct WaitsFor {
 #[schema(as = Booking)]
 pub struct TripView {
     /// Its id.
-    #[schema(value_type = String)]
+    #[schema(value_type = Uuid)]
     pub trip: TripId,
     /// `pending`, `confirmed`, `undoing` (it is off, and not everything is back yet) or `closed` (everything is back).
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::State)]
     pub state: State,
     /// How it ended: `confirmed`, `rejected`, `cancelled` or `expired`; null while it is pending.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<schema::Outcome>)]
     pub outcome: Option<Outcome>,
     /// Why it did not go through.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<schema::Reason>)]
     pub reason: Option<Reason>,
     /// It has been on its way back for over an hour: a leg is down, or gone.
     pub needs_attention: bool,
     /// The legs that the trip waits for: all of them while it is pending, those that may still hold something while it is undoing.
     pub waiting_for: Vec<WaitsFor>,
     /// How each position was settled: `rejected`, `released`, `behind` (its turn never came), `by-hand`, or null.
-    #[schema(value_type = Vec<Option<String>>)]
+    #[schema(value_type = Vec<Option<schema::Settled>>)]
     pub settled: Vec<Option<Settled>>,
     /// As it was asked for, byte for byte.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<schema::ItineraryLeg>)]
     pub itinerary: Box<RawValue>,
     /// As it was asked for.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<schema::Money>)]
     pub budget: Option<Money>,
     /// What it costs, once it is confirmed: one sum for each currency.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<schema::Money>)]
     pub total: Vec<Money>,
     /// For whom the trip is, in the caller's own words.
     pub traveller: Option<String>,

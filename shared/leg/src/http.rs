@@ -73,12 +73,12 @@ async fn show<L: Leg>(
 async fn page<L: Leg>(
     State(handle): State<LegHandle<L>>,
     Query(page): Query<Page>,
-) -> Result<Json<List<ShownStock>>, Problem> {
+) -> Result<List<ShownStock>, Problem> {
     let List { items, next_cursor } = inventory::list(&handle, &page).await?;
-    Ok(Json(List {
+    Ok(List {
         items: items.into_iter().map(ShownStock::of::<L>).collect(),
         next_cursor,
-    }))
+    })
 }
 
 async fn import<L: Leg>(
@@ -179,7 +179,7 @@ fn schema(name: &str) -> Value {
 
 fn paths(spec: &LegSpec, names: &Names) -> Value {
     let content = |name: &str| json!({"application/json": {"schema": schema(name)}});
-    let answer = |name: &str| json!({"description": "", "content": content(name)});
+    let answer = |name: &str, description: &str| json!({"description": description, "content": content(name)});
     let columns = spec.stock.key.iter().zip(spec.key);
     let key: Vec<Value> = columns
         .map(|(column, what)| {
@@ -188,31 +188,35 @@ fn paths(spec: &LegSpec, names: &Names) -> Value {
         .collect();
     let header: Vec<&str> = spec.stock.key.iter().map(|column| column.name).collect();
     let date = header.last().copied().unwrap_or_default();
-    let (header, unit) = (header.join(","), spec.unit);
+    let (header, unit, path) = (header.join(","), spec.unit, spec.path);
+    let link = json!({"Link": {"description": "The next page, as `rel=\"next\"`", "schema": {"type": "string"}}});
+    let mut page = answer(&names.list, "One page of it");
+    page["headers"] = link;
+    let tags = json!(["inventory"]);
     json!({
         one(spec): {
             "get": {
-                "operationId": "get", "parameters": key,
+                "operationId": format!("show_{path}"), "tags": tags, "parameters": key,
                 "summary": "How many there are, held, confirmed and free.",
-                "responses": {"200": answer(&names.row)},
+                "responses": {"200": answer(&names.row, "What there is"), "404": {"description": "There is no such row"}},
             },
             "put": {
-                "operationId": "put", "parameters": key,
+                "operationId": format!("set_{path}"), "tags": tags, "parameters": key,
                 "summary": "Sets how many there are and what one costs. Trips keep the price they were held at.",
                 "requestBody": {"content": content(&names.set), "required": true},
-                "responses": {"200": answer(&names.row), "409": {"description": "Trips hold more than that"}},
+                "responses": {"200": answer(&names.row, "What there is now"), "409": {"description": "Trips hold more than that"}},
             },
         },
-        format!("/{}", spec.path): {"get": {
-            "operationId": "list", "parameters": Page::into_params(|| None),
+        format!("/{path}"): {"get": {
+            "operationId": format!("list_{path}"), "tags": tags, "parameters": Page::into_params(|| None),
             "summary": "All of it, page by page.",
-            "responses": {"200": answer(&names.list)},
+            "responses": {"200": page},
         }},
-        format!("/{}/import", spec.path): {"post": {
-            "operationId": "import",
+        format!("/{path}/import"): {"post": {
+            "operationId": format!("import_{path}"), "tags": tags,
             "summary": format!("Takes a CSV with the header `{header},{unit},price_minor,currency`; `{date}` may be a range `2026-12-01..2026-12-31`. All of it or nothing."),
             "requestBody": {"content": {"text/csv": {"schema": {"type": "string"}}}, "required": true},
-            "responses": {"200": answer("Imported"), "422": {"description": "Lines that cannot be taken, by number"}},
+            "responses": {"200": answer("Imported", "What was read and written"), "409": {"description": "Trips hold more than a new total"}, "422": {"description": "Lines that cannot be taken, by number"}},
         }},
     })
 }
@@ -228,11 +232,18 @@ fn schemas(spec: &LegSpec, names: &Names) -> Value {
     fields.push(("held", count("For trips that are not decided yet.")));
     fields.push(("confirmed", count("Firm.")));
     fields.push(("free", count("Left.")));
-    let price = json!({"type": "object", "description": "What one costs today."});
-    fields.push(("price", price));
+    fields.push(("price", schema("Money")));
     let required: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
     json!({
         "Imported": Imported::schema(),
+        "Money": {
+            "type": "object", "required": ["amount_minor", "currency"],
+            "description": "What one costs today, in the smallest unit of its currency.",
+            "properties": {
+                "amount_minor": count("How many of the smallest unit."),
+                "currency": {"type": "string", "pattern": "^[A-Z]{3}$", "description": "ISO 4217, such as `EUR`."},
+            },
+        },
         names.row.as_str(): {
             "type": "object", "description": "What there is.", "required": required,
             "properties": Value::from_iter(fields),
@@ -243,7 +254,7 @@ fn schemas(spec: &LegSpec, names: &Names) -> Value {
             "properties": {
                 spec.unit: count("How many in all; not fewer than trips hold."),
                 "price_minor": count("What one costs, in minor units of the currency."),
-                "currency": text("ISO 4217."),
+                "currency": {"type": "string", "pattern": "^[A-Z]{3}$", "description": "ISO 4217, such as `EUR`."},
             },
         },
         names.list.as_str(): {
@@ -294,7 +305,10 @@ mod tests {
             ["/garage", "/garage/import", "/garage/{model}/{day}"]
         );
         let schemas = &document["components"]["schemas"];
-        assert_eq!(names(schemas), ["Cars", "Imported", "List_Cars", "SetCars"]);
+        assert_eq!(
+            names(schemas),
+            ["Cars", "Imported", "List_Cars", "Money", "SetCars"]
+        );
         let fields = [
             "confirmed",
             "day",

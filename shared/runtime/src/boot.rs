@@ -75,6 +75,7 @@ pub async fn start<S: Service>(
         http_stop: CancellationToken::new(),
         lost: CancellationToken::new(),
     };
+    let hosts = http::Hosts::new(parts.service.name(), &parts.settings.hosts);
     let (handle, worker, stop, give_up) = start_loop(&parts);
     let Parts {
         database,
@@ -95,7 +96,20 @@ pub async fn start<S: Service>(
     });
     let ready = move || Arc::clone(&readiness).ask();
     let api = api(handle.clone()).merge(crate::dead_letters::routes(Arc::clone(handle.database())));
-    let router = http::shell(api, system.namespace, about, metrics, ready);
+    let describe = move |mut document| {
+        let handle = handle.clone();
+        async move {
+            let (service, database) = (handle.service(), handle.database());
+            service.describe(database, &mut document).await;
+            document
+        }
+    };
+    let names = http::Names {
+        namespace: system.namespace,
+        about,
+        hosts,
+    };
+    let router = http::shell(api, names, metrics, ready, describe);
     let http = tokio::spawn(http::serve(
         listener,
         router,

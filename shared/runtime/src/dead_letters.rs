@@ -147,11 +147,12 @@ pub(crate) fn routes(database: Arc<Database>) -> OpenApiRouter {
 }
 
 /// Dead letters, the oldest first.
-#[utoipa::path(get, path = "/letters", params(Page), responses((status = 200, body = List<DeadLetter>)))]
+#[utoipa::path(get, path = "/letters", operation_id = "list_dead_letters", tag = "operators", params(Page),
+    responses((status = 200, body = List<DeadLetter>, description = "One page of them", headers(("Link" = String, description = "The next page, as `rel=\"next\"`")))))]
 async fn list(
     State(database): State<Arc<Database>>,
     Query(page): Query<Page>,
-) -> Result<axum::Json<List<DeadLetter>>, Problem> {
+) -> Result<List<DeadLetter>, Problem> {
     let limit = page.limit()?;
     let after = page.after(1)?.unwrap_or_default().concat();
     let rows: Vec<DeadLetter> = database
@@ -161,7 +162,5 @@ async fn list(
         .most(limit + 1)
         .rows()
         .await?;
-    Ok(axum::Json(List::of(rows, limit, |letter| {
-        vec![letter.id.clone()]
-    })))
+    Ok(List::of(rows, limit, |letter| vec![letter.id.clone()]))
 }

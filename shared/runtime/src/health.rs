@@ -24,7 +24,7 @@ pub fn ask(listen: SocketAddr) -> Result<(), anyhow::Error> {
     let mut stream = TcpStream::connect_timeout(&address, WITHIN)
         .with_context(|| format!("nothing answers at {address}"))?;
     stream.set_read_timeout(Some(WITHIN))?;
-    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: health\r\nConnection: close\r\n\r\n")?;
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.take(64 << 10).read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);

@@ -2,6 +2,7 @@
 //!
 //! It knows no route but its own (`/livez`, `/readyz`, `/metrics`, `/openapi.json`). There is no login and no TLS in here.
 
+mod admit;
 mod extract;
 mod headers;
 mod page;
@@ -25,13 +26,15 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
+use serde_json::Value;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 use tracing::Instrument;
 use utoipa::openapi::{InfoBuilder, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use extract::{Json, Path, Query};
+pub use admit::Hosts;
+pub use extract::{Json, Object, Path, Query};
 pub use headers::{IdempotencyKey, Prefer};
 pub use page::{List, Page};
 pub use serve::serve;
@@ -60,34 +63,50 @@ pub struct About {
     pub version: &'static str,
 }
 
-/// What the shell's own routes need.
+/// What a service is called by whom.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// What types of problems begin with: the system's name.
+    pub namespace: &'static str,
+    /// What its OpenAPI document says of it.
+    pub about: About,
+    /// Under which hosts it is called.
+    pub hosts: Hosts,
+}
+
+/// What the shell needs of the service.
 #[derive(Clone)]
 struct Shell {
     namespace: &'static str,
+    hosts: Arc<Hosts>,
     metrics: Arc<Metrics>,
     ready: Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
 }
 
 /// Puts the shell around a service's routes.
 ///
-/// Types of problems begin with the namespace. `ready` answers `/readyz`: `Ok`, or an error that names what is missing.
-pub fn shell<F>(
+/// `ready` answers `/readyz`: `Ok`, or an error that names what is missing. `describe` adds to the OpenAPI document what is known only
+/// while the service runs.
+pub fn shell<R, D>(
     api: OpenApiRouter,
-    namespace: &'static str,
-    about: About,
+    names: Names,
     metrics: Arc<Metrics>,
-    ready: impl Fn() -> F + Send + Sync + 'static,
+    ready: impl Fn() -> R + Send + Sync + 'static,
+    describe: impl Fn(Value) -> D + Clone + Send + Sync + 'static,
 ) -> Router
 where
-    F: Future<Output = Result<(), String>> + Send + 'static,
+    R: Future<Output = Result<(), String>> + Send + 'static,
+    D: Future<Output = Value> + Send + 'static,
 {
+    let about = names.about;
     let info = InfoBuilder::new()
         .title(about.title)
         .description(Some(about.description))
         .version(about.version)
         .build();
     let shell = Shell {
-        namespace,
+        namespace: names.namespace,
+        hosts: Arc::new(names.hosts),
         metrics,
         ready: Arc::new(move || ready().boxed()),
     };
@@ -99,23 +118,24 @@ where
             .with_state(shell.clone())
             .merge(api)
             .split_for_parts();
-    problems::describe(&mut openapi, namespace);
-    let document = Json(serde_json::to_value(&openapi).unwrap_or_default());
+    problems::describe(&mut openapi, names.namespace);
+    let document = serde_json::to_value(&openapi).unwrap_or_default();
+    let document = axum::routing::get(async move || Json(describe(document.clone()).await));
     router
-        .route("/openapi.json", axum::routing::get(async move || document))
+        .route("/openapi.json", document)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(RequestBodyTimeoutLayer::new(BODY_SILENCE))
         .layer(middleware::from_fn_with_state(shell, around))
 }
 
 /// The process is alive. Asks nobody, so that an outage elsewhere restarts nothing here.
-#[utoipa::path(get, path = "/livez", tag = "probes", responses((status = 200, description = "The process is alive", body = String)))]
+#[utoipa::path(get, path = "/livez", operation_id = "is_alive", tag = "probes", responses((status = 200, description = "The process is alive", body = String)))]
 async fn livez() -> &'static str {
     "alive\n"
 }
 
 /// The service can do its work: what it depends on answers.
-#[utoipa::path(get, path = "/readyz", tag = "probes", responses((status = 200, description = "Ready for work", body = String)))]
+#[utoipa::path(get, path = "/readyz", operation_id = "is_ready", tag = "probes", responses((status = 200, description = "Ready for work", body = String)))]
 async fn readyz(State(shell): State<Shell>) -> Result<&'static str, Problem> {
     let ready = tokio::time::timeout(READY_WITHIN, (shell.ready)()).await;
     let missing = match ready {
@@ -136,7 +156,7 @@ async fn readyz(State(shell): State<Shell>) -> Result<&'static str, Problem> {
 }
 
 /// Everything that is counted and measured, as Prometheus reads it.
-#[utoipa::path(get, path = "/metrics", tag = "probes", responses((status = 200, description = "Prometheus text format", body = String)))]
+#[utoipa::path(get, path = "/metrics", operation_id = "read_metrics", tag = "probes", responses((status = 200, description = "Prometheus text format", body = String)))]
 async fn prometheus(State(shell): State<Shell>) -> impl IntoResponse {
     (
         [(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)],
@@ -151,7 +171,9 @@ async fn around(State(shell): State<Shell>, request: Request, next: Next) -> Res
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
     let (request, rest) = rest::hold(request);
-    let response = if PROBES.contains(&route) {
+    let response = if let Err(problem) = admit::admit(&request, &shell.hosts) {
+        problem.answer(shell.namespace)
+    } else if PROBES.contains(&route) {
         answer(request, next, method, shell.namespace).await
     } else {
         traced(request, next, method, route, shell.namespace).await
@@ -201,8 +223,23 @@ async fn traced(
 }
 
 async fn answer(request: Request, next: Next, method: &str, namespace: &str) -> Response {
-    let path = request.uri().path().to_owned();
+    let uri = request.uri().clone();
+    let path = uri.path();
     match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        // The router refuses the method and says what the path takes (Allow): that is the answer.
+        Ok(refused)
+            if method == "OPTIONS" && refused.status() == StatusCode::METHOD_NOT_ALLOWED =>
+        {
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Ok(mut response) if response.status().is_success() => {
+            if let Some(next) = response.extensions_mut().remove::<page::NextCursor>()
+                && let Ok(link) = next.link(path, uri.query()).try_into()
+            {
+                response.headers_mut().insert(header::LINK, link);
+            }
+            response
+        }
         Ok(response) => problems::rewrite(response, namespace).await,
         Err(panic) => {
             let panic = message(panic.as_ref());

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use problem_details::ProblemDetails;
 use serde_json::{Map, Value};
@@ -26,7 +26,7 @@ pub struct Problem(Box<Inner>); // boxed, since it is the cold half of many a `R
 struct Inner {
     kind: String,
     details: ProblemDetails<Map<String, Value>>,
-    retry_after: Option<u64>,
+    headers: HeaderMap,
 }
 
 impl Problem {
@@ -47,7 +47,7 @@ impl Problem {
         Self(Box::new(Inner {
             kind: kind.to_owned(),
             details: details.with_extensions(Map::new()),
-            retry_after: None,
+            headers: HeaderMap::new(),
         }))
     }
 
@@ -76,8 +76,14 @@ impl Problem {
 
     /// Tells the caller to come back after this many seconds, in the header `Retry-After`.
     #[must_use]
-    pub fn retry_after(mut self, seconds: u64) -> Self {
-        self.0.retry_after = Some(seconds);
+    pub fn retry_after(self, seconds: u64) -> Self {
+        self.header(header::RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    /// Sets a header of the answer, such as the `ETag` that would have matched.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.insert(name, value);
         self
     }
 
@@ -109,17 +115,13 @@ impl Problem {
         let Inner {
             kind,
             mut details,
-            retry_after,
+            headers,
         } = *self.0;
         // Among the extensions, for the crate's own field is an `http::Uri`, and that cannot be a URN.
         let r#type = format!("urn:{namespace}:problem:{kind}");
         details.extensions.insert(TYPE.to_owned(), r#type.into());
         let mut response = details.into_response();
-        if let Some(seconds) = retry_after {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
+        response.headers_mut().extend(headers);
         response
     }
 }

@@ -6,6 +6,7 @@
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use crate::database::Database;
 use crate::event::{Event, Message};
 use crate::table::{Table, Working};
 use crate::telemetry::TraceContext;
@@ -87,6 +88,15 @@ pub trait Service: Send + Sync + Sized + 'static {
     fn committed(&self, _rows: &Self::Rows) {}
     /// A fact about the service itself, said at each start and every few minutes.
     fn announcement(&self, _turn: &mut Context) {}
+    /// Adds to the OpenAPI document what is known only while the service runs, such as what others have said of themselves. Asked with
+    /// every request for it.
+    fn describe(
+        &self,
+        _database: &Database,
+        _document: &mut serde_json::Value,
+    ) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// A service's own [`Input`].

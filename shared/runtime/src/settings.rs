@@ -33,6 +33,10 @@ pub struct Settings {
     /// Where HTTP is served. There is no login: keep it on loopback unless something in front of it has one.
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
+    /// By which names it may be called, separated by commas, beside addresses, localhost and its own name: a host, `*.example.com` for all
+    /// below one, or `*` for any. Web pages on these may change something, those on others may not.
+    #[arg(long, env = "HOSTS", value_delimiter = ',')]
+    pub hosts: Vec<String>,
     /// Which log lines are written (tracing's filter syntax, such as `info,runtime=debug`).
     #[arg(long, env = "LOG", default_value = "info")]
     pub log: String,

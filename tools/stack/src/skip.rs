@@ -1,4 +1,4 @@
-//! What a test does when the broker or the database server that it needs cannot be obtained: it is skipped, and that is said.
+//! What a test does when the broker, the database server or the tools that it needs cannot be obtained: it is skipped, and that is said.
 //! Not for anything else that goes wrong: a server that was obtained and does not start is a failure.
 
 use std::fmt::Display;
@@ -12,6 +12,8 @@ pub enum Need {
     Nats,
     /// A PostgreSQL.
     Postgres,
+    /// Python 3, and a package index for its tools.
+    Python,
 }
 
 impl Need {
@@ -19,6 +21,7 @@ impl Need {
         match self {
             Need::Nats => "nats",
             Need::Postgres => "postgres",
+            Need::Python => "python",
         }
     }
 }
@@ -26,7 +29,7 @@ impl Need {
 /// What was obtained; or None, and the test is to return at once: it counts as skipped.
 ///
 /// # Panics
-/// When `ROUNDTRIP_REQUIRE` (`nats`, `postgres` or both with a comma) names what is missing.
+/// When `ROUNDTRIP_REQUIRE` (`nats`, `postgres`, `python`, or several with commas) names what is missing.
 pub fn unless<T, E: Display>(need: Need, test: &str, obtained: Result<T, E>) -> Option<T> {
     match obtained {
         Ok(thing) => Some(thing),

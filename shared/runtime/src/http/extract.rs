@@ -3,6 +3,8 @@
 //! They say what the caller got wrong about the *form* of a request; what a value means is the handler's to judge.
 
 use std::convert::Infallible;
+use std::fmt;
+use std::marker::PhantomData;
 
 use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
@@ -10,13 +12,14 @@ use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request}
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::problem::Problem;
 use crate::telemetry::TraceContext;
 
-/// A JSON body, of a request or of an answer.
+/// A JSON body, of a request or of an answer. A request's has to be an object: see [`Object`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Json<T>(pub T);
 
@@ -24,10 +27,34 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match <axum::Json<T> as FromRequest<S>>::from_request(request, state).await {
-            Ok(axum::Json(body)) => Ok(Self(body)),
+        match <axum::Json<Object<T>> as FromRequest<S>>::from_request(request, state).await {
+            Ok(axum::Json(Object(body))) => Ok(Self(body)),
             Err(rejection) => Err(unreadable(&rejection)),
         }
+    }
+}
+
+/// A value that is written as a JSON object. What serde derives for a struct takes an array of its fields too, and so makes their
+/// order part of an API.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members))
+            }
+        }
+        let members = deserializer.deserialize_map(Members(PhantomData));
+        members.map(Self)
     }
 }
 
@@ -58,9 +85,10 @@ fn unreadable(rejection: &JsonRejection) -> Problem {
     let status = rejection.status();
     // Serde's words name the place, `budget.currency: ...`, and stand after what axum says before them.
     let text = rejection.body_text();
-    let reason = text
-        .split_once(": ")
-        .map_or(text.as_str(), |(_, reason)| reason);
+    let reason = plain(
+        text.split_once(": ")
+            .map_or(text.as_str(), |(_, reason)| reason),
+    );
     match rejection {
         JsonRejection::MissingJsonContentType(_) => {
             let detail =
@@ -81,6 +109,33 @@ fn unreadable(rejection: &JsonRejection) -> Problem {
         }
         _ => super::problems::by_status(status, Some(&text)),
     }
+}
+
+/// The same reason without the names of our own types, which say nothing to a caller. They stand at its end only, behind what the caller
+/// sent.
+fn plain(reason: &str) -> String {
+    let Some((before, expected)) = ["expected ", "to a "].iter().find_map(|word| {
+        let at = reason.rfind(word)? + word.len();
+        Some(reason.split_at(at))
+    }) else {
+        return reason.to_owned();
+    };
+    let mut words = expected.split(' ');
+    let mut told: Vec<&str> = Vec::new();
+    while let Some(word) = words.next() {
+        told.push(match word.trim_matches('`') {
+            "struct" => {
+                words.next();
+                "an object"
+            }
+            "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number from 0",
+            "i8" | "i16" | "i32" | "i64" => "a whole number",
+            "f32" | "f64" => "a number",
+            "bool" | "boolean" => "true or false",
+            _ => word,
+        });
+    }
+    before.to_owned() + &told.join(" ")
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {
@@ -104,7 +159,8 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
                 tracing::error!(error = rejection.body_text(), "a handler does not fit its route: {}", rejection.body_text());
                 return Problem::internal();
             }
-            let detail = format!("A part of the path cannot be read: {}. Correct it; /openapi.json describes it.", rejection.body_text());
+            let reason = plain(&rejection.body_text());
+            let detail = format!("A part of the path cannot be read: {reason}. Correct it; /openapi.json describes it.");
             Problem::new(status, "path", "Unreadable path", detail)
         })
     }
@@ -123,9 +179,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
             .map(|axum::extract::Query(query)| Self(query))
             .map_err(|rejection: QueryRejection| {
                 let text = rejection.body_text();
-                let reason = text
-                    .split_once(": ")
-                    .map_or(text.as_str(), |(_, reason)| reason);
+                let reason = plain(
+                    text.split_once(": ")
+                        .map_or(text.as_str(), |(_, reason)| reason),
+                );
                 let detail = format!(
                     "The query cannot be read: {reason}. Correct it; /openapi.json describes it."
                 );

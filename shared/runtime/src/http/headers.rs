@@ -77,7 +77,8 @@ impl IdempotencyKey {
     /// Reads the header `Idempotency-Key`.
     ///
     /// # Errors
-    /// 400 when it is there but is not one quoted string of 1 to 255 printable ASCII characters.
+    /// 400 when it is there but is neither a quoted string of 1 to 255 printable ASCII characters, as the draft has it, nor a plain
+    /// word, as everybody sends it. `"a"` and `a` are the same key.
     pub fn read(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
         let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
         let Some(value) = values.next() else {
@@ -86,12 +87,12 @@ impl IdempotencyKey {
         let key = value
             .to_str()
             .ok()
-            .and_then(quoted)
+            .and_then(|text| plain(text).or_else(|| quoted(text)))
             .filter(|key| (1..=KEY_MAX).contains(&key.len()));
         match key {
             Some(key) if values.next().is_none() => Ok(Some(Self(key))),
             _ => Err(malformed(
-                "The header `Idempotency-Key` is not one quoted string of 1 to 255 printable ASCII characters",
+                "The header `Idempotency-Key` is not one string of 1 to 255 printable ASCII characters, quoted where it has spaces, commas, semicolons, quotes or backslashes in it",
             )),
         }
     }
@@ -99,7 +100,7 @@ impl IdempotencyKey {
 
 fn malformed(what: &str) -> Problem {
     let detail = format!(
-        r#"{what}; send for example `Idempotency-Key: "8e03978e-40d5-43dd-bc93-6894a57f9324"`, with the quotes."#
+        r#"{what}; send for example `Idempotency-Key: "8e03978e-40d5-43dd-bc93-6894a57f9324"`."#
     );
     Problem::new(
         StatusCode::BAD_REQUEST,
@@ -107,6 +108,13 @@ fn malformed(what: &str) -> Problem {
         "Unusable idempotency key",
         detail,
     )
+}
+
+/// A word in which nothing would have to be quoted.
+fn plain(text: &str) -> Option<String> {
+    let text = text.trim_matches(' ');
+    let plain = |byte| matches!(byte, b'!'..=b'~') && !b"\"\\,;".contains(&byte);
+    text.bytes().all(plain).then(|| text.to_owned())
 }
 
 /// The string of RFC 9651 (`sf-string`) and nothing after it.
@@ -199,12 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_one_quoted_string() {
+    fn a_key_is_one_string_with_quotes_or_without() {
         let key = |values: &[&str]| {
             IdempotencyKey::read(&headers(IDEMPOTENCY_KEY, values)).map(|key| key.map(|key| key.0))
         };
         assert_eq!(key(&[]).unwrap(), None);
-        assert_eq!(key(&[r#""8e03978e""#]).unwrap().unwrap(), "8e03978e");
+        for spelled in [r#""8e03978e""#, "8e03978e", "  8e03978e "] {
+            assert_eq!(key(&[spelled]).unwrap().unwrap(), "8e03978e");
+        }
         assert_eq!(
             key(&[r#"  "a \"b\" \\ c ~"  "#]).unwrap().unwrap(),
             r#"a "b" \ c ~"#
@@ -214,7 +224,10 @@ mod tests {
         let longer = format!("\"{longest}x\"");
         let malformed = [
             "",
-            "8e03978e",
+            "two words",
+            "a,b",
+            "a;p=1",
+            "a\\b",
             "\"",
             "\"\"",
             r#""a"#,
@@ -235,6 +248,9 @@ mod tests {
                 "{malformed}"
             );
         }
+        assert_eq!(key(&[&longest]).unwrap().unwrap(), longest);
+        assert!(key(&[&format!("{longest}x")]).is_err());
         assert!(key(&["\"a\"", "\"b\""]).is_err());
+        assert!(key(&["a", "a"]).is_err());
     }
 }

@@ -4,6 +4,7 @@
 //! the list changes in between. It is opaque to the caller, not secret: it is neither signed nor encrypted.
 
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -78,6 +79,32 @@ impl<T> List<T> {
             None
         };
         Self { items, next_cursor }
+    }
+}
+
+/// Answered as JSON; a next page also as a header `Link` (RFC 8288), which the shell makes, since it knows the request's query.
+impl<T: Serialize> IntoResponse for List<T> {
+    fn into_response(self) -> Response {
+        let next = self.next_cursor.clone().map(NextCursor);
+        let mut response = axum::Json(self).into_response();
+        if let Some(next) = next {
+            response.extensions_mut().insert(next);
+        }
+        response
+    }
+}
+
+/// The cursor of the next page, for the shell.
+#[derive(Clone)]
+pub(super) struct NextCursor(String);
+
+impl NextCursor {
+    /// Where the next page is: this one, from there on.
+    pub(super) fn link(&self, path: &str, query: Option<&str>) -> String {
+        let query = query.unwrap_or_default().split('&');
+        let others = query.filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="));
+        let others: String = others.map(|pair| format!("{pair}&")).collect();
+        format!("<{path}?{others}cursor={}>; rel=\"next\"", self.0)
     }
 }
 

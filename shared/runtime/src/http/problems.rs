@@ -6,7 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::Response;
 use utoipa::ToSchema;
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::{ContentBuilder, OpenApi, Ref, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
 
 use super::BODY_LIMIT;
 use crate::problem::{self, Problem};
@@ -78,15 +78,28 @@ pub(super) fn describe(openapi: &mut OpenApi, namespace: &str) {
     };
     let answers = [
         ("4XX", answer("The request is wrong, and this says in what")),
-        ("5XX", answer("The service cannot answer now")),
+        (
+            "5XX",
+            answer("The service cannot answer now; `Retry-After` says when to ask again"),
+        ),
     ];
     for operation in openapi.paths.paths.values_mut().flat_map(operations) {
+        let responses = &mut operation.responses.responses;
         for (status, answer) in &answers {
-            operation
-                .responses
-                .responses
+            responses
                 .entry((*status).to_owned())
                 .or_insert_with(|| answer.clone().into());
+        }
+        // An error that is described by itself hides the range, and is the same problem.
+        for (status, response) in responses {
+            if let RefOr::T(response) = response
+                && status.starts_with(['4', '5'])
+                && response.content.is_empty()
+            {
+                response
+                    .content
+                    .insert(problem::CONTENT_TYPE.to_owned(), problem.clone().into());
+            }
         }
     }
 }

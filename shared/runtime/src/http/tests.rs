@@ -1,6 +1,7 @@
 //! Drives a real socket: what a caller gets, for every error that the framework itself can make and for the shell's own routes.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod admission;
 mod bodies;
 
 use std::collections::BTreeMap;
@@ -43,12 +44,10 @@ async fn show(Path(id): Path<u32>) -> String {
     id.to_string()
 }
 
-#[utoipa::path(get, path = "/things", params(Page), responses((status = 200, body = List<String>)))]
-async fn list(Query(page): Query<Page>) -> Result<Json<List<String>>, Problem> {
+#[utoipa::path(get, path = "/things", params(Page), responses((status = 200, description = "Listed", body = List<String>), (status = 409, description = "Not now")))]
+async fn list(Query(page): Query<Page>) -> Result<List<String>, Problem> {
     let items = vec!["a".to_owned(), "b".to_owned()];
-    Ok(Json(List::of(items, page.limit()?, |item| {
-        vec![item.clone()]
-    })))
+    Ok(List::of(items, page.limit()?, |item| vec![item.clone()]))
 }
 
 async fn panics() {
@@ -93,9 +92,13 @@ async fn shell_of(ready: Result<(), String>) -> Shell {
         version: "1.2.3",
     };
     let metrics = Arc::new(Metrics::new("shop", "things").unwrap());
-    let router = shell(api, "shop", about, metrics, move || {
-        std::future::ready(ready.clone())
-    });
+    let names = Names {
+        namespace: "shop",
+        about,
+        hosts: Hosts::new("here", &[]),
+    };
+    let ready = move || std::future::ready(ready.clone());
+    let router = shell(api, names, metrics, ready, std::future::ready);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (drain, drained) = oneshot::channel();
@@ -285,6 +288,9 @@ async fn the_document_describes_the_routes_and_their_problems() {
             &make["responses"][status]["content"]["application/problem+json"]["schema"]["$ref"];
         assert_eq!(problem, "#/components/schemas/Problem");
     }
+    // An error that is described by itself hides the range, and is a problem all the same.
+    let refused = &document["paths"]["/things"]["get"]["responses"]["409"];
+    assert!(refused["content"]["application/problem+json"].is_object());
     assert_eq!(
         document["components"]["schemas"]["Problem"]["required"]
             .as_array()

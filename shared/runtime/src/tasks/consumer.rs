@@ -118,8 +118,8 @@ impl<S: Service> Consumer<S> {
         }
     }
 
-    /// Hears facts until the service stops, and then those that were asked for already: nobody else would get them before the
-    /// acknowledgement wait is over.
+    /// Hears facts until the service stops or the consumer does not answer, and then those that were sent already: nobody else would
+    /// get them before the acknowledgement wait is over.
     async fn pull(&self, mut subscription: Subscription) {
         loop {
             let message = tokio::select! {
@@ -137,7 +137,7 @@ impl<S: Service> Consumer<S> {
                         error = format!("{error:#}"),
                         "the consumer does not answer; declaring it again"
                     );
-                    return;
+                    break;
                 }
             }
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use async_nats::jetstream::Message;
 use async_nats::{StatusCode, Subject, Subscriber};
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -72,7 +72,7 @@ impl Subscription {
             }
             tokio::select! {
                 biased;
-                message = heard(&mut self.subscriber) => {
+                message = heard(&mut self.subscriber, SILENCE) => {
                     if let Some(message) = self.take(message?)? {
                         return Ok(message);
                     }
@@ -84,15 +84,18 @@ impl Subscription {
 
     /// What comes of the requests that are open, once no further one is made; none when all of them have ended.
     pub(crate) async fn last(&mut self) -> Option<Message> {
-        while self.asked > 0 {
-            let message = timeout(EXPIRES + LINGER, self.subscriber.next()).await;
-            match self.take(message.ok()??) {
-                Ok(Some(message)) => return Some(message),
-                Ok(None) => {}
-                Err(_) => return None,
+        loop {
+            let message = match self.subscriber.next().now_or_never() {
+                // Sent before the connection was lost, and so before the count began anew.
+                Some(message) => message?,
+                None if self.asked == 0 => return None,
+                None => heard(&mut self.subscriber, EXPIRES).await.ok()?,
+            };
+            // The error of one request is no end of the others.
+            if let Ok(Some(message)) = self.take(message) {
+                return Some(message);
             }
         }
-        None
     }
 
     async fn ask(&mut self) -> Result<(), anyhow::Error> {
@@ -133,8 +136,11 @@ impl Subscription {
 }
 
 /// Whatever comes, unless nothing does for too long.
-async fn heard(subscriber: &mut Subscriber) -> Result<async_nats::Message, anyhow::Error> {
-    let message = match timeout(SILENCE, subscriber.next()).await {
+async fn heard(
+    subscriber: &mut Subscriber,
+    silence: Duration,
+) -> Result<async_nats::Message, anyhow::Error> {
+    let message = match timeout(silence, subscriber.next()).await {
         Ok(message) => Ok(message),
         Err(_) => timeout(LINGER, subscriber.next()).await,
     };

@@ -49,6 +49,38 @@ async fn bodies_that_cannot_be_read_are_problems() {
         .problem(400, "syntax");
 }
 
+/// In place of an object an array would be read field by field, and their order would be part of the API.
+#[tokio::test]
+async fn an_array_is_no_object() {
+    let shell = shell_of(Ok(())).await;
+    let answer = shell.post("/things", r#"["a",1,{"width":3}]"#).await;
+    let detail = answer.problem(422, "shape");
+    assert!(detail.contains("expected an object"), "{detail}");
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_without_names_of_types() {
+    let shell = shell_of(Ok(())).await;
+    let post = async |body: &str| shell.post("/things", body).await.problem(422, "shape");
+    let size = |width: &str| format!(r#"{{"name":"a","raw":1,"size":{{"width":{width}}}}}"#);
+    let told = [
+        post("7").await,
+        post(r#"{"name":7,"raw":1,"size":{"width":3}}"#).await,
+        post(r#"{"name":"a","raw":1,"size":7}"#).await,
+        post(&size("-3")).await,
+        post(&size("1.5")).await,
+        post(&size("\"u32\"")).await,
+        shell.get("/things/seven").await.problem(400, "path"),
+        shell.get("/things?limit=many").await.problem(400, "query"),
+    ];
+    for detail in &told {
+        let ours = ["struct", "Thing", "Size", "`u32`", "expected u32", "i64"];
+        assert!(!ours.iter().any(|word| detail.contains(word)), "{detail}");
+    }
+    assert!(told[3].contains("a whole number from 0"), "{}", told[3]);
+    assert!(told[5].contains(r#"string "u32""#), "{}", told[5]);
+}
+
 #[tokio::test]
 async fn large_bodies_are_refused_where_the_route_does_not_take_them() {
     let shell = shell_of(Ok(())).await;

@@ -1,0 +1,106 @@
+//! The services' APIs as other people's tools see them, and that what an API has said once it goes on saying.
+//!
+//! What a request brings about is the scenarios' business.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod grow;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use e2e_tests::trip::DAY;
+use e2e_tests::{SERVICES, World, on_one_database};
+use reqwest::Method;
+use serde_json::Value;
+use stack::skip::{self, Need};
+
+mod sqlite {
+    use e2e_tests::Engine;
+
+    super::on_one_database!(
+        a_generated_client_books_lists_shows_and_cancels,
+        Engine::Sqlite
+    );
+    super::on_one_database!(an_api_only_grows, Engine::Sqlite);
+    super::on_one_database!(no_route_is_driven_by_a_web_page, Engine::Sqlite);
+}
+
+/// A validator and a generator of clients that are not ours; `outside.py` says what is done with them.
+async fn a_generated_client_books_lists_shows_and_cancels(world: &mut World) {
+    const NAME: &str = "a_generated_client_books_lists_shows_and_cancels";
+    world.seats("RT100", 10).await;
+    let urls = SERVICES.map(|service| {
+        let request = world.request(Method::GET, service, "").build().unwrap();
+        request.url().as_str().trim_end_matches('/').to_owned()
+    });
+    let mut check = Command::new("python3");
+    check
+        .arg(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/openapi/outside.py"
+        ))
+        .arg(env!("CARGO_TARGET_TMPDIR"))
+        .arg(DAY)
+        .args(urls);
+    let checked = tokio::task::spawn_blocking(move || check.output());
+    let checked = match checked.await.unwrap() {
+        Ok(checked) if checked.status.code() == Some(3) => {
+            Err(String::from_utf8_lossy(&checked.stderr).into_owned())
+        }
+        Ok(checked) => Ok(checked),
+        Err(error) => Err(format!("python3: {error}")),
+    };
+    let Some(checked) = skip::unless(Need::Python, NAME, checked) else {
+        return;
+    };
+    let said = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success(), "{said}");
+}
+
+/// Each document has all that the frozen one of `golden/openapi` has. `FREEZE_API=1` takes in what has been added since.
+async fn an_api_only_grows(world: &mut World) {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/golden/openapi"));
+    let freeze = std::env::var_os("FREEZE_API").is_some();
+    for service in SERVICES {
+        let said: Value = world.get(service, "/openapi.json").await;
+        let said = grow::bare(&said);
+        let file = folder.join(format!("{service}.json"));
+        let frozen = std::fs::read_to_string(&file).unwrap_or_else(|_| String::from("{}"));
+        let frozen: Value = serde_json::from_str(&frozen).unwrap();
+        let lost = grow::lost(&frozen, &said);
+        assert!(lost.is_empty(), "{service}: {}", lost.join("; "));
+        if freeze {
+            let text = serde_json::to_string_pretty(&said).unwrap();
+            std::fs::write(&file, text + "\n").unwrap();
+        } else {
+            assert_eq!(
+                frozen, said,
+                "{service} has grown: run this with FREEZE_API=1"
+            );
+        }
+    }
+}
+
+/// What a browser would send for a page from elsewhere, to each route that changes something, and what it would send once the name of
+/// such a page means this machine (DNS rebinding), to each route that there is.
+async fn no_route_is_driven_by_a_web_page(world: &mut World) {
+    let mut changing = 0;
+    for service in SERVICES {
+        let said: Value = world.get(service, "/openapi.json").await;
+        for (path, methods) in said["paths"].as_object().unwrap() {
+            for name in methods.as_object().unwrap().keys() {
+                let method: Method = name.to_uppercase().parse().unwrap();
+                let changes = method != Method::GET;
+                let asked = world.request(method, service, &path.replace(['{', '}'], ""));
+                let rebound = asked.try_clone().unwrap().header("host", "evil.example");
+                world.send(rebound).await.problem(421);
+                if changes {
+                    let foreign = asked.header("origin", "https://evil.example");
+                    world.send(foreign).await.problem(403);
+                    changing += 1;
+                }
+            }
+        }
+    }
+    assert!(changing >= 7, "only {changing} routes change something");
+}

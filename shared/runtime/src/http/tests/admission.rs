@@ -1,0 +1,95 @@
+//! Who is let in, and how a caller is told what a path takes.
+
+use super::*;
+
+impl Shell {
+    /// A request as it is written, and the answer to it.
+    async fn raw(&self, request: &str) -> Answer {
+        let mut connection = TcpStream::connect(self.address).await.unwrap();
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        connection.read_to_end(&mut answer).await.unwrap();
+        Answer::read(std::str::from_utf8(&answer).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn only_one_host_of_ours_is_answered() {
+    let shell = shell_of(Ok(())).await;
+    let get = async |path: &str, hosts: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n");
+        shell.raw(&request).await
+    };
+    for path in ["/things", "/metrics", "/readyz", "/nowhere"] {
+        let foreign = get(path, "Host: evil.example\r\n").await;
+        let detail = foreign.problem(421, "foreign-host");
+        assert!(detail.contains("HOSTS"), "{detail}");
+        let two = get(path, "Host: here\r\nHost: localhost\r\n").await;
+        two.problem(400, "host");
+        get(path, "").await.problem(400, "host");
+    }
+    assert_eq!(get("/things", "Host: here:81\r\n").await.status, 200);
+    // In this form the header does not count (RFC 9112, 3.2.2).
+    let absolute = get("http://evil.example/things", "Host: here\r\n").await;
+    absolute.problem(421, "foreign-host");
+    // A balancer's own checks speak HTTP/1.0.
+    let old = shell.raw("GET /livez HTTP/1.0\r\n\r\n").await;
+    assert_eq!((old.status, old.body.as_str()), (200, "alive\n"));
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_reaches_no_handler_that_changes_something() {
+    let shell = shell_of(Ok(())).await;
+    for header in [
+        "Origin: https://evil.example\r\n",
+        "Origin: null\r\n",
+        "Sec-Fetch-Site: cross-site\r\n",
+    ] {
+        let answer = shell.ask("POST", "/big", header, b"1").await;
+        answer.problem(403, "foreign-origin");
+        assert!(!answer.headers.contains_key("access-control-allow-origin"));
+    }
+    let own = shell.ask("POST", "/big", "Origin: http://here\r\n", b"1");
+    assert_eq!(own.await.body, "1");
+}
+
+#[tokio::test]
+async fn an_encoded_body_is_refused_in_words() {
+    let shell = shell_of(Ok(())).await;
+    let header = "Content-Encoding: gzip\r\nContent-Type: application/json\r\n";
+    let answer = shell.ask("POST", "/things", header, b"\x1f\x8b").await;
+    answer.problem(415, "content-encoding");
+    assert_eq!(answer.headers["accept-encoding"], "identity");
+}
+
+#[tokio::test]
+async fn options_says_what_a_path_takes() {
+    let shell = shell_of(Ok(())).await;
+    let answer = shell.ask("OPTIONS", "/things", "", b"").await;
+    assert_eq!((answer.status, answer.body.as_str()), (204, ""));
+    let allowed = &answer.headers["allow"];
+    assert!(
+        allowed.contains("POST") && allowed.contains("GET"),
+        "{allowed}"
+    );
+    let nowhere = shell.ask("OPTIONS", "/nowhere", "", b"").await;
+    nowhere.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn a_page_of_a_list_names_the_next_one() {
+    let shell = shell_of(Ok(())).await;
+    let first = shell.get("/things?limit=1&older=%20x").await;
+    let link = &first.headers["link"];
+    let next = link
+        .strip_prefix('<')
+        .and_then(|rest| rest.split_once(">; rel=\"next\""));
+    let (next, _) = next.unwrap();
+    let cursor = first.json()["next_cursor"].as_str().unwrap().to_owned();
+    assert_eq!(next, format!("/things?limit=1&older=%20x&cursor={cursor}"));
+    // The same with that cursor: it is replaced, and not added to.
+    let again = shell.get(next).await;
+    assert_eq!(again.headers["link"].matches("cursor=").count(), 1);
+    let whole = shell.get("/things?limit=2").await;
+    assert!(!whole.headers.contains_key("link"));
+}
