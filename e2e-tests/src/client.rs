@@ -205,7 +205,12 @@ impl Client {
     pub async fn put(&self, service: &str, path: &str, body: Value) -> Answer {
         let request = self.request(Method::PUT, service, path).json(&body);
         let answer = self.send(request).await;
-        assert_eq!(answer.status, 200, "PUT {path}: {}", answer.text);
+        assert!(
+            matches!(answer.status, 200 | 201),
+            "PUT {path}: {} {}",
+            answer.status,
+            answer.text
+        );
         answer
     }
 

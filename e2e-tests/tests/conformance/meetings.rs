@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use booking::service::{BookingService, Command, Reply};
 use choreography::{Currency, Fact, FactBody, Money, Price, Reason, Speaker, TripId, WireFact};
-use leg::service::{SetStock, StockLevel};
+use leg::service::{Only, SetStock, StockLevel, StockSet};
 use runtime::batch::{Done, Step};
 use runtime::{Input, TraceContext};
 use uuid::Uuid;
@@ -81,12 +81,22 @@ pub(crate) async fn an_operator_and_a_trip_meet_on_one_capacity_row(place: Place
         price_minor: 100,
         currency: "EUR".into(),
     };
-    let second = async move { transactor.run(&[command(SetStock(vec![line]))], &[]).await };
+    let second = async move {
+        transactor
+            .run(
+                &[command(SetStock {
+                    levels: vec![line],
+                    only: Only::default(),
+                })],
+                &[],
+            )
+            .await
+    };
     let done = meet(&one, heard(fact(trip(), 6, FactBody::Requested)), second)
         .await
         .unwrap();
     assert!(
-        matches!(&done.replies[0], Some(Err(refused)) if *refused == [(0, 6)]),
+        matches!(&done.replies[0], Some(StockSet::Held(refused)) if *refused == [(0, 6)]),
         "six are held by now"
     );
     assert_eq!(one.counts().await, ["6 0 4"]);

@@ -11,7 +11,7 @@ use clap::Parser;
 use flight::Flight;
 use hotel::Hotel;
 use leg::Leg;
-use leg::service::{LegService, SetStock, StockLevel};
+use leg::service::{LegService, Only, SetStock, StockLevel, StockSet};
 use runtime::batch::{Step, Transactor};
 use runtime::{Database, Input, Service, Settings, TraceContext};
 use stack::postgres::{Cluster, Programs};
@@ -127,14 +127,20 @@ impl<L: Leg> Replica<LegService<L>> {
         let lines = keys.iter().map(line).collect();
         let done = self
             .transactor
-            .run(&[command(SetStock(lines))], &[])
+            .run(
+                &[command(SetStock {
+                    levels: lines,
+                    only: Only::default(),
+                })],
+                &[],
+            )
             .await
             .unwrap();
         assert!(
             done.replies
                 .into_iter()
                 .flatten()
-                .all(|reply| reply.is_ok())
+                .all(|reply| matches!(reply, StockSet::Set { .. }))
         );
     }
 

@@ -5,8 +5,11 @@
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
+use headers::{ETag, HeaderMapExt as _, IfNoneMatch};
 use runtime::http::{Json, List, Page, Path, Query};
 use runtime::{Problem, TraceContext};
 use serde::ser::SerializeMap as _;
@@ -18,7 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::core::Stock;
 use crate::inventory::{self, IMPORT_MAX, Imported, LegHandle, not_accepted};
-use crate::service::{Leg, LegSpec, StockLevel};
+use crate::service::{Leg, LegSpec, Only, StockLevel, etag};
 
 /// The key of a row, as the path has it.
 type Key = Path<Vec<(String, String)>>;
@@ -55,19 +58,58 @@ async fn put<L: Leg>(
     State(handle): State<LegHandle<L>>,
     key: Key,
     Extension(trace): Extension<TraceContext>,
+    headers: HeaderMap,
     Json(set): Json<Map<String, Value>>,
-) -> Result<Json<ShownStock>, Problem> {
+) -> Result<Response, Problem> {
     let level = level(L::SPEC, values(key), &set).map_err(not_accepted)?;
-    let stock = inventory::put(&handle, level, trace).await?;
-    Ok(Json(ShownStock::of::<L>(stock)))
+    let only = Only {
+        as_seen: condition(&headers)?,
+        not_as_seen: condition(&headers)?,
+    };
+    let place = format!("/{}/{}", L::SPEC.path, level.key.join("/"));
+    let (stock, created) = inventory::put(&handle, level, only, trace).await?;
+    let tag = [(header::ETAG, etag(&stock))];
+    let shown = Json(ShownStock::of::<L>(stock));
+    Ok(if created {
+        let place = [(header::LOCATION, place)];
+        (StatusCode::CREATED, place, tag, shown).into_response()
+    } else {
+        (tag, shown).into_response()
+    })
 }
 
 async fn show<L: Leg>(
     State(handle): State<LegHandle<L>>,
     key: Key,
-) -> Result<Json<ShownStock>, Problem> {
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let stock = inventory::get(&handle, &values(key)).await?;
-    Ok(Json(ShownStock::of::<L>(stock)))
+    let seen: Option<IfNoneMatch> = condition(&headers)?;
+    let tag = etag(&stock);
+    let is_news = seen
+        .zip(tag.parse::<ETag>().ok())
+        .is_none_or(|(seen, tag)| seen.precondition_passes(&tag));
+    let tag = [(header::ETAG, tag)];
+    Ok(if is_news {
+        (tag, Json(ShownStock::of::<L>(stock))).into_response()
+    } else {
+        (StatusCode::NOT_MODIFIED, tag).into_response()
+    })
+}
+
+/// `If-Match` or `If-None-Match`.
+fn condition<H: headers::Header>(headers: &HeaderMap) -> Result<Option<H>, Problem> {
+    headers.typed_try_get().map_err(|_| {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "condition",
+            "Unusable condition",
+            format!(
+                "The header `{}` is neither `*` nor a list of quoted tags, as an `ETag` has them.",
+                H::name()
+            ),
+        )
+    })
 }
 
 async fn page<L: Leg>(
@@ -84,8 +126,23 @@ async fn page<L: Leg>(
 async fn import<L: Leg>(
     State(handle): State<LegHandle<L>>,
     Extension(trace): Extension<TraceContext>,
+    headers: HeaderMap,
     csv: Bytes,
 ) -> Result<Json<Imported>, Problem> {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    let kind = kind
+        .and_then(|kind| kind.split(';').next())
+        .unwrap_or_default();
+    if !kind.trim().eq_ignore_ascii_case("text/csv") {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "content-type",
+            "Not a CSV",
+            "The body has to be a CSV and to say so; send `Content-Type: text/csv`.",
+        ));
+    }
     inventory::import(&handle, &csv, trace).await.map(Json)
 }
 
@@ -193,18 +250,32 @@ fn paths(spec: &LegSpec, names: &Names) -> Value {
     let mut page = answer(&names.list, "One page of it");
     page["headers"] = link;
     let tags = json!(["inventory"]);
+    let tagged = |description: &str| {
+        let mut answer = answer(&names.row, description);
+        answer["headers"] = json!({"ETag": {"description": "Which state of it this is", "schema": {"type": "string"}}});
+        answer
+    };
+    let with = |conditions: &[&str]| {
+        let conditions = conditions.iter().map(|name| {
+            json!({"name": name, "in": "header", "required": false, "description": "An `ETag`, or `*`", "schema": {"type": "string"}})
+        });
+        key.iter().cloned().chain(conditions).collect::<Value>()
+    };
     json!({
         one(spec): {
             "get": {
-                "operationId": format!("show_{path}"), "tags": tags, "parameters": key,
+                "operationId": format!("show_{path}"), "tags": tags, "parameters": with(&["If-None-Match"]),
                 "summary": "How many there are, held, confirmed and free.",
-                "responses": {"200": answer(&names.row, "What there is"), "404": {"description": "There is no such row"}},
+                "responses": {"200": tagged("What there is"), "304": {"description": "It is as `If-None-Match` has it"}, "404": {"description": "There is no such row"}},
             },
             "put": {
-                "operationId": format!("set_{path}"), "tags": tags, "parameters": key,
+                "operationId": format!("set_{path}"), "tags": tags, "parameters": with(&["If-Match", "If-None-Match"]),
                 "summary": "Sets how many there are and what one costs. Trips keep the price they were held at.",
                 "requestBody": {"content": content(&names.set), "required": true},
-                "responses": {"200": answer(&names.row, "What there is now"), "409": {"description": "Trips hold more than that"}},
+                "responses": {
+                    "200": tagged("What there is now"), "201": tagged("It was not there before"),
+                    "409": {"description": "Trips hold more than that"}, "412": {"description": "It is not as the request wants it"},
+                },
             },
         },
         format!("/{path}"): {"get": {

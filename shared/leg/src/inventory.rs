@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use runtime::database::Is;
 use runtime::http::{List, Page};
 use runtime::{Handle, Param, Problem, TraceContext};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::core::Stock;
-use crate::service::{Leg, LegService, LegSpec, SetStock, StockLevel};
+use crate::service::{Leg, LegService, LegSpec, Only, SetStock, StockLevel, StockSet, etag};
 use crate::store::stock;
 
 /// The largest CSV that is taken, in bytes.
@@ -127,21 +127,29 @@ pub(crate) fn not_accepted(reason: String) -> Problem {
     )
 }
 
-/// Sets one stock row.
+/// Sets one stock row, and says whether it was not there before.
 ///
 /// # Errors
-/// 422 when it can't be, 409 when trips hold more than that.
+/// 422 when it can't be, 409 when trips hold more than that, 412 when it is not what `only` wants.
 pub async fn put<L: Leg>(
     handle: &LegHandle<L>,
     level: StockLevel,
+    only: Only,
     trace: TraceContext,
-) -> Result<Stock, Problem> {
+) -> Result<(Stock, bool), Problem> {
     let day = level.key.last().map_or("", String::as_str);
     date(day).map_err(not_accepted)?;
     check(&level).map_err(not_accepted)?;
-    match handle.command(SetStock(vec![level]), trace).await? {
-        Ok(rows) => rows.into_iter().next().ok_or_else(Problem::internal),
-        Err(refused) => {
+    let set = SetStock {
+        levels: vec![level],
+        only,
+    };
+    match handle.command(set, trace).await? {
+        StockSet::Set { rows, created } => {
+            let row = rows.into_iter().next().ok_or_else(Problem::internal)?;
+            Ok((row, created))
+        }
+        StockSet::Held(refused) => {
             let taken = refused.first().map_or(0, |(_, taken)| *taken);
             Err(Problem::new(
                 StatusCode::CONFLICT,
@@ -151,6 +159,31 @@ pub async fn put<L: Leg>(
             )
             .with("taken", taken))
         }
+        StockSet::Other(row) => Err(other_than_wanted(row.as_ref())),
+    }
+}
+
+/// The row that is there; none is not what somebody wants who has seen one.
+fn other_than_wanted(row: Option<&Stock>) -> Problem {
+    let (detail, tag) = match row {
+        Some(row) => (
+            "It is there, and not as the request wants it; look at it again, and send what is to be with its `ETag` as `If-Match`.",
+            HeaderValue::try_from(etag(row)).ok(),
+        ),
+        None => (
+            "It is not there (any more); leave `If-Match` out to make it.",
+            None,
+        ),
+    };
+    let problem = Problem::new(
+        StatusCode::PRECONDITION_FAILED,
+        "inventory-changed",
+        "Not as the request wants it",
+        detail,
+    );
+    match tag {
+        Some(tag) => problem.header(header::ETAG, tag),
+        None => problem,
     }
 }
 
@@ -218,9 +251,14 @@ pub async fn import<L: Leg>(
     let numbers: Vec<u64> = rows.values().map(|(number, _)| *number).collect();
     let rows: Vec<StockLevel> = rows.into_values().map(|(_, row)| row).collect();
     let count = rows.len();
-    match handle.command(SetStock(rows), trace).await? {
-        Ok(_) => Ok(Imported { lines, rows: count }),
-        Err(refused) => {
+    let set = SetStock {
+        levels: rows,
+        only: Only::default(),
+    };
+    match handle.command(set, trace).await? {
+        StockSet::Set { .. } => Ok(Imported { lines, rows: count }),
+        StockSet::Other(row) => Err(other_than_wanted(row.as_ref())),
+        StockSet::Held(refused) => {
             let bad = refused.iter().map(|(index, taken)| BadLine {
                 line: numbers.get(*index).copied().unwrap_or_default(),
                 reason: format!("{taken} are held or confirmed, which is more than the new total"),

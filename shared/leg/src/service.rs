@@ -4,6 +4,7 @@
 //! for every leg, so that a new one joins by existing.
 
 use choreography::{Backoff, Fact, FactBody, Joined, LegName, Position, Speaker, TripId};
+use headers::{ETag, IfMatch, IfNoneMatch};
 use runtime::http::About;
 use runtime::{Context, Input, Message, ReadError, ServiceInput, Settings, Table, Working};
 use sqlx::migrate::Migrator;
@@ -63,11 +64,66 @@ pub struct StockLevel {
 
 /// Sets stock rows: all of them or none.
 #[derive(Debug)]
-pub struct SetStock(pub Vec<StockLevel>);
+pub struct SetStock {
+    /// What there shall be.
+    pub levels: Vec<StockLevel>,
+    /// What has to be there for it.
+    pub only: Only,
+}
 
-/// What became of a [`SetStock`]: the rows as they are now, or the index of each line that is below what is held and
-/// confirmed, with that number.
-pub type StockSet = Result<Vec<Stock>, Vec<(usize, i64)>>;
+/// What a stock row has to be before it is set: a caller's `If-Match` and `If-None-Match`, judged in the transaction that sets it.
+#[derive(Clone, Debug, Default)]
+pub struct Only {
+    /// It is as the caller saw it.
+    pub as_seen: Option<IfMatch>,
+    /// It is not there, or not as the caller saw it.
+    pub not_as_seen: Option<IfNoneMatch>,
+}
+
+impl Only {
+    fn allows(&self, row: Option<&Stock>) -> bool {
+        let tag: Option<ETag> = row.and_then(|row| etag(row).parse().ok());
+        let as_seen = self.as_seen.as_ref().is_none_or(|seen| {
+            tag.as_ref()
+                .is_some_and(|tag| seen.precondition_passes(tag))
+        });
+        let not_as_seen = self
+            .not_as_seen
+            .as_ref()
+            .is_none_or(|seen| tag.as_ref().is_none_or(|tag| seen.precondition_passes(tag)));
+        as_seen && not_as_seen
+    }
+}
+
+/// A row's `ETag`: all that is shown of it.
+#[must_use]
+pub fn etag(row: &Stock) -> String {
+    let Stock {
+        total,
+        held,
+        confirmed,
+        price_minor,
+        currency,
+        ..
+    } = row;
+    format!("\"{total}-{held}-{confirmed}-{price_minor}-{currency}\"")
+}
+
+/// What became of a [`SetStock`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StockSet {
+    /// The rows as they are now.
+    Set {
+        /// Each of them.
+        rows: Vec<Stock>,
+        /// Whether the first one was not there before.
+        created: bool,
+    },
+    /// The index of each line that is below what is held and confirmed, with that number.
+    Held(Vec<(usize, i64)>),
+    /// This one is not what [`Only`] wants; how it is, if it is there.
+    Other(Option<Stock>),
+}
 
 /// A leg as the runtime runs it.
 pub struct LegService<L: Leg> {
@@ -184,9 +240,9 @@ impl<L: Leg> runtime::Service for LegService<L> {
                     }
                 }
             }
-            Input::Command(SetStock(lines)) => {
-                for line in lines {
-                    rows.stock.want(line.key.clone());
+            Input::Command(SetStock { levels, .. }) => {
+                for level in levels {
+                    rows.stock.want(level.key.clone());
                 }
             }
             Input::Due { key, .. } => rows.legs.want(*key),
@@ -206,7 +262,7 @@ impl<L: Leg> runtime::Service for LegService<L> {
                 }
                 None
             }
-            Input::Command(SetStock(lines)) => Some(set_stock(lines, rows)),
+            Input::Command(set) => Some(set_stock(set, rows)),
             Input::Due { key, waiting } => {
                 if rows.legs.get(key).is_some() {
                     let (trip, position) = *key;
@@ -223,11 +279,14 @@ impl<L: Leg> runtime::Service for LegService<L> {
         }
     }
 
-    fn echo(&self, SetStock(lines): &SetStock, rows: &Work) -> StockSet {
-        Ok(lines
-            .iter()
-            .filter_map(|line| rows.stock.get(&line.key).cloned())
-            .collect())
+    fn echo(&self, set: &SetStock, rows: &Work) -> StockSet {
+        let levels = set.levels.iter();
+        StockSet::Set {
+            rows: levels
+                .filter_map(|level| rows.stock.get(&level.key).cloned())
+                .collect(),
+            created: false,
+        }
     }
 
     fn announcement(&self, context: &mut Context) {
@@ -267,39 +326,46 @@ fn same_question(heard: core::Input<'_>, record: &Record) -> bool {
     }
 }
 
-/// All lines or none: a total below what is held and confirmed is refused.
-fn set_stock(lines: &[StockLevel], rows: &mut Work) -> StockSet {
-    let taken = |line: &StockLevel| {
-        rows.stock
-            .get(&line.key)
-            .map_or(0, |row| row.held + row.confirmed)
+/// All levels or none: a total below what is held and confirmed is refused.
+fn set_stock(SetStock { levels, only }: &SetStock, rows: &mut Work) -> StockSet {
+    for level in levels {
+        let row = rows.stock.get(&level.key);
+        if !only.allows(row) {
+            return StockSet::Other(row.cloned());
+        }
+    }
+    let taken = |level: &StockLevel| {
+        let row = rows.stock.get(&level.key);
+        row.map_or(0, |row| row.held + row.confirmed)
     };
-    let refused: Vec<(usize, i64)> = lines
+    let refused: Vec<(usize, i64)> = levels
         .iter()
         .enumerate()
-        .map(|(index, line)| (index, taken(line)))
-        .filter(|(index, taken)| lines[*index].total < *taken)
+        .map(|(index, level)| (index, taken(level)))
+        .filter(|(index, taken)| levels[*index].total < *taken)
         .collect();
     if !refused.is_empty() {
-        return Err(refused);
+        return StockSet::Held(refused);
     }
-    let mut set = Vec::with_capacity(lines.len());
-    for line in lines {
+    let first = levels.first().and_then(|level| rows.stock.get(&level.key));
+    let created = first.is_none();
+    let mut set = Vec::with_capacity(levels.len());
+    for level in levels {
         let (held, confirmed) = rows
             .stock
-            .get(&line.key)
+            .get(&level.key)
             .map_or((0, 0), |row| (row.held, row.confirmed));
         let row = Stock {
-            key: line.key.clone(),
-            total: line.total,
+            key: level.key.clone(),
+            total: level.total,
             held,
             confirmed,
-            free: line.total - held - confirmed,
-            price_minor: line.price_minor,
-            currency: line.currency.clone(),
+            free: level.total - held - confirmed,
+            price_minor: level.price_minor,
+            currency: level.currency.clone(),
         };
         rows.stock.set(row.clone());
         set.push(row);
     }
-    Ok(set)
+    StockSet::Set { rows: set, created }
 }
