@@ -113,6 +113,7 @@ pub async fn start<S: Service>(
     let http = tokio::spawn(http::serve(
         listener,
         router,
+        settings.connections_max,
         http_stop.clone().cancelled_owned(),
     ));
     Ok(Running {

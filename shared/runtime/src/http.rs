@@ -9,6 +9,7 @@ mod page;
 mod problems;
 mod rest;
 mod serve;
+mod slow;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
@@ -27,7 +28,6 @@ use futures::future::BoxFuture;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
 use serde_json::Value;
-use tower_http::timeout::RequestBodyTimeoutLayer;
 use tracing::Instrument;
 use utoipa::openapi::{InfoBuilder, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
@@ -45,8 +45,6 @@ use crate::telemetry::{self, Metrics, TraceContext};
 /// The largest body of a request; a route that needs more raises it for itself with a `DefaultBodyLimit` layer of its own.
 pub const BODY_LIMIT: usize = 64 * 1024;
 
-/// How long a request's body may keep silent.
-const BODY_SILENCE: Duration = Duration::from_secs(30);
 /// How long `/readyz` waits before it takes silence for an answer.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 /// The routes that machines ask every few seconds: measured, but neither traced nor logged.
@@ -124,7 +122,6 @@ where
     router
         .route("/openapi.json", document)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(RequestBodyTimeoutLayer::new(BODY_SILENCE))
         .layer(middleware::from_fn_with_state(shell, around))
 }
 
@@ -171,12 +168,18 @@ async fn around(State(shell): State<Shell>, request: Request, next: Next) -> Res
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
     let (request, rest) = rest::hold(request);
+    let (request, slow) = slow::bound(request, slow::PATIENCE);
     let response = if let Err(problem) = admit::admit(&request, &shell.hosts) {
         problem.answer(shell.namespace)
     } else if PROBES.contains(&route) {
         answer(request, next, method, shell.namespace).await
     } else {
         traced(request, next, method, route, shell.namespace).await
+    };
+    let response = if slow.is_given_up() {
+        gave_up().answer(shell.namespace)
+    } else {
+        response
     };
     let status = response.status();
     if let Some(rest) = rest.filter(|_| status.is_client_error() || status.is_server_error()) {
@@ -187,6 +190,18 @@ async fn around(State(shell): State<Shell>, request: Request, next: Next) -> Res
         .metrics
         .http_request(route, method, status.as_u16(), took);
     response
+}
+
+fn gave_up() -> Problem {
+    let detail =
+        "The body came too slowly: 20 s, and then 4 KiB a second, are waited for. Send it at once.";
+    Problem::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "slow-body",
+        "Body came too slowly",
+        detail,
+    )
+    .header(header::CONNECTION, HeaderValue::from_static("close"))
 }
 
 async fn traced(

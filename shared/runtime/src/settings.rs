@@ -37,6 +37,9 @@ pub struct Settings {
     /// below one, or `*` for any. Web pages on these may change something, those on others may not.
     #[arg(long, env = "HOSTS", value_delimiter = ',')]
     pub hosts: Vec<String>,
+    /// The most connections at once; 128 fewer than this process may have files open, if that is less. Further ones get 503 and are closed.
+    #[arg(long, env = "CONNECTIONS_MAX", default_value_t = 8_192, value_parser = clap::value_parser!(u64).range(1..))]
+    pub connections_max: u64,
     /// Which log lines are written (tracing's filter syntax, such as `info,runtime=debug`).
     #[arg(long, env = "LOG", default_value = "info")]
     pub log: String,

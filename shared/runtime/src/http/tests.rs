@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
-use super::serve::serve_heads_within;
+use super::serve::{Limits, serve_within};
 use super::*;
 
 #[derive(Deserialize, ToSchema)]
@@ -62,6 +62,9 @@ async fn trace(context: TraceContext) -> String {
     context.traceparent.unwrap_or_default()
 }
 
+/// As many connections as a shell takes here.
+const CONNECTIONS: u64 = 20;
+
 struct Shell {
     address: SocketAddr,
     drain: oneshot::Sender<()>,
@@ -102,13 +105,13 @@ async fn shell_of(ready: Result<(), String>) -> Shell {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (drain, drained) = oneshot::channel();
-    let head_within = Duration::from_secs(1);
-    let served = tokio::spawn(serve_heads_within(
-        head_within,
-        listener,
-        router,
-        async move { _ = drained.await },
-    ));
+    let limits = Limits {
+        head_within: Duration::from_secs(1),
+        connections: CONNECTIONS,
+    };
+    let served = tokio::spawn(serve_within(limits, listener, router, async move {
+        _ = drained.await
+    }));
     Shell {
         address,
         drain,

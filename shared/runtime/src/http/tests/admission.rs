@@ -93,3 +93,25 @@ async fn a_page_of_a_list_names_the_next_one() {
     let whole = shell.get("/things?limit=2").await;
     assert!(!whole.headers.contains_key("link"));
 }
+
+#[tokio::test]
+async fn connections_are_bounded_and_whoever_is_too_many_is_told() {
+    let shell = shell_of(Ok(())).await;
+    let mut idle = Vec::new();
+    for _ in 0..CONNECTIONS {
+        idle.push(TcpStream::connect(shell.address).await.unwrap());
+    }
+    let mut told = String::new();
+    let mut too_many = TcpStream::connect(shell.address).await.unwrap();
+    too_many.read_to_string(&mut told).await.unwrap();
+    let told = Answer::read(&told);
+    assert_eq!(
+        (told.status, told.headers["retry-after"].as_str()),
+        (503, "1")
+    );
+    assert_eq!(told.json()["title"], "Too many connections");
+    // Whoever keeps silent makes room by and by.
+    let mut end = Vec::new();
+    idle[0].read_to_end(&mut end).await.unwrap();
+    assert_eq!(shell.get("/livez").await.status, 200);
+}
