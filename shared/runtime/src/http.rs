@@ -1,10 +1,11 @@
 //! The HTTP side of every service: one shell around its routes, in which every error is a problem and every request is measured.
 //!
-//! It knows no route but its own (`/livez`, `/readyz`, `/metrics`, `/openapi.json`). There is no login and no TLS in here.
+//! It knows no route but its own (`/`, `/livez`, `/readyz`, `/metrics`, `/openapi.json`). There is no login and no TLS in here.
 
 mod admit;
 mod extract;
 mod headers;
+mod home;
 mod page;
 mod problems;
 mod rest;
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
@@ -118,9 +119,15 @@ where
             .split_for_parts();
     problems::describe(&mut openapi, names.namespace);
     let document = serde_json::to_value(&openapi).unwrap_or_default();
-    let document = axum::routing::get(async move || Json(describe(document.clone()).await));
+    let described = move || describe(document.clone());
+    let home = described.clone();
+    let home = async move |headers: HeaderMap| home::answer(&headers, &home().await);
     router
-        .route("/openapi.json", document)
+        .route("/", axum::routing::get(home))
+        .route(
+            "/openapi.json",
+            axum::routing::get(async move || Json(described().await)),
+        )
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::from_fn_with_state(shell, around))
 }

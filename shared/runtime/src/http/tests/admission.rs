@@ -115,3 +115,23 @@ async fn connections_are_bounded_and_whoever_is_too_many_is_told() {
     idle[0].read_to_end(&mut end).await.unwrap();
     assert_eq!(shell.get("/livez").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_browser_sees_a_page_and_a_program_a_problem() {
+    let shell = shell_of(Ok(())).await;
+    let accept = "Accept: text/html,application/xhtml+xml\r\n";
+    let page = shell.ask("GET", "/", accept, b"").await;
+    assert_eq!(page.status, 200);
+    assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
+    assert!(page.headers["content-security-policy"].contains("default-src 'none'"));
+    assert!(
+        page.body.contains("<code>POST /things</code>"),
+        "{}",
+        page.body
+    );
+    for accept in ["", "Accept: */*\r\n", "Accept: application/json\r\n"] {
+        let answer = shell.ask("GET", "/", accept, b"").await;
+        answer.problem(404, "not-found");
+        assert_eq!(answer.headers["vary"], "Accept");
+    }
+}
