@@ -2,7 +2,7 @@
 //! the numbers that Prometheus reads.
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -13,12 +13,28 @@ use booking::view::TripView;
 use e2e_tests::trip::{flight, stay, trip};
 use e2e_tests::{Engine, Setup, World, eventually, on_both_databases, play};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use prost::Message as _;
 use reqwest::Method;
 
+/// Attributes by name, as text.
+type Attributes = BTreeMap<String, String>;
+
+fn attributes(all: Vec<KeyValue>) -> Attributes {
+    let text = |value| match value {
+        Value::StringValue(text) => text,
+        Value::IntValue(number) => number.to_string(),
+        other => panic!("an attribute is {other:?}"),
+    };
+    all.into_iter()
+        .filter_map(|attribute| Some((attribute.key, text(attribute.value?.value?))))
+        .collect()
+}
+
 #[derive(Debug, Clone)]
 struct Span {
+    resource: Attributes,
     service: String,
     name: String,
     trace: Vec<u8>,
@@ -34,18 +50,14 @@ impl Collected {
     fn take(&self, body: &[u8]) {
         let request = ExportTraceServiceRequest::decode(body).unwrap();
         for resource in request.resource_spans {
-            let attributes = resource.resource.unwrap().attributes;
-            let name = attributes.into_iter().find(|a| a.key == "service.name");
-            let name = name.and_then(|name| name.value?.value);
-            let Some(Value::StringValue(service)) = name else {
-                panic!("spans without a service's name")
-            };
+            let of = attributes(resource.resource.unwrap().attributes);
             let spans = resource
                 .scope_spans
                 .into_iter()
                 .flat_map(|scope| scope.spans);
             self.0.lock().unwrap().extend(spans.map(|span| Span {
-                service: service.clone(),
+                service: of["service.name"].clone(),
+                resource: of.clone(),
                 name: span.name,
                 trace: span.trace_id,
                 id: span.span_id,
@@ -54,11 +66,19 @@ impl Collected {
         }
     }
 
-    fn of(&self, trace: &[u8]) -> Vec<Span> {
-        let mut spans = self.0.lock().unwrap().clone();
-        spans.retain(|span| span.trace == trace);
+    fn all(&self) -> Vec<Span> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn of(&self, trace: &str) -> Vec<Span> {
+        let mut spans = self.all();
+        spans.retain(|span| hex(&span.trace) == trace);
         spans
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A collector on a port of its own, and its address.
@@ -82,7 +102,7 @@ async fn one_trip_is_one_trace(engine: Engine, test: &str) {
         world.seats("RT100", 10).await;
         world.rooms("LIS", 5).await;
         // The traveller's own program has begun the trace.
-        let caller = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let caller = CALLER;
         let asked = trip([flight("RT100", 1), stay("LIS", 1, 1)]);
         let request = world
             .asking(&asked)
@@ -90,9 +110,6 @@ async fn one_trip_is_one_trace(engine: Engine, test: &str) {
             .header("Prefer", "wait=45");
         let view: TripView = world.send(request).await.json();
         assert_eq!(view.state, State::Confirmed);
-        let trace: Vec<u8> = (0..16)
-            .map(|i| u8::from_str_radix(&caller[2 * i..2 * i + 2], 16).unwrap())
-            .collect();
         let wanted = [
             ("booking", "POST /bookings"),
             ("flight", "process booking.requested.v1"),
@@ -102,7 +119,7 @@ async fn one_trip_is_one_trace(engine: Engine, test: &str) {
             ("hotel", "process booking.confirmed.v1"),
         ];
         let spans = eventually("spans from all three services", async || {
-            let spans = collected.of(&trace);
+            let spans = collected.of(caller);
             let there = |(service, name): &(&str, &str)| {
                 spans
                     .iter()
@@ -113,6 +130,13 @@ async fn one_trip_is_one_trace(engine: Engine, test: &str) {
         .await;
         let services: BTreeSet<&str> = spans.iter().map(|span| span.service.as_str()).collect();
         assert_eq!(services, BTreeSet::from(["booking", "flight", "hotel"]));
+        // Each tells which program it is, and which process.
+        let instance = |span: &Span| span.resource["service.instance.id"].clone();
+        let instances: BTreeSet<String> = spans.iter().map(instance).collect();
+        assert_eq!(instances.len(), 3);
+        for span in &spans {
+            assert_eq!(span.resource["service.version"], booking::ABOUT.version);
+        }
         // It hangs together: every span but the caller's own is there as a parent.
         let ids: HashSet<&[u8]> = spans.iter().map(|span| span.id.as_slice()).collect();
         for span in &spans {
@@ -141,6 +165,43 @@ async fn one_trip_is_one_trace_over_all_services_postgres() {
         Engine::Postgres,
         "one_trip_is_one_trace_over_all_services_postgres",
     )
+    .await;
+}
+
+const CALLER: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+/// What is sampled, and not by whom: so a span of the first tells that none of the second came before it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_environment_has_its_say_about_telemetry() {
+    let (collected, url) = collector().await;
+    let setup = Setup::on(Engine::Sqlite)
+        .setting("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &format!("{url}/v1/traces"))
+        .setting("OTEL_BSP_SCHEDULE_DELAY", "50")
+        .setting("OTEL_TRACES_SAMPLER", "parentbased_always_off")
+        .setting("OTEL_SERVICE_NAME", "house")
+        .setting(
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "service.name=shed,service.version=9.9,deployment.environment.name=test",
+        );
+    let test = "the_environment_has_its_say_about_telemetry";
+    play(test, setup, async |world: &mut World| {
+        world.seats("RT100", 10).await;
+        let asked = trip([flight("RT100", 1)]);
+        assert_eq!(world.book(&asked).await.state, State::Confirmed);
+        let request = world
+            .request(Method::GET, "booking", "/legs")
+            .header("traceparent", format!("00-{CALLER}-00f067aa0ba902b7-01"));
+        world.send(request).await;
+        let span = eventually("the span that is sampled", async || {
+            collected.of(CALLER).pop()
+        })
+        .await;
+        assert_eq!(span.name, "GET /legs");
+        assert_eq!(span.resource["service.name"], "house");
+        assert_eq!(span.resource["service.version"], "9.9");
+        assert_eq!(span.resource["deployment.environment.name"], "test");
+        assert_eq!(collected.all().len(), 1, "{:?}", collected.all());
+    })
     .await;
 }
 
