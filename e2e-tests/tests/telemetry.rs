@@ -15,6 +15,7 @@ use e2e_tests::{Engine, Setup, World, eventually, on_both_databases, play};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message as _;
 use reqwest::Method;
 
@@ -40,6 +41,8 @@ struct Span {
     trace: Vec<u8>,
     id: Vec<u8>,
     parent: Vec<u8>,
+    kind: SpanKind,
+    has: Attributes,
 }
 
 /// What a collector has received so far.
@@ -62,6 +65,8 @@ impl Collected {
                 trace: span.trace_id,
                 id: span.span_id,
                 parent: span.parent_span_id,
+                kind: span.kind.try_into().unwrap(),
+                has: attributes(span.attributes),
             }));
         }
     }
@@ -93,6 +98,16 @@ async fn collector() -> (Collected, String) {
     (collected, url)
 }
 
+/// By OpenTelemetry's conventions for messaging.
+fn is_of_a_message(span: &Span, operation: &str) {
+    let subject = span.name.strip_prefix(&format!("{operation} ")).unwrap();
+    assert_eq!(span.has["messaging.system"], "nats");
+    assert_eq!(span.has["messaging.operation.name"], operation);
+    assert_eq!(span.has["messaging.operation.type"], operation);
+    assert_eq!(span.has["messaging.destination.name"], subject);
+    assert_eq!(span.has["messaging.message.id"].len(), 36);
+}
+
 async fn one_trip_is_one_trace(engine: Engine, test: &str) {
     let (collected, url) = collector().await;
     let setup = Setup::on(engine)
@@ -112,11 +127,11 @@ async fn one_trip_is_one_trace(engine: Engine, test: &str) {
         assert_eq!(view.state, State::Confirmed);
         let wanted = [
             ("booking", "POST /bookings"),
-            ("flight", "process booking.requested.v1"),
-            ("hotel", "process flight.reserved.v1"),
-            ("booking", "process hotel.reserved.v1"),
-            ("flight", "process booking.confirmed.v1"),
-            ("hotel", "process booking.confirmed.v1"),
+            ("flight", "process trips.booking.requested.flight"),
+            ("hotel", "process trips.flight.reserved.hotel"),
+            ("booking", "process trips.hotel.reserved.booking"),
+            ("flight", "process trips.booking.confirmed"),
+            ("hotel", "process trips.booking.confirmed"),
         ];
         let spans = eventually("spans from all three services", async || {
             let spans = collected.of(caller);
@@ -136,6 +151,14 @@ async fn one_trip_is_one_trace(engine: Engine, test: &str) {
         assert_eq!(instances.len(), 3);
         for span in &spans {
             assert_eq!(span.resource["service.version"], booking::ABOUT.version);
+        }
+        for span in spans
+            .iter()
+            .filter(|span| span.name.starts_with("process "))
+        {
+            is_of_a_message(span, "process");
+            assert_eq!(span.kind, SpanKind::Consumer);
+            assert_eq!(span.has["messaging.consumer.group.name"], span.service);
         }
         // It hangs together: every span but the caller's own is there as a parent.
         let ids: HashSet<&[u8]> = spans.iter().map(|span| span.id.as_slice()).collect();
@@ -175,7 +198,10 @@ const CALLER: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 async fn the_environment_has_its_say_about_telemetry() {
     let (collected, url) = collector().await;
     let setup = Setup::on(Engine::Sqlite)
-        .setting("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &format!("{url}/v1/traces"))
+        .setting(
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            &format!("{url}/v1/traces"),
+        )
         .setting("OTEL_BSP_SCHEDULE_DELAY", "50")
         .setting("OTEL_TRACES_SAMPLER", "parentbased_always_off")
         .setting("OTEL_SERVICE_NAME", "house")

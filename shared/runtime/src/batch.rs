@@ -2,12 +2,12 @@
 //!
 //! This is the heart. It does not gather inputs (the worker does), and does not know what they mean (the service does).
 
+mod spans;
+
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use opentelemetry::KeyValue;
-use opentelemetry::trace::SpanKind;
 use uuid::Uuid;
 
 use crate::database::{Database, Failure, Param, Transaction, sql};
@@ -26,6 +26,8 @@ pub enum Step<S: Service> {
         id: Uuid,
         /// Its `ce-type`.
         kind: String,
+        /// The NATS subject it came on.
+        subject: String,
         /// Where in the trace it comes from.
         trace: TraceContext,
         /// The fact itself.
@@ -257,7 +259,7 @@ impl<S: Service> Transactor<S> {
                 _ => None,
             };
         }
-        let span = trace_of(step);
+        let span = spans::of(self.service.as_ref(), step);
         let trace = span
             .as_ref()
             .map(telemetry::ActiveSpan::context)
@@ -317,32 +319,6 @@ fn one_of_each(letters: Vec<&DeadLetter>) -> Vec<&DeadLetter> {
         kept.insert((&letter.aggregateid, &letter.kind, &letter.reason), letter);
     }
     kept.into_values().collect()
-}
-
-fn trace_of<S: Service>(step: &Step<S>) -> Option<telemetry::ActiveSpan> {
-    match step {
-        Step::Fact {
-            id, kind, trace, ..
-        } => Some(telemetry::span(
-            SpanKind::Consumer,
-            &format!("process {kind}"),
-            trace,
-            || {
-                vec![
-                    KeyValue::new("messaging.system", "nats"),
-                    KeyValue::new("messaging.operation.type", "process"),
-                    KeyValue::new("messaging.message.id", id.to_string()),
-                ]
-            },
-        )),
-        Step::Command { trace, .. } => Some(telemetry::span(
-            SpanKind::Internal,
-            "command",
-            trace,
-            Vec::new,
-        )),
-        Step::Due(_) | Step::DeadLetter(_) | Step::Announcement => None,
-    }
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Result<Param, Failure> {

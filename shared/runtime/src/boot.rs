@@ -63,7 +63,11 @@ pub async fn start<S: Service>(
         .with_context(|| format!("LISTEN: {} cannot be bound; is it taken?", settings.listen))?;
     let address = listener.local_addr()?;
     let service = Arc::new(service);
-    let metrics = Arc::new(Metrics::new(system.namespace, service.name(), about.version)?);
+    let metrics = Arc::new(Metrics::new(
+        system.namespace,
+        service.name(),
+        about.version,
+    )?);
     let database = Database::open(&settings.database_url, &service.migrations()).await?;
     let broker = Broker::connect(service.name(), system, service.filters(), &settings).await?;
     let parts = Parts {
@@ -308,10 +312,11 @@ where
 {
     use clap::{Args as _, FromArgMatches as _};
     let command = Settings::augment_args(clap::Command::new(service).version(version))
-            .subcommand_negates_reqs(true)
-            .subcommand(clap::Command::new("health").about(
-                "Ask the one that runs at LISTEN whether it is ready; ends with 0 if it is",
-            ));
+        .subcommand_negates_reqs(true)
+        .subcommand(
+            clap::Command::new("health")
+                .about("Ask the one that runs at LISTEN whether it is ready; ends with 0 if it is"),
+        );
     let matches = command.get_matches();
     let done = if matches.subcommand_name() == Some("health") {
         let listen = matches.get_one("listen").copied();

@@ -24,7 +24,7 @@ use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use opentelemetry::KeyValue;
-use opentelemetry::trace::SpanKind;
+use opentelemetry::trace::{SpanBuilder, SpanKind};
 use tower_http::timeout::RequestBodyTimeoutLayer;
 use tracing::Instrument;
 use utoipa::openapi::{InfoBuilder, OpenApiBuilder};
@@ -176,13 +176,14 @@ async fn traced(
 ) -> Response {
     let path = request.uri().path().to_owned();
     let caller = TraceContext::from_headers(request.headers());
-    let name = format!("{method} {route}");
-    let mut span = telemetry::span(SpanKind::Server, &name, &caller, || {
-        vec![
-            KeyValue::new("http.request.method", method),
-            KeyValue::new("http.route", route.to_owned()),
-            KeyValue::new("url.path", path.clone()),
-        ]
+    let mut span = telemetry::span(&caller, || {
+        SpanBuilder::from_name(format!("{method} {route}"))
+            .with_kind(SpanKind::Server)
+            .with_attributes([
+                KeyValue::new("http.request.method", method),
+                KeyValue::new("http.route", route.to_owned()),
+                KeyValue::new("url.path", path.clone()),
+            ])
     });
     let context = span.context();
     let log = tracing::info_span!("http", method, path, trace = context.trace_id());

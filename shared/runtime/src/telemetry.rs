@@ -22,7 +22,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 pub use metrics::{Consequence, Metrics, Redeclared};
 pub use opentelemetry::KeyValue;
-pub use opentelemetry::trace::SpanKind;
+pub use opentelemetry::trace::{SpanBuilder, SpanKind};
 pub(crate) use repeated::Repeated;
 pub use trace::{ActiveSpan, TraceContext, span};
 
@@ -68,8 +68,9 @@ pub fn init(
     log(filter, format)?;
     let exporter = endpoint(set)
         .map(|(setting, endpoint, url)| {
-            export(resource(service, version), &url)
-                .with_context(|| format!("{setting} is {endpoint:?}; give a URL like http://127.0.0.1:4318"))
+            export(resource(service, version), &url).with_context(|| {
+                format!("{setting} is {endpoint:?}; give a URL like http://127.0.0.1:4318")
+            })
         })
         .transpose()?;
     if let Some(exporter) = &exporter {

@@ -27,7 +27,14 @@ const CATALOGUE: [Entry; 3] = [
         title: booking::ABOUT.title,
         inventory: None,
         migrations: |settings| booking::service::BookingService::new(settings).migrations(),
-        serve: |settings| Box::pin(runtime::boot::run(booking::NAME, booking::ABOUT.version, settings, booking::start)),
+        serve: |settings| {
+            Box::pin(runtime::boot::run(
+                booking::NAME,
+                booking::ABOUT.version,
+                settings,
+                booking::start,
+            ))
+        },
     },
     Entry {
         name: flight::SPEC.name,
@@ -48,7 +55,14 @@ const CATALOGUE: [Entry; 3] = [
         title: hotel::SPEC.about.title,
         inventory: Some(hotel::SPEC.path),
         migrations: |settings| LegService::new(hotel::Hotel, settings).migrations(),
-        serve: |settings| Box::pin(runtime::boot::run(hotel::SPEC.name, hotel::SPEC.about.version, settings, hotel::start)),
+        serve: |settings| {
+            Box::pin(runtime::boot::run(
+                hotel::SPEC.name,
+                hotel::SPEC.about.version,
+                settings,
+                hotel::start,
+            ))
+        },
     },
 ];
 

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use axum::http::HeaderMap;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
-use opentelemetry::trace::{Span as _, SpanKind, Status, TraceFlags, Tracer};
+use opentelemetry::trace::{Span as _, SpanBuilder, Status, TraceFlags, Tracer};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, Span};
@@ -120,26 +120,20 @@ impl Extractor for TraceContext {
 /// A piece of work under way; it ends when this is dropped.
 #[derive(Debug)]
 pub struct ActiveSpan {
-    span: Option<Span>,
+    /// Boxed, for most of the time there is none.
+    span: Option<Box<Span>>,
     context: TraceContext,
 }
 
-/// Begins a span under `parent`, or a trace of its own if `parent` is empty. `attributes` is only asked while spans are exported.
-pub fn span(
-    kind: SpanKind,
-    name: &str,
-    parent: &TraceContext,
-    attributes: impl FnOnce() -> Vec<KeyValue>,
-) -> ActiveSpan {
-    begin(TRACER.get(), kind, name, parent, attributes)
+/// Begins a span under `parent`, or a trace of its own if `parent` is empty. What it is is only asked while spans are exported.
+pub fn span(parent: &TraceContext, described: impl FnOnce() -> SpanBuilder) -> ActiveSpan {
+    begin(TRACER.get(), parent, described)
 }
 
 fn begin(
     tracer: Option<&SdkTracer>,
-    kind: SpanKind,
-    name: &str,
     parent: &TraceContext,
-    attributes: impl FnOnce() -> Vec<KeyValue>,
+    described: impl FnOnce() -> SpanBuilder,
 ) -> ActiveSpan {
     let Some(tracer) = tracer else {
         let context = if parent.traceparent.is_some() {
@@ -153,11 +147,7 @@ fn begin(
         };
     };
     let parent = TraceContextPropagator::new().extract_with_context(&Context::new(), parent);
-    let builder = tracer
-        .span_builder(name.to_owned())
-        .with_kind(kind)
-        .with_attributes(attributes());
-    let span = tracer.build_with_context(builder, &parent);
+    let span = tracer.build_with_context(described(), &parent);
     let context = {
         let here = span.span_context();
         let flags = here.trace_flags() & TraceFlags::SAMPLED;
@@ -173,7 +163,7 @@ fn begin(
         }
     };
     ActiveSpan {
-        span: Some(span),
+        span: Some(Box::new(span)),
         context,
     }
 }

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 use std::sync::{Arc, Mutex};
 
-use opentelemetry::trace::{SpanId, TracerProvider};
+use opentelemetry::trace::{SpanId, SpanKind, TracerProvider};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SpanData, SpanExporter};
 
@@ -27,6 +27,10 @@ fn exporting() -> (SdkTracer, Kept) {
         .with_simple_exporter(kept.clone())
         .build();
     (provider.tracer("test"), kept)
+}
+
+fn named(name: &'static str) -> SpanBuilder {
+    SpanBuilder::from_name(name)
 }
 
 fn with_parent(traceparent: &str) -> TraceContext {
@@ -89,7 +93,10 @@ fn a_trace_that_nobody_receives_is_well_formed_and_not_sampled() {
 
 #[test]
 fn whether_a_trace_that_begins_here_is_sampled_is_the_samplers_to_say() {
-    for (sampler, flags, received) in [(Sampler::AlwaysOn, "-01", 1), (Sampler::AlwaysOff, "-00", 0)] {
+    for (sampler, flags, received) in [
+        (Sampler::AlwaysOn, "-01", 1),
+        (Sampler::AlwaysOff, "-00", 0),
+    ] {
         let kept = Kept::default();
         let provider = SdkTracerProvider::builder()
             .with_sampler(sampler)
@@ -97,7 +104,7 @@ fn whether_a_trace_that_begins_here_is_sampled_is_the_samplers_to_say() {
             .build();
         let tracer = provider.tracer("test");
         let nothing = TraceContext::default();
-        let span = begin(Some(&tracer), SpanKind::Internal, "command", &nothing, Vec::new);
+        let span = begin(Some(&tracer), &nothing, || named("command"));
         assert!(span.context().traceparent.unwrap().ends_with(flags));
         drop(span);
         assert_eq!(kept.0.lock().unwrap().len(), received);
@@ -107,44 +114,24 @@ fn whether_a_trace_that_begins_here_is_sampled_is_the_samplers_to_say() {
 #[test]
 fn without_an_exporter_the_parent_is_relayed() {
     let parent = TraceContext::read(Some(CALLER), Some("vendor=1"));
-    let span = begin(
-        None,
-        SpanKind::Consumer,
-        "process",
-        &parent,
-        || unreachable!(),
-    );
+    let span = begin(None, &parent, || unreachable!());
     assert_eq!(span.context(), parent);
-    let fresh = begin(
-        None,
-        SpanKind::Server,
-        "GET /",
-        &TraceContext::default(),
-        Vec::new,
-    )
-    .context();
+    let fresh = begin(None, &TraceContext::default(), || unreachable!()).context();
     assert!(fresh.traceparent.unwrap().ends_with("-00"));
 }
 
 #[test]
 fn spans_hang_together() {
     let (tracer, kept) = exporting();
-    let mut outer = begin(
-        Some(&tracer),
-        SpanKind::Server,
-        "POST /things",
-        &TraceContext::default(),
-        Vec::new,
-    );
+    let nothing = TraceContext::default();
+    let mut outer = begin(Some(&tracer), &nothing, || named("POST /things"));
     outer.error("broken");
     let about = || vec![KeyValue::new("messaging.system", "nats")];
-    let inner = begin(
-        Some(&tracer),
-        SpanKind::Producer,
-        "send things",
-        &outer.context(),
-        about,
-    );
+    let inner = begin(Some(&tracer), &outer.context(), || {
+        named("send things")
+            .with_kind(SpanKind::Producer)
+            .with_attributes(about())
+    });
     let inner_context = inner.context();
     drop(inner);
     drop(outer);
@@ -172,26 +159,12 @@ fn spans_hang_together() {
 fn the_callers_trace_and_its_wish_not_to_be_sampled_are_kept() {
     let (tracer, kept) = exporting();
     let parent = TraceContext::read(Some(CALLER), Some("vendor=1"));
-    let context = begin(
-        Some(&tracer),
-        SpanKind::Consumer,
-        "process",
-        &parent,
-        Vec::new,
-    )
-    .context();
+    let context = begin(Some(&tracer), &parent, || named("process")).context();
     assert_eq!(context.trace_id(), parent.trace_id());
     assert_ne!(context.traceparent, parent.traceparent);
     assert_eq!(context.tracestate, parent.tracestate);
     let unsampled = CALLER.replace("-01", "-00");
-    let context = begin(
-        Some(&tracer),
-        SpanKind::Consumer,
-        "process",
-        &with_parent(&unsampled),
-        Vec::new,
-    )
-    .context();
+    let context = begin(Some(&tracer), &with_parent(&unsampled), || named("process")).context();
     assert!(context.traceparent.unwrap().ends_with("-00"));
     assert_eq!(kept.0.lock().unwrap().len(), 1);
 }
