@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::{Api, count_pending};
+use crate::api::{Api, count_pending, trace_of};
 use crate::core::State as TripState;
 use crate::service::{self, Command, Reply, Request};
 use crate::view::{BookingRequest, TripView, unacceptable};
@@ -236,7 +236,7 @@ async fn settle(
     Extension(trace): Extension<TraceContext>,
     Path(trip): Path<TripId>,
     Json(asked): Json<SettleRequest>,
-) -> Result<axum::Json<TripView>, Problem> {
+) -> Result<(Extension<TraceContext>, axum::Json<TripView>), Problem> {
     if asked.reason.trim().is_empty() {
         return Err(unacceptable(
             "reason",
@@ -256,7 +256,10 @@ async fn settle(
         )
         .await?;
     match reply {
-        Reply::Changed(trip) => Ok(axum::Json(TripView::of(&trip, Timestamp::now()))),
+        Reply::Changed(trip) => Ok((
+            Extension(trace_of(&trip)),
+            axum::Json(TripView::of(&trip, Timestamp::now())),
+        )),
         other => Err(api.refusal(other).await),
     }
 }

@@ -70,18 +70,19 @@ pub fn read(message: &Message) -> Result<choreography::WireFact, ReadError> {
     )
 }
 
-/// Puts a record and what is judged into one trace: a timer goes on with the trace that its record belongs to, and a new record belongs to
-/// the one that made it.
+/// Puts a record and what is judged into one trace: the one that made the record. A timer goes on with it, and so does a request of its
+/// own, such as a traveller's to cancel: what it brings about is in the trip's trace.
 pub fn join_trace(record: &mut impl Record, context: &mut Context) {
     let kept = record.kept();
-    if context.trace.traceparent.is_none() {
-        context.trace = TraceContext {
-            traceparent: kept.traceparent.clone(),
-            tracestate: kept.tracestate.clone(),
-        };
-    } else if kept.traceparent.is_none() {
+    let belongs = TraceContext {
+        traceparent: kept.traceparent.clone(),
+        tracestate: kept.tracestate.clone(),
+    };
+    if belongs.traceparent.is_none() {
         kept.traceparent.clone_from(&context.trace.traceparent);
         kept.tracestate.clone_from(&context.trace.tracestate);
+    } else if belongs.trace_id() != context.trace.trace_id() {
+        context.trace = belongs;
     }
 }
 

@@ -259,7 +259,7 @@ impl<S: Service> Transactor<S> {
                 _ => None,
             };
         }
-        let span = spans::of(self.service.as_ref(), step);
+        let mut span = spans::of(self.service.as_ref(), step);
         let trace = span
             .as_ref()
             .map(telemetry::ActiveSpan::context)
@@ -274,6 +274,9 @@ impl<S: Service> Transactor<S> {
                 None
             }
         };
+        if let Some(span) = &mut span {
+            span.link_elsewhere(&context.trace);
+        }
         done.said.append(&mut context.said);
         done.anomalies.append(&mut context.anomalies);
         reply

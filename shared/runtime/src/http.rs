@@ -167,6 +167,7 @@ async fn around(State(shell): State<Shell>, request: Request, next: Next) -> Res
     response
 }
 
+/// One request's span. Where what was answered belongs to another trace, the answer's extension [`TraceContext`] says to which.
 async fn traced(
     mut request: Request,
     next: Next,
@@ -194,6 +195,9 @@ async fn traced(
     let status = response.status();
     let code = status.as_u16();
     span.set(KeyValue::new("http.response.status_code", i64::from(code)));
+    if let Some(caused) = response.extensions().get::<TraceContext>() {
+        span.link_elsewhere(caused);
+    }
     if status.is_server_error() {
         span.error(status.canonical_reason().unwrap_or("server error"));
     }

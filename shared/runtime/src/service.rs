@@ -102,7 +102,8 @@ pub struct Context {
     pub jitter: f64,
     /// The id of the fact or command that is judged.
     pub cause: Option<Uuid>,
-    /// Where in the trace this happens. A timer's is empty; the core may set the one that its record remembers.
+    /// Where in the trace this happens. A timer's is empty; the core may set the one that its record remembers, and what is said belongs
+    /// there. The input's own span, if it is of another trace, points to it.
     pub trace: TraceContext,
     /// What was said, in order.
     pub said: Vec<Event>,

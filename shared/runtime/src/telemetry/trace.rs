@@ -6,7 +6,9 @@ use std::sync::OnceLock;
 
 use axum::http::HeaderMap;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
-use opentelemetry::trace::{Span as _, SpanBuilder, Status, TraceFlags, Tracer};
+use opentelemetry::trace::{
+    Span as _, SpanBuilder, Status, TraceContextExt as _, TraceFlags, Tracer,
+};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, Span};
@@ -179,6 +181,24 @@ impl ActiveSpan {
     pub fn set(&mut self, attribute: KeyValue) {
         if let Some(span) = &mut self.span {
             span.set_attribute(attribute);
+        }
+    }
+
+    /// Points to what this has to do with and is not a part of, as a rule in another trace.
+    pub fn link(&mut self, to: &TraceContext) {
+        if let Some(span) = &mut self.span {
+            let to = TraceContextPropagator::new().extract_with_context(&Context::new(), to);
+            let to = to.span().span_context().clone();
+            if to.is_valid() {
+                span.add_link(to, Vec::new());
+            }
+        }
+    }
+
+    /// As [`link`](Self::link), if that is in another trace.
+    pub fn link_elsewhere(&mut self, to: &TraceContext) {
+        if self.context.trace_id() != to.trace_id() {
+            self.link(to);
         }
     }
 

@@ -156,6 +156,30 @@ fn spans_hang_together() {
 }
 
 #[test]
+fn a_span_points_to_what_is_elsewhere() {
+    let (tracer, kept) = exporting();
+    let caller = with_parent(CALLER);
+    let mut within = begin(Some(&tracer), &caller, || named("command"));
+    within.link_elsewhere(&caller);
+    drop(within);
+    let mut apart = begin(Some(&tracer), &TraceContext::default(), || named("command"));
+    apart.link_elsewhere(&caller);
+    apart.link(&TraceContext::default());
+    drop(apart);
+    let spans = kept.0.lock().unwrap();
+    let [within, apart] = &spans[..] else {
+        panic!("{spans:?}")
+    };
+    assert!(within.links.links.is_empty());
+    let links: Vec<String> = apart
+        .links
+        .iter()
+        .map(|link| link.span_context.trace_id().to_string())
+        .collect();
+    assert_eq!(links, [caller.trace_id()]);
+}
+
+#[test]
 fn the_callers_trace_and_its_wish_not_to_be_sampled_are_kept() {
     let (tracer, kept) = exporting();
     let parent = TraceContext::read(Some(CALLER), Some("vendor=1"));

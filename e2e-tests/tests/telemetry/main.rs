@@ -2,101 +2,19 @@
 //! the numbers that Prometheus reads.
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Arc, Mutex};
+mod collector;
+mod spans;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::routing::post;
+use std::collections::{BTreeSet, HashSet};
+
 use booking::core::State;
 use booking::view::TripView;
 use e2e_tests::trip::{flight, stay, trip};
 use e2e_tests::{Engine, Setup, World, eventually, on_both_databases, play};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::KeyValue;
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
-use prost::Message as _;
 use reqwest::Method;
 
-/// Attributes by name, as text.
-type Attributes = BTreeMap<String, String>;
-
-fn attributes(all: Vec<KeyValue>) -> Attributes {
-    let text = |value| match value {
-        Value::StringValue(text) => text,
-        Value::IntValue(number) => number.to_string(),
-        other => panic!("an attribute is {other:?}"),
-    };
-    all.into_iter()
-        .filter_map(|attribute| Some((attribute.key, text(attribute.value?.value?))))
-        .collect()
-}
-
-#[derive(Debug, Clone)]
-struct Span {
-    resource: Attributes,
-    service: String,
-    name: String,
-    trace: Vec<u8>,
-    id: Vec<u8>,
-    parent: Vec<u8>,
-    kind: SpanKind,
-    has: Attributes,
-}
-
-/// What a collector has received so far.
-#[derive(Clone, Default)]
-struct Collected(Arc<Mutex<Vec<Span>>>);
-
-impl Collected {
-    fn take(&self, body: &[u8]) {
-        let request = ExportTraceServiceRequest::decode(body).unwrap();
-        for resource in request.resource_spans {
-            let of = attributes(resource.resource.unwrap().attributes);
-            let spans = resource
-                .scope_spans
-                .into_iter()
-                .flat_map(|scope| scope.spans);
-            self.0.lock().unwrap().extend(spans.map(|span| Span {
-                service: of["service.name"].clone(),
-                resource: of.clone(),
-                name: span.name,
-                trace: span.trace_id,
-                id: span.span_id,
-                parent: span.parent_span_id,
-                kind: span.kind.try_into().unwrap(),
-                has: attributes(span.attributes),
-            }));
-        }
-    }
-
-    fn all(&self) -> Vec<Span> {
-        self.0.lock().unwrap().clone()
-    }
-
-    fn of(&self, trace: &str) -> Vec<Span> {
-        let mut spans = self.all();
-        spans.retain(|span| hex(&span.trace) == trace);
-        spans
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A collector on a port of its own, and its address.
-async fn collector() -> (Collected, String) {
-    let collected = Collected::default();
-    let taken = collected.clone();
-    let take = async move |body: Bytes| taken.take(&body);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let routes = Router::new().route("/v1/traces", post(take));
-    tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
-    (collected, url)
-}
+use crate::collector::{Span, collector};
 
 /// By OpenTelemetry's conventions for messaging.
 fn is_of_a_message(span: &Span, operation: &str) {
@@ -161,11 +79,11 @@ async fn one_trip_is_one_trace(engine: Engine, test: &str) {
             assert_eq!(span.has["messaging.consumer.group.name"], span.service);
         }
         // It hangs together: every span but the caller's own is there as a parent.
-        let ids: HashSet<&[u8]> = spans.iter().map(|span| span.id.as_slice()).collect();
+        let ids: HashSet<&str> = spans.iter().map(|span| span.id.as_str()).collect();
         for span in &spans {
             let root = span.name == "POST /bookings";
             assert!(
-                root || ids.contains(span.parent.as_slice()),
+                root || ids.contains(span.parent.as_str()),
                 "{span:?} hangs loose"
             );
         }
