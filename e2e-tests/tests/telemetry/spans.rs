@@ -1,11 +1,43 @@
 //! What spans say beyond that a trip is one trace.
 
+use async_nats::HeaderMap;
 use booking::core::State;
+use booking::view::TripView;
+use choreography::TripId;
 use e2e_tests::trip::{flight, trip};
 use e2e_tests::{Engine, Setup, World, eventually, play};
+use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::CALLER;
 use crate::collector::{Collected, Span, collector};
+
+/// A fact of another stack, about a trip that is not this one's.
+fn strange(kind: &str, trip: TripId) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let (id, trip) = (Uuid::now_v7().to_string(), trip.to_string());
+    for (name, value) in [
+        ("ce-specversion", "1.0"),
+        ("ce-id", &id),
+        ("ce-type", kind),
+        ("ce-source", "/somebody"),
+        ("ce-subject", &trip),
+    ] {
+        headers.insert(name, value);
+    }
+    headers
+}
+
+fn released(trip: TripId) -> String {
+    json!({
+        "trip": trip,
+        "itinerary": [flight("RT100", 1)],
+        "deadline": "2039-06-03T00:00:00Z",
+        "position": 0,
+        "reason": {"code": "cancelled-by-traveller", "message": ""},
+    })
+    .to_string()
+}
 
 /// A world whose spans are received.
 async fn received(engine: Engine, test: &str, scenario: impl AsyncFnOnce(&mut World, Collected)) {
@@ -37,7 +69,7 @@ async fn what_a_cancellation_brings_about_is_in_the_trips_trace() {
             .asking(&asked)
             .header("traceparent", format!("00-{CALLER}-00f067aa0ba902b7-01"))
             .header("Prefer", "wait=45");
-        let view: booking::view::TripView = world.send(request).await.json();
+        let view: TripView = world.send(request).await.json();
         assert_eq!(view.state, State::Confirmed);
         assert_eq!(world.cancel(view.trip).await.state, State::Closed);
 
@@ -58,5 +90,94 @@ async fn what_a_cancellation_brings_about_is_in_the_trips_trace() {
             assert_eq!(links, [CALLER], "{span:?}");
         }
     })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_span_of_a_trip_names_it() {
+    let test = "every_span_of_a_trip_names_it";
+    received(Engine::Sqlite, test, async |world, collected| {
+        world.seats("RT100", 10).await;
+        let key = "\"my trip\"";
+        let asked = trip([flight("RT100", 1)]);
+        let asking = || world.asking(&asked).header("Idempotency-Key", key);
+        let view: TripView = world
+            .send(asking().header("Prefer", "wait=45"))
+            .await
+            .json();
+        assert_eq!(view.state, State::Confirmed);
+        // The key stands for the trip that there is, whatever id the second request was given.
+        world.send(asking()).await;
+        assert_eq!(world.cancel(view.trip).await.state, State::Closed);
+        world.show(view.trip).await;
+
+        let all = || collected.all();
+        named(all, "GET /bookings/{trip}").await;
+        named(all, "process trips.flight.released").await;
+        let about = |span: &Span| {
+            let path = &span.name;
+            path.starts_with("process trips.") && !path.ends_with(".joined")
+                || path.contains(" /bookings")
+                || path == "command" && span.service == "booking"
+        };
+        let spans: Vec<Span> = all().into_iter().filter(about).collect();
+        let asked = |name: &str| spans.iter().filter(|span| span.name == name).count();
+        assert_eq!(
+            (asked("POST /bookings"), asked("command")),
+            (2, 3),
+            "{spans:?}"
+        );
+        for span in spans {
+            assert_eq!(
+                span.has.get("trip"),
+                Some(&view.trip.to_string()),
+                "{span:?}"
+            );
+        }
+        let stock = named(all, "PUT /flights/{flight}/{date}").await;
+        assert_eq!(stock.has["flight"], "RT100");
+    })
+    .await;
+}
+
+/// What the runtime itself has to say about a trip names it in the log, though it does not know what a trip is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn log_lines_about_a_trip_name_it() {
+    let setup = Setup::on(Engine::Sqlite)
+        .setting("LOG_FORMAT", "json")
+        .setting("LOG", "info");
+    play(
+        "log_lines_about_a_trip_name_it",
+        setup,
+        async |world: &mut World| {
+            let (unread, unknown) = (TripId::from(Uuid::now_v7()), TripId::from(Uuid::now_v7()));
+            let headers = strange("booking.requested.v1", unread);
+            world
+                .publish("trips.booking.requested.flight", headers, "{")
+                .await;
+            let headers = strange("flight.released.v1", unknown);
+            world
+                .publish("trips.flight.released", headers, released(unknown))
+                .await;
+            for (service, message, trip) in [
+                ("flight", "a message became a dead letter", unread),
+                (
+                    "booking",
+                    "something that cannot happen did, and was met with silence",
+                    unknown,
+                ),
+            ] {
+                let line = eventually(message, async || {
+                    let log = world.log(service, 0);
+                    let lines = log
+                        .lines()
+                        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+                    lines.into_iter().find(|line| line["message"] == message)
+                })
+                .await;
+                assert_eq!(line["span"]["trip"], trip.to_string(), "{line}");
+            }
+        },
+    )
     .await;
 }

@@ -153,6 +153,9 @@ impl Api {
         let shown = axum::Json(TripView::of(&trip, Timestamp::now()));
         let mut response = (status, headers, shown).into_response();
         response.extensions_mut().insert(trace_of(&trip));
+        response
+            .extensions_mut()
+            .insert(participant::about(trip.trip));
         Ok(response)
     }
 

@@ -14,7 +14,7 @@ use crate::database::{Database, Failure, Param, Transaction, sql};
 use crate::dead_letters::DeadLetter;
 use crate::event::Event;
 use crate::faults::{self, CrashPoint, Guard};
-use crate::service::{Context, Input, Service, ServiceInput};
+use crate::service::{Context, Entity, Input, Service, ServiceInput};
 use crate::table::Table;
 use crate::telemetry::{self, TraceContext};
 
@@ -58,7 +58,7 @@ impl<S: Service> Step<S> {
         }
     }
 
-    fn input(&self) -> Option<&ServiceInput<S>> {
+    pub(crate) fn input(&self) -> Option<&ServiceInput<S>> {
         match self {
             Self::Fact { input, .. } | Self::Command { input, .. } | Self::Due(input) => {
                 Some(input)
@@ -76,8 +76,8 @@ pub struct Done<S: Service> {
     pub replies: Vec<Option<S::Reply>>,
     /// The rows as saved.
     pub rows: S::Rows,
-    /// Anomalies, to be counted and logged.
-    pub anomalies: Vec<&'static str>,
+    /// Anomalies, to be counted and logged, and what each was about.
+    pub anomalies: Vec<(&'static str, Option<Entity>)>,
 }
 
 /// The transactions of one service, with their statements made once. Public so that a test can hold one open and let
@@ -266,7 +266,12 @@ impl<S: Service> Transactor<S> {
             .unwrap_or_default();
         let mut context = Context::new(now_us, step.id(), trace);
         let reply = match step.input() {
-            Some(input) => self.service.react(input, &mut done.rows, &mut context),
+            Some(input) => {
+                let about = self.service.about(input);
+                let log = about.as_ref().map(|about| self.service.log_span(&about.id));
+                let _within = log.as_ref().map(tracing::Span::enter);
+                self.service.react(input, &mut done.rows, &mut context)
+            }
             None => {
                 if matches!(step, Step::Announcement) {
                     self.service.announcement(&mut context);
@@ -276,9 +281,17 @@ impl<S: Service> Transactor<S> {
         };
         if let Some(span) = &mut span {
             span.link_elsewhere(&context.trace);
+            if let Some(about) = &context.about {
+                span.set(about.clone().into());
+            }
         }
         done.said.append(&mut context.said);
-        done.anomalies.append(&mut context.anomalies);
+        if !context.anomalies.is_empty() {
+            let about = context.about.or_else(|| self.service.about(step.input()?));
+            let anomalies = context.anomalies.into_iter();
+            done.anomalies
+                .extend(anomalies.map(|anomaly| (anomaly, about.clone())));
+        }
         reply
     }
 

@@ -24,6 +24,7 @@ pub use metrics::{Consequence, Metrics, Redeclared};
 pub use opentelemetry::KeyValue;
 pub use opentelemetry::trace::{SpanBuilder, SpanKind};
 pub(crate) use repeated::Repeated;
+pub(crate) use trace::exporting;
 pub use trace::{ActiveSpan, TraceContext, span};
 
 /// Where spans go, with `/v1/traces` behind it.

@@ -127,6 +127,11 @@ pub struct ActiveSpan {
     context: TraceContext,
 }
 
+/// Whether somebody receives spans.
+pub(crate) fn exporting() -> bool {
+    TRACER.get().is_some()
+}
+
 /// Begins a span under `parent`, or a trace of its own if `parent` is empty. What it is is only asked while spans are exported.
 pub fn span(parent: &TraceContext, described: impl FnOnce() -> SpanBuilder) -> ActiveSpan {
     begin(TRACER.get(), parent, described)
