@@ -77,6 +77,7 @@ async fn one_trip_is_one_trace(engine: Engine, test: &str) {
             is_of_a_message(span, "process");
             assert_eq!(span.kind, SpanKind::Consumer);
             assert_eq!(span.has["messaging.consumer.group.name"], span.service);
+            spans::is_committed_within(span, &collected.all(), engine);
         }
         // It hangs together: every span but the caller's own is there as a parent.
         let ids: HashSet<&str> = spans.iter().map(|span| span.id.as_str()).collect();

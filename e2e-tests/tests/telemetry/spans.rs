@@ -6,6 +6,7 @@ use booking::view::TripView;
 use choreography::TripId;
 use e2e_tests::trip::{flight, trip};
 use e2e_tests::{Engine, Setup, World, eventually, play};
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -57,6 +58,95 @@ async fn named(spans: impl Fn() -> Vec<Span>, name: &str) -> Span {
         spans().into_iter().find(|span| span.name == name)
     })
     .await
+}
+
+/// The database's transaction lies within the span of what is processed in it, and points to the other spans that share it.
+pub(crate) fn is_committed_within(span: &Span, all: &[Span], engine: Engine) {
+    let this = (span.trace.clone(), span.id.clone());
+    let shared: Vec<&Span> = all
+        .iter()
+        .filter(|other| other.name == "transaction")
+        .filter(|other| other.parent == span.id || other.links.contains(&this))
+        .collect();
+    let [transaction] = shared[..] else {
+        panic!("{span:?} has the transactions {shared:?}")
+    };
+    assert_eq!(transaction.kind, SpanKind::Client);
+    let system = match engine {
+        Engine::Sqlite => "sqlite",
+        _ => "postgresql",
+    };
+    assert_eq!(transaction.has["db.system.name"], system);
+    assert!(
+        span.start_ns <= transaction.start_ns && transaction.end_ns <= span.end_ns,
+        "{span:?} does not last until {transaction:?} is committed"
+    );
+    let that = (transaction.trace.clone(), transaction.id.clone());
+    assert!(transaction.parent == span.id || span.links.contains(&that));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_of_one_batch_share_the_span_of_their_transaction() {
+    let test = "messages_of_one_batch_share_the_span_of_their_transaction";
+    received(Engine::Sqlite, test, async |world, collected| {
+        world.seats("RT100", 100).await;
+        let lock = world.lock("flight").await;
+        let trips = world.ask_many(&trip([flight("RT100", 1)]), 20).await;
+        drop(lock);
+        for trip in &trips {
+            world.until_state(*trip, State::Confirmed).await;
+        }
+        let processed = || {
+            let spans = collected.all().into_iter();
+            spans.filter(|span| {
+                span.name == "process trips.booking.requested.flight" && !span.failed
+            })
+        };
+        eventually("all are processed", async || {
+            (processed().count() >= trips.len()).then_some(())
+        })
+        .await;
+        let all = collected.all();
+        for span in processed() {
+            is_committed_within(&span, &all, Engine::Sqlite);
+        }
+        let shared = all
+            .iter()
+            .filter(|span| span.name == "transaction" && !span.links.is_empty());
+        assert!(shared.count() > 0, "no batch had two messages");
+    })
+    .await;
+}
+
+/// A lock that another has: on SQLite nothing can be loaded, on PostgreSQL nothing saved.
+async fn what_is_rolled_back_is_an_error_on_its_spans(engine: Engine, test: &str) {
+    received(engine, test, async |world, collected| {
+        world.seats("RT100", 10).await;
+        let lock = world.lock("flight").await;
+        let trip = world.ask(&trip([flight("RT100", 1)])).await.trip;
+        let failed = || {
+            let spans = collected.all().into_iter();
+            spans.filter(|span| span.failed).collect::<Vec<_>>()
+        };
+        let process = named(failed, "process trips.booking.requested.flight").await;
+        assert_eq!(process.has["error.type"], "retry");
+        is_committed_within(&process, &failed(), engine);
+        drop(lock);
+        world.until_state(trip, State::Confirmed).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_rolled_back_is_an_error_on_its_spans_sqlite() {
+    let test = "what_is_rolled_back_is_an_error_on_its_spans_sqlite";
+    what_is_rolled_back_is_an_error_on_its_spans(Engine::Sqlite, test).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_rolled_back_is_an_error_on_its_spans_postgres() {
+    let test = "what_is_rolled_back_is_an_error_on_its_spans_postgres";
+    what_is_rolled_back_is_an_error_on_its_spans(Engine::Postgres, test).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

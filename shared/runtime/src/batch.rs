@@ -16,7 +16,8 @@ use crate::event::Event;
 use crate::faults::{self, CrashPoint, Guard};
 use crate::service::{Context, Entity, Input, Service, ServiceInput};
 use crate::table::Table;
-use crate::telemetry::{self, TraceContext};
+use crate::telemetry::TraceContext;
+use spans::Spans;
 
 /// One step of a batch.
 pub enum Step<S: Service> {
@@ -97,6 +98,7 @@ pub struct Open<'a, S: Service> {
     save: &'a str,
     params: Vec<Param>,
     done: Done<S>,
+    spans: Spans,
 }
 
 impl<S: Service> Open<'_, S> {
@@ -105,6 +107,15 @@ impl<S: Service> Open<'_, S> {
     /// # Errors
     /// See [`Failure`]; nothing is left behind then, unless it is the commit itself whose outcome is unknown.
     pub async fn commit(mut self) -> Result<Done<S>, Failure> {
+        if let Err(failure) = self.save().await {
+            self.spans.fail(&failure);
+            return Err(failure);
+        }
+        self.spans.end();
+        Ok(self.done)
+    }
+
+    async fn save(&mut self) -> Result<(), Failure> {
         let commits = self.transaction.saving_commits();
         self.reach_if(commits, CrashPoint::BeforeCommit);
         self.transaction
@@ -113,7 +124,7 @@ impl<S: Service> Open<'_, S> {
         self.reach_if(!commits, CrashPoint::BeforeCommit);
         self.transaction.commit().await?;
         self.reach_if(true, CrashPoint::AfterCommit);
-        Ok(self.done)
+        Ok(())
     }
 
     /// Reaches a crash point, but not in a batch that only deletes rows.
@@ -169,6 +180,28 @@ impl<S: Service> Transactor<S> {
         steps: &[Step<S>],
         published: &[Uuid],
     ) -> Result<Open<'_, S>, Failure> {
+        let mut spans = Spans::begin(self.service(), self.database.system(), steps);
+        match self.prepare(steps, published, &mut spans).await {
+            Ok((transaction, params, done)) => Ok(Open {
+                transaction,
+                save: &self.save,
+                params,
+                done,
+                spans,
+            }),
+            Err(failure) => {
+                spans.fail(&failure);
+                Err(failure)
+            }
+        }
+    }
+
+    async fn prepare(
+        &self,
+        steps: &[Step<S>],
+        published: &[Uuid],
+        spans: &mut Spans,
+    ) -> Result<(Transaction<'_>, Vec<Param>, Done<S>), Failure> {
         let mut rows = self.service.rows();
         for input in steps.iter().filter_map(Step::input) {
             self.service.need(input, &mut rows);
@@ -188,17 +221,14 @@ impl<S: Service> Transactor<S> {
         if !steps.is_empty() {
             faults::reach(CrashPoint::Loaded);
         }
-        let judged = self.judge(steps, &loaded, rows).and_then(|mut done| {
-            let params = self.changes(steps, &mut done, published)?;
-            Ok((done, params))
-        });
+        let judged = self
+            .judge(steps, &loaded, rows, spans)
+            .and_then(|mut done| {
+                let params = self.changes(steps, &mut done, published)?;
+                Ok((params, done))
+            });
         match judged {
-            Ok((done, params)) => Ok(Open {
-                transaction,
-                save: &self.save,
-                params,
-                done,
-            }),
+            Ok((params, done)) => Ok((transaction, params, done)),
             Err(failure) => {
                 transaction.roll_back().await;
                 Err(failure)
@@ -212,6 +242,7 @@ impl<S: Service> Transactor<S> {
         steps: &[Step<S>],
         loaded: &[String],
         mut rows: S::Rows,
+        spans: &mut Spans,
     ) -> Result<Done<S>, Failure> {
         let broken = |error: serde_json::Error| {
             Failure::Poison(format!("a stored row cannot be read: {error}"))
@@ -229,12 +260,12 @@ impl<S: Service> Transactor<S> {
             anomalies: Vec::new(),
         };
         let now_us = now_us();
-        for step in steps {
+        for (place, step) in steps.iter().enumerate() {
             // Removing it makes the second of two same ids in one batch an echo too.
             let heard =
                 step.id().is_some_and(|id| !fresh.remove(&id)) && !faults::is_off(Guard::Inbox);
             let reply = catch_unwind(AssertUnwindSafe(|| {
-                self.apply(step, heard, now_us, &mut done)
+                self.apply((place, step), heard, now_us, &mut done, spans)
             }))
             .map_err(|_| {
                 Failure::Poison(String::from(
@@ -248,10 +279,11 @@ impl<S: Service> Transactor<S> {
 
     fn apply(
         &self,
-        step: &Step<S>,
+        (place, step): (usize, &Step<S>),
         heard: bool,
         now_us: i64,
         done: &mut Done<S>,
+        spans: &mut Spans,
     ) -> Option<S::Reply> {
         if heard {
             return match step.input() {
@@ -259,12 +291,7 @@ impl<S: Service> Transactor<S> {
                 _ => None,
             };
         }
-        let mut span = spans::of(self.service.as_ref(), step);
-        let trace = span
-            .as_ref()
-            .map(telemetry::ActiveSpan::context)
-            .unwrap_or_default();
-        let mut context = Context::new(now_us, step.id(), trace);
+        let mut context = Context::new(now_us, step.id(), spans.context(place));
         let reply = match step.input() {
             Some(input) => {
                 let about = self.service.about(input);
@@ -279,12 +306,7 @@ impl<S: Service> Transactor<S> {
                 None
             }
         };
-        if let Some(span) = &mut span {
-            span.link_elsewhere(&context.trace);
-            if let Some(about) = &context.about {
-                span.set(about.clone().into());
-            }
-        }
+        spans.judged(place, &context);
         done.said.append(&mut context.said);
         if !context.anomalies.is_empty() {
             let about = context.about.or_else(|| self.service.about(step.input()?));

@@ -220,7 +220,8 @@ async fn traced(
         span.set(about.clone().into());
     }
     if status.is_server_error() {
-        span.error(status.canonical_reason().unwrap_or("server error"));
+        let reason = status.canonical_reason().unwrap_or("server error");
+        span.error(status.as_str(), reason);
     }
     let about = about.map(|about| &about.id);
     log.in_scope(|| tracing::debug!(status = code, about, "{method} {path} was answered {code}"));

@@ -207,9 +207,15 @@ impl ActiveSpan {
         }
     }
 
-    /// The work failed, for this reason.
-    pub fn error(&mut self, reason: &str) {
+    /// Whether it will be received.
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.span.as_ref().is_some_and(|span| span.is_recording())
+    }
+
+    /// The work failed: of which kind, of few, and the reason in words.
+    pub fn error(&mut self, kind: &str, reason: &str) {
         if let Some(span) = &mut self.span {
+            span.set_attribute(KeyValue::new("error.type", kind.to_owned()));
             span.set_status(Status::error(reason.to_owned()));
         }
     }

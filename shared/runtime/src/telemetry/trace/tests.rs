@@ -125,7 +125,7 @@ fn spans_hang_together() {
     let (tracer, kept) = exporting();
     let nothing = TraceContext::default();
     let mut outer = begin(Some(&tracer), &nothing, || named("POST /things"));
-    outer.error("broken");
+    outer.error("500", "broken");
     let about = || vec![KeyValue::new("messaging.system", "nats")];
     let inner = begin(Some(&tracer), &outer.context(), || {
         named("send things")
