@@ -87,6 +87,12 @@ impl Collected {
         self.0.lock().unwrap().clone()
     }
 
+    pub(crate) fn with_id(&self, id: &str) -> Vec<Span> {
+        let mut spans = self.all();
+        spans.retain(|span| span.id == id);
+        spans
+    }
+
     pub(crate) fn of(&self, trace: &str) -> Vec<Span> {
         let mut spans = self.all();
         spans.retain(|span| span.trace == trace);

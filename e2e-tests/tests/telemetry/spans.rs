@@ -53,7 +53,7 @@ async fn received(engine: Engine, test: &str, scenario: impl AsyncFnOnce(&mut Wo
 }
 
 /// The first span of that name, once it is there.
-async fn named(spans: impl Fn() -> Vec<Span>, name: &str) -> Span {
+pub(crate) async fn named(spans: impl Fn() -> Vec<Span>, name: &str) -> Span {
     eventually(name, async || {
         spans().into_iter().find(|span| span.name == name)
     })
@@ -114,6 +114,24 @@ async fn messages_of_one_batch_share_the_span_of_their_transaction() {
             .iter()
             .filter(|span| span.name == "transaction" && !span.links.is_empty());
         assert!(shared.count() > 0, "no batch had two messages");
+    })
+    .await;
+}
+
+/// The broker is silent for longer than an acknowledgement may take.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_broker_does_not_acknowledge_is_an_error_on_its_span() {
+    let test = "what_the_broker_does_not_acknowledge_is_an_error_on_its_span";
+    received(Engine::Sqlite, test, async |world, collected| {
+        world.seats("RT100", 10).await;
+        world.pause_broker();
+        let trip = world.ask(&trip([flight("RT100", 1)])).await.trip;
+        let sending = "send trips.booking.requested.flight";
+        let lost = named(|| collected.all(), sending).await;
+        assert!(lost.failed);
+        assert_eq!(lost.has["error.type"], "TimedOut");
+        world.resume_broker();
+        world.until_state(trip, State::Confirmed).await;
     })
     .await;
 }
