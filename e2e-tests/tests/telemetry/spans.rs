@@ -253,7 +253,7 @@ async fn every_span_of_a_trip_names_it() {
 async fn log_lines_about_a_trip_name_it() {
     let setup = Setup::on(Engine::Sqlite)
         .setting("LOG_FORMAT", "json")
-        .setting("LOG", "info");
+        .setting("LOG", "info,participant=debug");
     play(
         "log_lines_about_a_trip_name_it",
         setup,
@@ -267,7 +267,11 @@ async fn log_lines_about_a_trip_name_it() {
             world
                 .publish("trips.flight.released", headers, released(unknown))
                 .await;
+            world.seats("RT100", 10).await;
+            let booked = world.book(&trip([flight("RT100", 1)])).await.trip;
+            let said = format!("{booked}: reserved");
             for (service, message, trip) in [
+                ("flight", &*said, booked),
                 ("flight", "a message became a dead letter", unread),
                 (
                     "booking",

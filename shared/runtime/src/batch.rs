@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use tracing::level_filters::LevelFilter;
 use uuid::Uuid;
 
 use crate::database::{Database, Failure, Param, Transaction, sql};
@@ -294,7 +295,8 @@ impl<S: Service> Transactor<S> {
         let mut context = Context::new(now_us, step.id(), spans.context(place));
         let reply = match step.input() {
             Some(input) => {
-                let about = self.service.about(input);
+                let talks = LevelFilter::current() >= LevelFilter::DEBUG;
+                let about = talks.then(|| self.service.about(input)).flatten();
                 let log = about.as_ref().map(|about| self.service.log_span(&about.id));
                 let _within = log.as_ref().map(tracing::Span::enter);
                 self.service.react(input, &mut done.rows, &mut context)

@@ -101,8 +101,8 @@ pub trait Service: Send + Sync + Sized + 'static {
     fn about(&self, _input: &ServiceInput<Self>) -> Option<Entity> {
         None
     }
-    /// What log lines about the one with this id are in. `tracing` wants a field's name when it is compiled; a service that wants its own
-    /// word in the log says it here.
+    /// What log lines about the one with this id are in: the runtime's own, and those of [`react`](Self::react) where the log takes `debug`,
+    /// for it costs a microsecond each time. `tracing` wants a field's name when it is compiled, so a service says its own word here.
     fn log_span(&self, id: &str) -> tracing::Span {
         tracing::info_span!("about", entity = id)
     }
