@@ -68,11 +68,7 @@ pub fn init(
 ) -> anyhow::Result<Telemetry> {
     log(filter, format)?;
     let exporter = endpoint(set)
-        .map(|(setting, endpoint, url)| {
-            export(resource(service, version), &url).with_context(|| {
-                format!("{setting} is {endpoint:?}; give a URL like http://127.0.0.1:4318")
-            })
-        })
+        .map(|endpoint| export(resource(service, version), &endpoint))
         .transpose()?;
     if let Some(exporter) = &exporter {
         trace::start(exporter.tracer(env!("CARGO_PKG_NAME")));
@@ -113,17 +109,30 @@ fn set(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Where spans go, if anywhere: by which setting, its value, and the URL that this means.
-fn endpoint(set: impl Fn(&str) -> Option<String>) -> Option<(&'static str, String, String)> {
-    let (of_traces, of_all) = (set(TRACES_ENDPOINT), set(ENDPOINT));
-    of_traces
-        .map(|url| (TRACES_ENDPOINT, url.clone(), url))
-        .or_else(|| {
-            of_all.map(|base| {
-                let url = format!("{}/v1/traces", base.trim_end_matches('/'));
-                (ENDPOINT, base, url)
-            })
-        })
+/// Where spans go.
+struct Endpoint {
+    /// The setting that says so.
+    setting: &'static str,
+    /// What it is set to.
+    value: String,
+    /// The URL that this means.
+    url: String,
+}
+
+/// Where spans go, if anywhere.
+fn endpoint(set: impl Fn(&str) -> Option<String>) -> Option<Endpoint> {
+    if let Some(value) = set(TRACES_ENDPOINT) {
+        return Some(Endpoint {
+            setting: TRACES_ENDPOINT,
+            url: value.clone(),
+            value,
+        });
+    }
+    set(ENDPOINT).map(|value| Endpoint {
+        setting: ENDPOINT,
+        url: format!("{}/v1/traces", value.trim_end_matches('/')),
+        value,
+    })
 }
 
 /// Who tells: which service, its version, and which process of it. The environment has the last word. Not by the SDK's own detector
@@ -145,12 +154,16 @@ pub(crate) fn resource(service: &str, version: &str) -> Resource {
         .build()
 }
 
-fn export(resource: Resource, url: &str) -> anyhow::Result<SdkTracerProvider> {
+fn export(resource: Resource, endpoint: &Endpoint) -> anyhow::Result<SdkTracerProvider> {
     let exporter = SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(url)
-        .build()?;
+        .with_endpoint(&endpoint.url)
+        .build()
+        .with_context(|| {
+            let Endpoint { setting, value, .. } = endpoint;
+            format!("{setting} is {value:?}; give a URL like http://127.0.0.1:4318")
+        })?;
     Ok(SdkTracerProvider::builder()
         .with_resource(resource)
         .with_batch_exporter(exporter)
@@ -210,12 +223,18 @@ mod tests {
         request
     }
 
+    /// An environment in which only this is set.
+    fn only(setting: &str, value: &str) -> impl Fn(&str) -> Option<String> {
+        move |name| (name == setting).then(|| value.to_owned())
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn spans_reach_a_collector_when_the_guard_goes() {
         let collector = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/v1/traces", collector.local_addr().unwrap());
+        let url = format!("http://{}/", collector.local_addr().unwrap());
         let received = tokio::task::spawn_blocking(move || receive(&collector));
-        let exporter = export(resource("things", "4.2"), &url).unwrap();
+        let endpoint = endpoint(only(ENDPOINT, &url)).unwrap();
+        let exporter = export(resource("things", "4.2"), &endpoint).unwrap();
         drop(exporter.tracer("test").start("a span of ours"));
         Telemetry {
             exporter: Some(exporter),
@@ -237,7 +256,7 @@ mod tests {
                 let value = if name == ENDPOINT { of_all } else { of_traces };
                 Some(value.to_owned()).filter(|value| !value.is_empty())
             };
-            endpoint(set).map(|(setting, _, url)| (setting, url))
+            endpoint(set).map(|endpoint| (endpoint.setting, endpoint.url))
         };
         let own = |url: &str| Some((TRACES_ENDPOINT, url.to_owned()));
         let all = |url: &str| Some((ENDPOINT, url.to_owned()));
@@ -254,7 +273,14 @@ mod tests {
             error.contains("LOG") && error.contains("info,=["),
             "{error}"
         );
-        let error = export(resource("things", "4.2"), "not a url").unwrap_err();
-        assert!(format!("{error:#}").contains("not a url"), "{error:#}");
+        for setting in [ENDPOINT, TRACES_ENDPOINT] {
+            let endpoint = endpoint(only(setting, "not a url")).unwrap();
+            let error = export(resource("things", "4.2"), &endpoint).unwrap_err();
+            let error = error.to_string();
+            assert!(
+                error.contains(setting) && error.contains("not a url"),
+                "{error}"
+            );
+        }
     }
 }
