@@ -83,9 +83,12 @@ fn car_process() {
     let settings = Settings::from_arg_matches(&command.get_matches_from(["car"])).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime
-        .block_on(runtime::boot::run(SPEC.name, settings, |settings| {
-            leg::start(Car, settings)
-        }))
+        .block_on(runtime::boot::run(
+            SPEC.name,
+            SPEC.about.version,
+            settings,
+            |settings| leg::start(Car, settings),
+        ))
         .unwrap();
 }
 

@@ -191,6 +191,7 @@ fn every_leg_holds(trip: TripId) -> Step<BookingService> {
     Step::Fact {
         id: Uuid::now_v7(),
         kind: fact.kind(),
+        subject: fact.subject(),
         trace: TraceContext::default(),
         input: Input::Fact(WireFact::Trip(fact)),
     }

@@ -207,6 +207,7 @@ pub(crate) fn heard_as<S: Service<Fact = Fact>>(id: Uuid, fact: Fact) -> Step<S>
     Step::Fact {
         id,
         kind: fact.kind(),
+        subject: fact.subject(),
         trace: TraceContext::default(),
         input: Input::Fact(fact),
     }
@@ -264,6 +265,7 @@ pub(crate) async fn joined(booking: &Replica<BookingService>) {
     let step = Step::Fact {
         id: Uuid::now_v7(),
         kind: joined.kind(),
+        subject: joined.subject(),
         trace: TraceContext::default(),
         input: Input::Fact(choreography::WireFact::Joined(joined)),
     };

@@ -76,7 +76,7 @@ pub(crate) fn status_of(paths: &[&str]) -> Vec<u16> {
 pub(crate) fn metrics() -> &'static BTreeSet<String> {
     static NAMES: OnceLock<BTreeSet<String>> = OnceLock::new();
     NAMES.get_or_init(|| {
-        let metrics = Metrics::new("roundtrip", "service").unwrap();
+        let metrics = Metrics::new("roundtrip", "service", "1.0").unwrap();
         metrics.facts_in("a", 1);
         metrics.facts_out("a", 1);
         metrics.batch(1, 0.1);

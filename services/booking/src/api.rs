@@ -8,9 +8,9 @@ use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use choreography::TripId;
 use jiff::Timestamp;
-use runtime::Problem;
 use runtime::database::{Is, Select};
 use runtime::http::{List, Prefer};
+use runtime::{Problem, TraceContext};
 use tokio::sync::oneshot;
 
 use crate::core::{State, Trip};
@@ -150,12 +150,13 @@ impl Api {
             headers.push((header::LOCATION, location));
         }
         let headers: HeaderMap = headers.into_iter().collect();
-        Ok((
-            status,
-            headers,
-            axum::Json(TripView::of(&trip, Timestamp::now())),
-        )
-            .into_response())
+        let shown = axum::Json(TripView::of(&trip, Timestamp::now()));
+        let mut response = (status, headers, shown).into_response();
+        response.extensions_mut().insert(trace_of(&trip));
+        response
+            .extensions_mut()
+            .insert(participant::about(trip.trip));
+        Ok(response)
     }
 
     /// A reply that is no trip, as a problem that says what to do.
@@ -199,6 +200,14 @@ impl Api {
             ),
             Reply::Trip(_) | Reply::Changed(_) => Problem::internal(),
         }
+    }
+}
+
+/// The trace that a trip belongs to: the one of the request that made it.
+pub(crate) fn trace_of(trip: &Trip) -> TraceContext {
+    TraceContext {
+        traceparent: trip.traceparent.clone(),
+        tracestate: trip.tracestate.clone(),
     }
 }
 

@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use crate::api::{Api, count_pending};
+use crate::api::{Api, count_pending, trace_of};
 use crate::core::State as TripState;
 use crate::schema;
 use crate::service::{self, Command, Reply, Request};
@@ -248,7 +248,7 @@ async fn settle(
     Extension(trace): Extension<TraceContext>,
     Path(trip): Path<TripId>,
     Json(asked): Json<SettleRequest>,
-) -> Result<axum::Json<TripView>, Problem> {
+) -> Result<(Extension<TraceContext>, axum::Json<TripView>), Problem> {
     if asked.reason.trim().is_empty() {
         return Err(unacceptable(
             "reason",
@@ -268,7 +268,10 @@ async fn settle(
         )
         .await?;
     match reply {
-        Reply::Changed(trip) => Ok(axum::Json(TripView::of(&trip, Timestamp::now()))),
+        Reply::Changed(trip) => Ok((
+            Extension(trace_of(&trip)),
+            axum::Json(TripView::of(&trip, Timestamp::now())),
+        )),
         other => Err(api.refusal(other).await),
     }
 }

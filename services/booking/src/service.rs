@@ -5,7 +5,7 @@ use std::sync::Arc;
 use choreography::{
     Backoff, Fact, Joined, LegName, Plan, Position, Reason, Speaker, TripId, WireFact,
 };
-use runtime::{Context, Input, Message, ReadError, ServiceInput, Settings, Table, Working};
+use runtime::{Context, Entity, Input, Message, ReadError, ServiceInput, Settings, Table, Working};
 use sqlx::migrate::Migrator;
 
 use crate::core::{self, Reaction, Trip};
@@ -96,6 +96,7 @@ impl BookingService {
                 .is_none_or(|forget_us| forget_us > context.now_us)
         {
             let trip = known.trip.parse().unwrap_or(request.trip);
+            context.about = Some(participant::about(trip));
             return if known.fingerprint == *fingerprint {
                 Reply::Trip(trip)
             } else {
@@ -130,6 +131,7 @@ impl BookingService {
             request.traveller.clone(),
             &participant::now(context, self.backoff),
         );
+        context.about = Some(participant::about(request.trip));
         if let Some((key, fingerprint)) = &request.key {
             rows.keys.put(Key {
                 key: key.clone(),
@@ -276,6 +278,21 @@ impl runtime::Service for BookingService {
                 None
             }
         }
+    }
+
+    fn about(&self, input: &ServiceInput<Self>) -> Option<Entity> {
+        let trip = match input {
+            Input::Fact(WireFact::Trip(fact)) => fact.trip,
+            // Its id may be for nothing: refused, or its key stands for another trip.
+            Input::Fact(WireFact::Joined(_)) | Input::Command(Command::Request(_)) => return None,
+            Input::Command(Command::Cancel { trip, .. } | Command::Settle { trip, .. })
+            | Input::Due { key: (trip,), .. } => *trip,
+        };
+        Some(participant::about(trip))
+    }
+
+    fn log_span(&self, id: &str) -> tracing::Span {
+        participant::log_span(id)
     }
 
     fn echo(&self, command: &Command, rows: &Work) -> Reply {

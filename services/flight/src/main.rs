@@ -1,5 +1,5 @@
 //! The flight service as a program of its own.
 
 fn main() -> std::process::ExitCode {
-    runtime::boot::main(flight::SPEC.name, flight::start)
+    runtime::boot::main(flight::SPEC.name, flight::SPEC.about.version, flight::start)
 }

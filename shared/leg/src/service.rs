@@ -6,7 +6,7 @@
 use choreography::{Backoff, Fact, FactBody, Joined, LegName, Position, Speaker, TripId};
 use headers::{ETag, IfMatch, IfNoneMatch};
 use runtime::http::About;
-use runtime::{Context, Input, Message, ReadError, ServiceInput, Settings, Table, Working};
+use runtime::{Context, Entity, Input, Message, ReadError, ServiceInput, Settings, Table, Working};
 use sqlx::migrate::Migrator;
 
 use crate::core::{self, LegPolicy, Record, Stock};
@@ -277,6 +277,19 @@ impl<L: Leg> runtime::Service for LegService<L> {
                 None
             }
         }
+    }
+
+    fn about(&self, input: &ServiceInput<Self>) -> Option<Entity> {
+        match input {
+            Input::Fact(Fact { trip, .. }) | Input::Due { key: (trip, _), .. } => {
+                Some(participant::about(*trip))
+            }
+            Input::Command(_) => None,
+        }
+    }
+
+    fn log_span(&self, id: &str) -> tracing::Span {
+        participant::log_span(id)
     }
 
     fn echo(&self, set: &SetStock, rows: &Work) -> StockSet {

@@ -4,7 +4,7 @@
 //! participant makes of a fact is its own core's.
 
 use choreography::{Backoff, Fact, FactBody, Now, Plan, Speaker, TripId};
-use runtime::{Context, Message, ReadError, Settings, System, TraceContext};
+use runtime::{Context, Entity, Message, ReadError, Settings, System, TraceContext};
 
 /// What all services of the saga have in common.
 pub const SYSTEM: System = System {
@@ -12,6 +12,9 @@ pub const SYSTEM: System = System {
     stream: choreography::STREAM,
     subjects: choreography::STREAM_SUBJECTS,
 };
+
+/// What facts, spans and log lines call a trip.
+const TRIP: &str = "trip";
 
 /// A row that a participant keeps of a trip.
 pub trait Record {
@@ -70,18 +73,37 @@ pub fn read(message: &Message) -> Result<choreography::WireFact, ReadError> {
     )
 }
 
-/// Puts a record and what is judged into one trace: a timer goes on with the trace that its record belongs to, and a new record belongs to
-/// the one that made it.
+/// A trip, as spans and log lines name it.
+#[must_use]
+pub fn about(trip: TripId) -> Entity {
+    Entity {
+        kind: TRIP,
+        id: trip.to_string(),
+    }
+}
+
+/// What log lines about this trip are in; or about something else, such as a leg that joins.
+#[must_use]
+pub fn log_span(id: &str) -> tracing::Span {
+    match id.parse::<TripId>() {
+        Ok(trip) => tracing::info_span!("about", %trip),
+        Err(_) => tracing::info_span!("about", entity = id),
+    }
+}
+
+/// Puts a record and what is judged into one trace: the one that made the record. A timer goes on with it, and so does a request of its
+/// own, such as a traveller's to cancel: what it brings about is in the trip's trace.
 pub fn join_trace(record: &mut impl Record, context: &mut Context) {
     let kept = record.kept();
-    if context.trace.traceparent.is_none() {
-        context.trace = TraceContext {
-            traceparent: kept.traceparent.clone(),
-            tracestate: kept.tracestate.clone(),
-        };
-    } else if kept.traceparent.is_none() {
+    let belongs = TraceContext {
+        traceparent: kept.traceparent.clone(),
+        tracestate: kept.tracestate.clone(),
+    };
+    if belongs.traceparent.is_none() {
         kept.traceparent.clone_from(&context.trace.traceparent);
         kept.tracestate.clone_from(&context.trace.tracestate);
+    } else if belongs.trace_id() != context.trace.trace_id() {
+        context.trace = belongs;
     }
 }
 
@@ -103,7 +125,7 @@ pub fn say(
         said,
     };
     let id = context.say(
-        "trip",
+        TRIP,
         trip.to_string(),
         fact.kind(),
         fact.subject(),

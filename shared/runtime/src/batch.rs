@@ -2,21 +2,23 @@
 //!
 //! This is the heart. It does not gather inputs (the worker does), and does not know what they mean (the service does).
 
+mod spans;
+
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use opentelemetry::KeyValue;
-use opentelemetry::trace::SpanKind;
+use tracing::level_filters::LevelFilter;
 use uuid::Uuid;
 
 use crate::database::{Database, Failure, Param, Transaction, sql};
 use crate::dead_letters::DeadLetter;
 use crate::event::Event;
 use crate::faults::{self, CrashPoint, Guard};
-use crate::service::{Context, Input, Service, ServiceInput};
+use crate::service::{Context, Entity, Input, Service, ServiceInput};
 use crate::table::Table;
-use crate::telemetry::{self, TraceContext};
+use crate::telemetry::TraceContext;
+use spans::Spans;
 
 /// One step of a batch.
 pub enum Step<S: Service> {
@@ -26,6 +28,8 @@ pub enum Step<S: Service> {
         id: Uuid,
         /// Its `ce-type`.
         kind: String,
+        /// The NATS subject it came on.
+        subject: String,
         /// Where in the trace it comes from.
         trace: TraceContext,
         /// The fact itself.
@@ -56,7 +60,7 @@ impl<S: Service> Step<S> {
         }
     }
 
-    fn input(&self) -> Option<&ServiceInput<S>> {
+    pub(crate) fn input(&self) -> Option<&ServiceInput<S>> {
         match self {
             Self::Fact { input, .. } | Self::Command { input, .. } | Self::Due(input) => {
                 Some(input)
@@ -74,8 +78,8 @@ pub struct Done<S: Service> {
     pub replies: Vec<Option<S::Reply>>,
     /// The rows as saved.
     pub rows: S::Rows,
-    /// Anomalies, to be counted and logged.
-    pub anomalies: Vec<&'static str>,
+    /// Anomalies, to be counted and logged, and what each was about.
+    pub anomalies: Vec<(&'static str, Option<Entity>)>,
 }
 
 /// The transactions of one service, with their statements made once. Public so that a test can hold one open and let
@@ -95,6 +99,7 @@ pub struct Open<'a, S: Service> {
     save: &'a str,
     params: Vec<Param>,
     done: Done<S>,
+    spans: Spans,
 }
 
 impl<S: Service> Open<'_, S> {
@@ -103,6 +108,15 @@ impl<S: Service> Open<'_, S> {
     /// # Errors
     /// See [`Failure`]; nothing is left behind then, unless it is the commit itself whose outcome is unknown.
     pub async fn commit(mut self) -> Result<Done<S>, Failure> {
+        if let Err(failure) = self.save().await {
+            self.spans.fail(&failure);
+            return Err(failure);
+        }
+        self.spans.end();
+        Ok(self.done)
+    }
+
+    async fn save(&mut self) -> Result<(), Failure> {
         let commits = self.transaction.saving_commits();
         self.reach_if(commits, CrashPoint::BeforeCommit);
         self.transaction
@@ -111,7 +125,7 @@ impl<S: Service> Open<'_, S> {
         self.reach_if(!commits, CrashPoint::BeforeCommit);
         self.transaction.commit().await?;
         self.reach_if(true, CrashPoint::AfterCommit);
-        Ok(self.done)
+        Ok(())
     }
 
     /// Reaches a crash point, but not in a batch that only deletes rows.
@@ -167,6 +181,28 @@ impl<S: Service> Transactor<S> {
         steps: &[Step<S>],
         published: &[Uuid],
     ) -> Result<Open<'_, S>, Failure> {
+        let mut spans = Spans::begin(self.service(), self.database.system(), steps);
+        match self.prepare(steps, published, &mut spans).await {
+            Ok((transaction, params, done)) => Ok(Open {
+                transaction,
+                save: &self.save,
+                params,
+                done,
+                spans,
+            }),
+            Err(failure) => {
+                spans.fail(&failure);
+                Err(failure)
+            }
+        }
+    }
+
+    async fn prepare(
+        &self,
+        steps: &[Step<S>],
+        published: &[Uuid],
+        spans: &mut Spans,
+    ) -> Result<(Transaction<'_>, Vec<Param>, Done<S>), Failure> {
         let mut rows = self.service.rows();
         for input in steps.iter().filter_map(Step::input) {
             self.service.need(input, &mut rows);
@@ -186,17 +222,14 @@ impl<S: Service> Transactor<S> {
         if !steps.is_empty() {
             faults::reach(CrashPoint::Loaded);
         }
-        let judged = self.judge(steps, &loaded, rows).and_then(|mut done| {
-            let params = self.changes(steps, &mut done, published)?;
-            Ok((done, params))
-        });
+        let judged = self
+            .judge(steps, &loaded, rows, spans)
+            .and_then(|mut done| {
+                let params = self.changes(steps, &mut done, published)?;
+                Ok((params, done))
+            });
         match judged {
-            Ok((done, params)) => Ok(Open {
-                transaction,
-                save: &self.save,
-                params,
-                done,
-            }),
+            Ok((params, done)) => Ok((transaction, params, done)),
             Err(failure) => {
                 transaction.roll_back().await;
                 Err(failure)
@@ -210,6 +243,7 @@ impl<S: Service> Transactor<S> {
         steps: &[Step<S>],
         loaded: &[String],
         mut rows: S::Rows,
+        spans: &mut Spans,
     ) -> Result<Done<S>, Failure> {
         let broken = |error: serde_json::Error| {
             Failure::Poison(format!("a stored row cannot be read: {error}"))
@@ -227,12 +261,12 @@ impl<S: Service> Transactor<S> {
             anomalies: Vec::new(),
         };
         let now_us = now_us();
-        for step in steps {
+        for (place, step) in steps.iter().enumerate() {
             // Removing it makes the second of two same ids in one batch an echo too.
             let heard =
                 step.id().is_some_and(|id| !fresh.remove(&id)) && !faults::is_off(Guard::Inbox);
             let reply = catch_unwind(AssertUnwindSafe(|| {
-                self.apply(step, heard, now_us, &mut done)
+                self.apply((place, step), heard, now_us, &mut done, spans)
             }))
             .map_err(|_| {
                 Failure::Poison(String::from(
@@ -246,10 +280,11 @@ impl<S: Service> Transactor<S> {
 
     fn apply(
         &self,
-        step: &Step<S>,
+        (place, step): (usize, &Step<S>),
         heard: bool,
         now_us: i64,
         done: &mut Done<S>,
+        spans: &mut Spans,
     ) -> Option<S::Reply> {
         if heard {
             return match step.input() {
@@ -257,14 +292,15 @@ impl<S: Service> Transactor<S> {
                 _ => None,
             };
         }
-        let span = trace_of(step);
-        let trace = span
-            .as_ref()
-            .map(telemetry::ActiveSpan::context)
-            .unwrap_or_default();
-        let mut context = Context::new(now_us, step.id(), trace);
+        let mut context = Context::new(now_us, step.id(), spans.context(place));
         let reply = match step.input() {
-            Some(input) => self.service.react(input, &mut done.rows, &mut context),
+            Some(input) => {
+                let talks = LevelFilter::current() >= LevelFilter::DEBUG;
+                let about = talks.then(|| self.service.about(input)).flatten();
+                let log = about.as_ref().map(|about| self.service.log_span(&about.id));
+                let _within = log.as_ref().map(tracing::Span::enter);
+                self.service.react(input, &mut done.rows, &mut context)
+            }
             None => {
                 if matches!(step, Step::Announcement) {
                     self.service.announcement(&mut context);
@@ -272,8 +308,14 @@ impl<S: Service> Transactor<S> {
                 None
             }
         };
+        spans.judged(place, &context);
         done.said.append(&mut context.said);
-        done.anomalies.append(&mut context.anomalies);
+        if !context.anomalies.is_empty() {
+            let about = context.about.or_else(|| self.service.about(step.input()?));
+            let anomalies = context.anomalies.into_iter();
+            done.anomalies
+                .extend(anomalies.map(|anomaly| (anomaly, about.clone())));
+        }
         reply
     }
 
@@ -317,32 +359,6 @@ fn one_of_each(letters: Vec<&DeadLetter>) -> Vec<&DeadLetter> {
         kept.insert((&letter.aggregateid, &letter.kind, &letter.reason), letter);
     }
     kept.into_values().collect()
-}
-
-fn trace_of<S: Service>(step: &Step<S>) -> Option<telemetry::ActiveSpan> {
-    match step {
-        Step::Fact {
-            id, kind, trace, ..
-        } => Some(telemetry::span(
-            SpanKind::Consumer,
-            &format!("process {kind}"),
-            trace,
-            || {
-                vec![
-                    KeyValue::new("messaging.system", "nats"),
-                    KeyValue::new("messaging.operation.type", "process"),
-                    KeyValue::new("messaging.message.id", id.to_string()),
-                ]
-            },
-        )),
-        Step::Command { trace, .. } => Some(telemetry::span(
-            SpanKind::Internal,
-            "command",
-            trace,
-            Vec::new,
-        )),
-        Step::Due(_) | Step::DeadLetter(_) | Step::Announcement => None,
-    }
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Result<Param, Failure> {

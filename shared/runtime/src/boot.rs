@@ -63,7 +63,11 @@ pub async fn start<S: Service>(
         .with_context(|| format!("LISTEN: {} cannot be bound; is it taken?", settings.listen))?;
     let address = listener.local_addr()?;
     let service = Arc::new(service);
-    let metrics = Arc::new(Metrics::new(system.namespace, service.name())?);
+    let metrics = Arc::new(Metrics::new(
+        system.namespace,
+        service.name(),
+        about.version,
+    )?);
     let database = Database::open(&settings.database_url, &service.migrations()).await?;
     let broker = Broker::connect(service.name(), system, service.filters(), &settings).await?;
     let parts = Parts {
@@ -278,19 +282,20 @@ pub async fn stop_signal() -> Result<(), anyhow::Error> {
     Ok(())
 }
 
-/// Runs a service until it is told to stop, then drains it.
+/// Runs a service of this name and version until it is told to stop, then drains it.
 ///
 /// # Errors
 /// When it can't be started, in words that say what to do.
 pub async fn run<F>(
     service: &'static str,
+    version: &'static str,
     settings: Settings,
     start: impl FnOnce(Settings) -> F,
 ) -> Result<(), anyhow::Error>
 where
     F: Future<Output = Result<Running, anyhow::Error>>,
 {
-    let telemetry = crate::telemetry::init(service, &settings.log, settings.log_format)?;
+    let telemetry = crate::telemetry::init(service, version, &settings.log, settings.log_format)?;
     // From the first moment: in a container, process 1 is deaf to a signal that it does not ask for.
     let mut stop = pin!(stop_signal());
     let running = tokio::select! {
@@ -312,17 +317,21 @@ where
 }
 
 /// A service's whole `main`: settings from flags and environment, then [`run`]. Exits 2 on settings that can't be read.
-pub fn main<F>(service: &'static str, start: impl FnOnce(Settings) -> F) -> std::process::ExitCode
+pub fn main<F>(
+    service: &'static str,
+    version: &'static str,
+    start: impl FnOnce(Settings) -> F,
+) -> std::process::ExitCode
 where
     F: Future<Output = Result<Running, anyhow::Error>>,
 {
     use clap::{Args as _, FromArgMatches as _};
-    let command =
-        Settings::augment_args(clap::Command::new(service).version(env!("CARGO_PKG_VERSION")))
-            .subcommand_negates_reqs(true)
-            .subcommand(clap::Command::new("health").about(
-                "Ask the one that runs at LISTEN whether it is ready; ends with 0 if it is",
-            ));
+    let command = Settings::augment_args(clap::Command::new(service).version(version))
+        .subcommand_negates_reqs(true)
+        .subcommand(
+            clap::Command::new("health")
+                .about("Ask the one that runs at LISTEN whether it is ready; ends with 0 if it is"),
+        );
     let matches = command.get_matches();
     let done = if matches.subcommand_name() == Some("health") {
         let listen = matches.get_one("listen").copied();
@@ -337,7 +346,7 @@ where
         };
         tokio::runtime::Runtime::new()
             .map_err(anyhow::Error::from)
-            .and_then(|runtime| runtime.block_on(run(service, settings, start)))
+            .and_then(|runtime| runtime.block_on(run(service, version, settings, start)))
     };
     match done {
         Ok(()) => std::process::ExitCode::SUCCESS,

@@ -121,12 +121,6 @@ type Answer<S> = oneshot::Receiver<Result<<S as Service>::Reply, Problem>>;
 
 fn ordered<S: Service>(command: S::Command, trace: TraceContext) -> (Item<S>, Answer<S>) {
     let (reply, answer) = oneshot::channel();
-    // What begins here is one trace, whether somebody receives it or not.
-    let trace = if trace.traceparent.is_some() {
-        trace
-    } else {
-        TraceContext::fresh()
-    };
     let step = Step::Command {
         id: Uuid::now_v7(),
         trace,

@@ -20,14 +20,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::extract::{
+    DefaultBodyLimit, FromRequestParts, MatchedPath, RawPathParams, Request, State,
+};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use opentelemetry::KeyValue;
-use opentelemetry::trace::SpanKind;
+use opentelemetry::trace::{SpanBuilder, SpanKind};
 use serde_json::Value;
 use tracing::Instrument;
 use utoipa::openapi::{InfoBuilder, OpenApiBuilder};
@@ -41,6 +44,7 @@ pub use page::{List, Page};
 pub use serve::serve;
 
 use crate::problem::Problem;
+use crate::service::Entity;
 use crate::telemetry::{self, Metrics, TraceContext};
 
 /// The largest body of a request; a route that needs more raises it for itself with a `DefaultBodyLimit` layer of its own.
@@ -211,8 +215,10 @@ fn gave_up() -> Problem {
     .header(header::CONNECTION, HeaderValue::from_static("close"))
 }
 
+/// One request's span, with what its path names. An answer's extensions may say what it turned out to be about ([`Entity`]), and to which
+/// trace that belongs ([`TraceContext`]).
 async fn traced(
-    mut request: Request,
+    request: Request,
     next: Next,
     method: &'static str,
     route: &str,
@@ -220,28 +226,58 @@ async fn traced(
 ) -> Response {
     let path = request.uri().path().to_owned();
     let caller = TraceContext::from_headers(request.headers());
-    let name = format!("{method} {route}");
-    let mut span = telemetry::span(SpanKind::Server, &name, &caller, || {
-        vec![
-            KeyValue::new("http.request.method", method),
-            KeyValue::new("http.route", route.to_owned()),
-            KeyValue::new("url.path", path.clone()),
-        ]
+    let (mut parts, body) = request.into_parts();
+    let params = if telemetry::exporting() {
+        parameters(&mut parts).await
+    } else {
+        Vec::new()
+    };
+    let mut span = telemetry::span(&caller, || {
+        SpanBuilder::from_name(format!("{method} {route}"))
+            .with_kind(SpanKind::Server)
+            .with_attributes(
+                [
+                    KeyValue::new("http.request.method", method),
+                    KeyValue::new("http.route", route.to_owned()),
+                    KeyValue::new("url.path", path.clone()),
+                ]
+                .into_iter()
+                .chain(params.iter().cloned()),
+            )
     });
     let context = span.context();
     let log = tracing::info_span!("http", method, path, trace = context.trace_id());
-    request.extensions_mut().insert(context);
+    parts.extensions.insert(context);
 
-    let answered = answer(request, next, method, namespace).instrument(log.clone());
+    let answered =
+        answer(Request::from_parts(parts, body), next, method, namespace).instrument(log.clone());
     let response = answered.await;
     let status = response.status();
     let code = status.as_u16();
     span.set(KeyValue::new("http.response.status_code", i64::from(code)));
-    if status.is_server_error() {
-        span.error(status.canonical_reason().unwrap_or("server error"));
+    if let Some(belongs) = response.extensions().get::<TraceContext>() {
+        span.link_elsewhere(belongs);
     }
-    log.in_scope(|| tracing::debug!(status = code, "{method} {path} was answered {code}"));
+    let about = response.extensions().get::<Entity>();
+    let about = about.filter(|about| params.iter().all(|named| named.key.as_str() != about.kind));
+    if let Some(about) = about {
+        span.set(about.clone().into());
+    }
+    if status.is_server_error() {
+        let reason = status.canonical_reason().unwrap_or("server error");
+        span.error(status.as_str(), reason);
+    }
+    let about = about.map(|about| &about.id);
+    log.in_scope(|| tracing::debug!(status = code, about, "{method} {path} was answered {code}"));
     response
+}
+
+async fn parameters(parts: &mut Parts) -> Vec<KeyValue> {
+    let params = RawPathParams::from_request_parts(parts, &()).await;
+    let params = params.iter().flat_map(RawPathParams::iter);
+    params
+        .map(|(name, value)| KeyValue::new(name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 async fn answer(request: Request, next: Next, method: &str, namespace: &str) -> Response {

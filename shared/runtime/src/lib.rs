@@ -49,7 +49,7 @@ pub use event::{Event, Message};
 pub use handle::Handle;
 pub use keyed::Keyed;
 pub use problem::Problem;
-pub use service::{Context, Input, ReadError, Service, ServiceInput};
+pub use service::{Context, Entity, Input, ReadError, Service, ServiceInput};
 pub use settings::Settings;
 pub use system::System;
 pub use table::{Row, Rows, Table, Working};

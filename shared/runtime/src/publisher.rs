@@ -12,6 +12,8 @@ use async_nats::jetstream::publish::PublishAck;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{SpanBuilder, SpanKind};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -20,7 +22,7 @@ use crate::broker::{Broker, LATE};
 use crate::event::Event;
 use crate::faults::{self, CrashPoint, Guard};
 use crate::outgoing::{Limits, Outgoing, Stall};
-use crate::telemetry::{Metrics, Redeclared, Repeated};
+use crate::telemetry::{self, ActiveSpan, Metrics, Redeclared, Repeated, TraceContext};
 use crate::vital::vital;
 
 /// Nothing stored for so long while something waits: this replica is not ready, and new work is refused. As long as
@@ -162,10 +164,17 @@ struct Task {
     noise: Repeated,
 }
 
-/// A fact that was handed over, and the acknowledgement that is waited for.
-struct Handed {
+/// A fact on its way to the broker.
+struct Sent {
     id: Uuid,
     kind: String,
+    /// Until the broker's word, or the end of the time for it; none where nobody receives spans.
+    span: Option<ActiveSpan>,
+}
+
+/// A fact that was handed over, and the acknowledgement that is waited for.
+struct Handed {
+    sent: Sent,
     /// The time for its acknowledgement is over. One that still comes saves publishing the fact again.
     late: bool,
     acknowledgement: Acknowledgement,
@@ -181,6 +190,34 @@ impl Handed {
     }
 }
 
+/// Begins the span of a fact's sending, which the message then carries on; nothing where nobody receives spans.
+fn sending(fact: &mut Event) -> Option<ActiveSpan> {
+    if !telemetry::exporting() {
+        return None;
+    }
+    let caused = TraceContext {
+        traceparent: fact.traceparent.take(),
+        tracestate: fact.tracestate.take(),
+    };
+    let span = telemetry::span(&caused, || {
+        SpanBuilder::from_name(format!("send {}", fact.subject))
+            .with_kind(SpanKind::Producer)
+            .with_attributes([
+                KeyValue::new("messaging.system", "nats"),
+                KeyValue::new("messaging.operation.name", "send"),
+                KeyValue::new("messaging.operation.type", "send"),
+                KeyValue::new("messaging.destination.name", fact.subject.clone()),
+                KeyValue::new("messaging.message.id", fact.id.to_string()),
+                KeyValue::new(fact.aggregatetype.clone(), fact.aggregateid.clone()),
+            ])
+    });
+    TraceContext {
+        traceparent: fact.traceparent,
+        tracestate: fact.tracestate,
+    } = span.context();
+    Some(span)
+}
+
 impl Task {
     async fn run(mut self, mut woken: mpsc::Receiver<()>) {
         let mut in_flight = FuturesUnordered::new();
@@ -189,28 +226,29 @@ impl Task {
             tokio::select! {
                 biased;
                 Some(outcome) = in_flight.next() => {
-                    let (handed, word): (Handed, _) = outcome;
+                    let (mut handed, word): (Handed, _) = outcome;
                     let late = handed.late;
                     match word {
-                        Some(word) => self.land(handed.id, &handed.kind, late, word).await,
+                        Some(word) => self.land(&mut handed.sent, late, word).await,
                         None if late => {}
                         None => {
                             let timed_out = Err(PublishErrorKind::TimedOut.into());
-                            self.land(handed.id, &handed.kind, late, timed_out).await;
+                            self.land(&mut handed.sent, late, timed_out).await;
                             in_flight.push(Handed { late: true, ..handed }.listen(LATE));
                         }
                     }
                 }
                 // Only where it is known that somebody listens: what is published before reaches nobody.
-                Some(fact) = self.next() => {
-                    let (id, kind) = (fact.id, fact.kind.clone());
+                Some(mut fact) = self.next() => {
+                    let span = sending(&mut fact);
+                    let mut sent = Sent { id: fact.id, kind: fact.kind.clone(), span };
                     match self.hand_over(fact).await {
                         Ok(acknowledgement) => {
                             let acknowledgement = acknowledgement.into_future();
-                            let handed = Handed { id, kind, late: false, acknowledgement };
+                            let handed = Handed { sent, late: false, acknowledgement };
                             in_flight.push(handed.listen(within));
                         }
-                        Err(error) => self.land(id, &kind, false, Err(error)).await,
+                        Err(error) => self.land(&mut sent, false, Err(error)).await,
                     }
                 }
                 more = woken.recv() => if more.is_none() { break },
@@ -236,11 +274,12 @@ impl Task {
         }
     }
 
-    async fn land(&mut self, id: Uuid, kind: &str, late: bool, word: Result<(), PublishError>) {
+    async fn land(&mut self, sent: &mut Sent, late: bool, word: Result<(), PublishError>) {
+        let (id, span) = (sent.id, sent.span.take());
         let error = match word {
             Ok(()) => {
                 faults::reach(CrashPoint::AfterPublish);
-                self.metrics.facts_out(kind, 1);
+                self.metrics.facts_out(&sent.kind, 1);
                 let mut outgoing = lock(&self.outgoing);
                 if late {
                     outgoing.stored_late(id);
@@ -253,6 +292,9 @@ impl Task {
             Err(error) => error,
         };
         let word = error.to_string();
+        if let Some(mut span) = span {
+            span.error(&format!("{:?}", error.kind()), &word);
+        }
         let in_time = !matches!(
             error.kind(),
             PublishErrorKind::TimedOut

@@ -3,6 +3,7 @@
 //! Everything here is synchronous and pure in spirit: time, chance and ids come in through [`Context`]. A service never sees
 //! the database, the broker or the clock.
 
+use opentelemetry::KeyValue;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -35,6 +36,21 @@ pub enum ReadError {
     NewerVersion(String),
     /// It will never be read: a dead letter.
     Malformed(String),
+}
+
+/// What an input, a span or an answer is about, such as one order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entity {
+    /// Of which kind, such as `order`; the name of the spans' attribute.
+    pub kind: &'static str,
+    /// Which one.
+    pub id: String,
+}
+
+impl From<Entity> for KeyValue {
+    fn from(Entity { kind, id }: Entity) -> Self {
+        Self::new(kind, id)
+    }
 }
 
 /// A service, as the loop sees it.
@@ -82,6 +98,15 @@ pub trait Service: Send + Sync + Sized + 'static {
         rows: &mut Self::Rows,
         context: &mut Context,
     ) -> Option<Self::Reply>;
+    /// What an input is about, for spans and log lines; none where there is nothing to tell, or only judging it tells ([`Context::about`]).
+    fn about(&self, _input: &ServiceInput<Self>) -> Option<Entity> {
+        None
+    }
+    /// What log lines about the one with this id are in: the runtime's own, and those of [`react`](Self::react) where the log takes `debug`,
+    /// for it costs a microsecond each time. `tracing` wants a field's name when it is compiled, so a service says its own word here.
+    fn log_span(&self, id: &str) -> tracing::Span {
+        tracing::info_span!("about", entity = id)
+    }
     /// The reply to a command that was applied before, its reply lost with the outcome of a commit.
     fn echo(&self, command: &Self::Command, rows: &Self::Rows) -> Self::Reply;
     /// Told after each commit, before replies go out: wake whoever waits for these rows.
@@ -112,8 +137,11 @@ pub struct Context {
     pub jitter: f64,
     /// The id of the fact or command that is judged.
     pub cause: Option<Uuid>,
-    /// Where in the trace this happens. A timer's is empty; the core may set the one that its record remembers.
+    /// Where in the trace this happens. A timer's is empty; the core may set the one that its record remembers, and what is said belongs
+    /// there. The input's own span, if it is of another trace, points to it.
     pub trace: TraceContext,
+    /// What the input is about, where [`Service::about`] could not tell.
+    pub about: Option<Entity>,
     /// What was said, in order.
     pub said: Vec<Event>,
     /// Anomalies: things heard that cannot happen, and were ignored.
@@ -129,6 +157,7 @@ impl Context {
             jitter: fastrand::f64(),
             cause,
             trace,
+            about: None,
             said: Vec::new(),
             anomalies: Vec::new(),
         }

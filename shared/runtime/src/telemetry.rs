@@ -8,11 +8,13 @@ mod repeated;
 mod trace;
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
 use anyhow::Context as _;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -20,11 +22,17 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 pub use metrics::{Consequence, Metrics, Redeclared};
 pub use opentelemetry::KeyValue;
-pub use opentelemetry::trace::SpanKind;
+pub use opentelemetry::trace::{SpanBuilder, SpanKind};
 pub(crate) use repeated::Repeated;
+pub(crate) use trace::exporting;
 pub use trace::{ActiveSpan, TraceContext, span};
 
+/// Where spans go, with `/v1/traces` behind it.
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+/// Where spans go, as it is; before the other.
+const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+/// What the service is to be called, whatever it calls itself.
+const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -45,19 +53,22 @@ pub struct Telemetry {
     exporter: Option<SdkTracerProvider>,
 }
 
-/// Starts logging to stderr and, when `OTEL_EXPORTER_OTLP_ENDPOINT` is set, exporting spans over OTLP/HTTP.
+/// Starts logging to stderr and, when `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set, exporting spans over
+/// OTLP/HTTP. The SDK itself reads the rest of what OpenTelemetry has for the environment: the sampler, limits, the batches' pace, headers.
 ///
 /// A process has one log and one exporter: a second call changes nothing about the first's.
 ///
 /// # Errors
 /// When `filter` or the endpoint cannot be used; the text names the setting, its value and what would be right.
-pub fn init(service: &str, filter: &str, format: LogFormat) -> anyhow::Result<Telemetry> {
+pub fn init(
+    service: &str,
+    version: &str,
+    filter: &str,
+    format: LogFormat,
+) -> anyhow::Result<Telemetry> {
     log(filter, format)?;
-    let endpoint = std::env::var(ENDPOINT)
-        .ok()
-        .filter(|endpoint| !endpoint.is_empty());
-    let exporter = endpoint
-        .map(|endpoint| export(service, &endpoint))
+    let exporter = endpoint(set)
+        .map(|endpoint| export(resource(service, version), &endpoint))
         .transpose()?;
     if let Some(exporter) = &exporter {
         trace::start(exporter.tracer(env!("CARGO_PKG_NAME")));
@@ -93,18 +104,66 @@ fn log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn export(service: &str, endpoint: &str) -> anyhow::Result<SdkTracerProvider> {
+/// A variable of the environment. One that is empty is as if it were not set, as OpenTelemetry has it.
+fn set(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Where spans go.
+struct Endpoint {
+    /// The setting that says so.
+    setting: &'static str,
+    /// What it is set to.
+    value: String,
+    /// The URL that this means.
+    url: String,
+}
+
+/// Where spans go, if anywhere.
+fn endpoint(set: impl Fn(&str) -> Option<String>) -> Option<Endpoint> {
+    if let Some(value) = set(TRACES_ENDPOINT) {
+        return Some(Endpoint {
+            setting: TRACES_ENDPOINT,
+            url: value.clone(),
+            value,
+        });
+    }
+    set(ENDPOINT).map(|value| Endpoint {
+        setting: ENDPOINT,
+        url: format!("{}/v1/traces", value.trim_end_matches('/')),
+        value,
+    })
+}
+
+/// Who tells: which service, its version, and which process of it. The environment has the last word. Not by the SDK's own detector
+/// of a service's name, which says `unknown_service` where the environment names none.
+pub(crate) fn resource(service: &str, version: &str) -> Resource {
+    static INSTANCE: OnceLock<String> = OnceLock::new();
+    let instance = INSTANCE.get_or_init(|| uuid::Uuid::now_v7().to_string());
+    Resource::builder_empty()
+        .with_attributes([
+            KeyValue::new("service.name", service.to_owned()),
+            KeyValue::new("service.version", version.to_owned()),
+            KeyValue::new("service.instance.id", instance.as_str()),
+        ])
+        .with_detectors(&[
+            Box::new(TelemetryResourceDetector),
+            Box::new(EnvResourceDetector::new()),
+        ])
+        .with_attributes(set(SERVICE_NAME).map(|name| KeyValue::new("service.name", name)))
+        .build()
+}
+
+fn export(resource: Resource, endpoint: &Endpoint) -> anyhow::Result<SdkTracerProvider> {
     let exporter = SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
+        .with_endpoint(&endpoint.url)
         .build()
         .with_context(|| {
-            format!("{ENDPOINT} is {endpoint:?}; give a URL like http://127.0.0.1:4318")
+            let Endpoint { setting, value, .. } = endpoint;
+            format!("{setting} is {value:?}; give a URL like http://127.0.0.1:4318")
         })?;
-    let resource = Resource::builder()
-        .with_service_name(service.to_owned())
-        .build();
     Ok(SdkTracerProvider::builder()
         .with_resource(resource)
         .with_batch_exporter(exporter)
@@ -164,12 +223,18 @@ mod tests {
         request
     }
 
+    /// An environment in which only this is set.
+    fn only(setting: &str, value: &str) -> impl Fn(&str) -> Option<String> {
+        move |name| (name == setting).then(|| value.to_owned())
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn spans_reach_a_collector_when_the_guard_goes() {
         let collector = TcpListener::bind("127.0.0.1:0").unwrap();
-        let endpoint = format!("http://{}/", collector.local_addr().unwrap());
+        let url = format!("http://{}/", collector.local_addr().unwrap());
         let received = tokio::task::spawn_blocking(move || receive(&collector));
-        let exporter = export("things", &endpoint).unwrap();
+        let endpoint = endpoint(only(ENDPOINT, &url)).unwrap();
+        let exporter = export(resource("things", "4.2"), &endpoint).unwrap();
         drop(exporter.tracer("test").start("a span of ours"));
         Telemetry {
             exporter: Some(exporter),
@@ -179,10 +244,26 @@ mod tests {
         let request = String::from_utf8_lossy(&request);
         assert!(request.starts_with("POST /v1/traces HTTP/1.1"), "{request}");
         assert!(request.contains("application/x-protobuf"), "{request}");
-        assert!(
-            request.contains("things") && request.contains("a span of ours"),
-            "{request}"
-        );
+        for told in ["things", "4.2", "service.instance.id", "a span of ours"] {
+            assert!(request.contains(told), "{told} is not in {request}");
+        }
+    }
+
+    #[test]
+    fn where_spans_go_is_said_for_all_telemetry_or_for_spans_alone() {
+        let go = |of_traces: &str, of_all: &str| {
+            let set = |name: &str| {
+                let value = if name == ENDPOINT { of_all } else { of_traces };
+                Some(value.to_owned()).filter(|value| !value.is_empty())
+            };
+            endpoint(set).map(|endpoint| (endpoint.setting, endpoint.url))
+        };
+        let own = |url: &str| Some((TRACES_ENDPOINT, url.to_owned()));
+        let all = |url: &str| Some((ENDPOINT, url.to_owned()));
+        assert_eq!(go("", ""), None);
+        assert_eq!(go("", "http://c:4318/"), all("http://c:4318/v1/traces"));
+        assert_eq!(go("http://c/spans", ""), own("http://c/spans"));
+        assert_eq!(go("http://c/spans", "http://d"), own("http://c/spans"));
     }
 
     #[test]
@@ -192,10 +273,14 @@ mod tests {
             error.contains("LOG") && error.contains("info,=["),
             "{error}"
         );
-        let error = export("things", "not a url").unwrap_err().to_string();
-        assert!(
-            error.contains(ENDPOINT) && error.contains("not a url"),
-            "{error}"
-        );
+        for setting in [ENDPOINT, TRACES_ENDPOINT] {
+            let endpoint = endpoint(only(setting, "not a url")).unwrap();
+            let error = export(resource("things", "4.2"), &endpoint).unwrap_err();
+            let error = error.to_string();
+            assert!(
+                error.contains(setting) && error.contains("not a url"),
+                "{error}"
+            );
+        }
     }
 }

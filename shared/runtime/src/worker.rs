@@ -17,7 +17,7 @@ use crate::dead_letters::DeadLetter;
 use crate::faults::{self, CrashPoint};
 use crate::problem::Problem;
 use crate::publisher::Publisher;
-use crate::service::Service;
+use crate::service::{Entity, Service};
 use crate::telemetry::{Consequence, Metrics, Repeated};
 
 /// The first pause before a batch is tried again.
@@ -169,6 +169,13 @@ impl<S: Service> Worker<S> {
         }
     }
 
+    /// What log lines about this are in.
+    fn log_span(&self, about: Option<Entity>) -> tracing::Span {
+        about.map_or_else(tracing::Span::none, |about| {
+            self.transactor.service().log_span(&about.id)
+        })
+    }
+
     /// After the commit of a batch that began at `started`: publish, acknowledge, reply.
     async fn settle(
         &self,
@@ -179,12 +186,14 @@ impl<S: Service> Worker<S> {
     ) {
         self.publisher.offer(done.said, started);
         self.transactor.service().committed(&done.rows);
-        for anomaly in done.anomalies {
+        for (anomaly, about) in done.anomalies {
             self.metrics.anomaly(anomaly);
-            tracing::warn!(
-                anomaly,
-                "something that cannot happen did, and was met with silence"
-            );
+            self.log_span(about).in_scope(|| {
+                tracing::warn!(
+                    anomaly,
+                    "something that cannot happen did, and was met with silence"
+                );
+            });
         }
         let mut applied = Vec::new();
         for ((step, completion), reply) in steps.into_iter().zip(completions).zip(done.replies) {
@@ -192,12 +201,15 @@ impl<S: Service> Worker<S> {
                 Step::Fact { kind, .. } => self.metrics.facts_in(&kind, 1),
                 Step::DeadLetter(letter) => {
                     self.metrics.dead_letter(&letter.kind);
-                    tracing::error!(
-                        letter = letter.id,
-                        kind = letter.kind,
-                        reason = letter.reason,
-                        "a message became a dead letter"
-                    );
+                    let service = self.transactor.service();
+                    service.log_span(&letter.aggregateid).in_scope(|| {
+                        tracing::error!(
+                            letter = letter.id,
+                            kind = letter.kind,
+                            reason = letter.reason,
+                            "a message became a dead letter"
+                        );
+                    });
                 }
                 Step::Due(_) => self.metrics.timers_fired(1),
                 Step::Command { .. } | Step::Announcement => {}
@@ -239,7 +251,11 @@ impl<S: Service> Worker<S> {
 
     /// What fails alone: a fact becomes a dead letter, a command is answered, a due record is left alone for a while.
     fn put_aside(&self, step: Step<S>, completion: Completion<S>, reason: &str) -> Option<Item<S>> {
-        tracing::error!(reason, "an input cannot be applied and is put aside");
+        let about = step
+            .input()
+            .and_then(|input| self.transactor.service().about(input));
+        self.log_span(about)
+            .in_scope(|| tracing::error!(reason, "an input cannot be applied and is put aside"));
         match (step, completion) {
             (Step::Fact { .. }, Completion::Acknowledgement(message)) => {
                 let letter = Box::new(DeadLetter::of(&message, reason));

@@ -27,7 +27,14 @@ const CATALOGUE: [Entry; 3] = [
         title: booking::ABOUT.title,
         inventory: None,
         migrations: |settings| booking::service::BookingService::new(settings).migrations(),
-        serve: |settings| Box::pin(runtime::boot::run(booking::NAME, settings, booking::start)),
+        serve: |settings| {
+            Box::pin(runtime::boot::run(
+                booking::NAME,
+                booking::ABOUT.version,
+                settings,
+                booking::start,
+            ))
+        },
     },
     Entry {
         name: flight::SPEC.name,
@@ -37,6 +44,7 @@ const CATALOGUE: [Entry; 3] = [
         serve: |settings| {
             Box::pin(runtime::boot::run(
                 flight::SPEC.name,
+                flight::SPEC.about.version,
                 settings,
                 flight::start,
             ))
@@ -47,7 +55,14 @@ const CATALOGUE: [Entry; 3] = [
         title: hotel::SPEC.about.title,
         inventory: Some(hotel::SPEC.path),
         migrations: |settings| LegService::new(hotel::Hotel, settings).migrations(),
-        serve: |settings| Box::pin(runtime::boot::run(hotel::SPEC.name, settings, hotel::start)),
+        serve: |settings| {
+            Box::pin(runtime::boot::run(
+                hotel::SPEC.name,
+                hotel::SPEC.about.version,
+                settings,
+                hotel::start,
+            ))
+        },
     },
 ];
 

@@ -114,6 +114,14 @@ impl Database {
         })
     }
 
+    /// What OpenTelemetry calls it.
+    pub(crate) fn system(&self) -> &'static str {
+        match self.engine {
+            Engine::Sqlite => "sqlite",
+            Engine::Postgres => "postgresql",
+        }
+    }
+
     /// Begins a query for rows of this table.
     pub fn select<'a>(&'a self, table: &'a Table) -> Select<'a> {
         Select::new(self, table)

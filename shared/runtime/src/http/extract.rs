@@ -197,6 +197,6 @@ impl<S: Sync> FromRequestParts<S> for TraceContext {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let context = parts.extensions.get::<Self>().cloned();
-        Ok(context.unwrap_or_else(Self::fresh))
+        Ok(context.unwrap_or_default())
     }
 }

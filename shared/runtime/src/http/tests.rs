@@ -94,7 +94,7 @@ async fn shell_of(ready: Result<(), String>) -> Shell {
         description: "For tests",
         version: "1.2.3",
     };
-    let metrics = Arc::new(Metrics::new("shop", "things").unwrap());
+    let metrics = Arc::new(Metrics::new("shop", "things", "4.2").unwrap());
     let names = Names {
         namespace: "shop",
         about,

@@ -180,13 +180,18 @@ impl<S: Service> Consumer<S> {
             Err(_) => bury(message, "reading it panicked; see the log"),
             Ok(Ok(fact)) => {
                 let Message {
-                    id, kind, trace, ..
+                    id,
+                    kind,
+                    subject,
+                    trace,
+                    ..
                 } = opened;
                 let input = Input::Fact(fact);
                 Some((
                     Step::Fact {
                         id,
                         kind,
+                        subject,
                         trace,
                         input,
                     },

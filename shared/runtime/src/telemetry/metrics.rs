@@ -5,7 +5,6 @@
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, MeterProvider};
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 const SECONDS: [f64; 14] = [
@@ -62,18 +61,15 @@ impl Metrics {
     ///
     /// # Errors
     /// When the registry refuses the exporter.
-    pub fn new(namespace: &str, service: &str) -> anyhow::Result<Self> {
+    pub fn new(namespace: &str, service: &str, version: &str) -> anyhow::Result<Self> {
         let registry = prometheus::Registry::new();
         let reader = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
             .scope_info_enabled(false)
             .build()?;
-        let resource = Resource::builder()
-            .with_service_name(service.to_owned())
-            .build();
         let provider = SdkMeterProvider::builder()
             .with_reader(reader)
-            .with_resource(resource)
+            .with_resource(super::resource(service, version))
             .build();
         let meter = Named {
             meter: provider.meter(env!("CARGO_PKG_NAME")),
@@ -328,7 +324,7 @@ mod tests {
 
     /// Everything that there is, each with a value of its own.
     fn everything() -> Metrics {
-        let metrics = Metrics::new("shop", "things").unwrap();
+        let metrics = Metrics::new("shop", "things", "4.2").unwrap();
         metrics.facts_in("thing.made.v1", 2);
         metrics.facts_out("thing.sold.v1", 3);
         metrics.batch(20, 0.003);
@@ -396,8 +392,8 @@ mod tests {
     #[test]
     fn services_in_one_process_are_counted_apart() {
         let (one, other) = (
-            Metrics::new("shop", "one").unwrap(),
-            Metrics::new("shop", "other").unwrap(),
+            Metrics::new("shop", "one", "4.2").unwrap(),
+            Metrics::new("shop", "other", "4.2").unwrap(),
         );
         one.timers_fired(1);
         assert!(one.render().contains("shop_timers_fired_total 1"));

@@ -6,7 +6,9 @@ use std::sync::OnceLock;
 
 use axum::http::HeaderMap;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
-use opentelemetry::trace::{Span as _, SpanKind, Status, TraceFlags, Tracer};
+use opentelemetry::trace::{
+    Span as _, SpanBuilder, Status, TraceContextExt as _, TraceFlags, Tracer,
+};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, Span};
@@ -31,19 +33,11 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// A trace that begins here: sampled if spans are exported, so that a collector sees what follows from it.
-    #[must_use]
-    pub fn fresh() -> Self {
-        Self::random(TRACER.get().is_some())
-    }
-
-    fn random(sampled: bool) -> Self {
+    /// A trace that begins here, where nobody receives spans: not sampled. Where somebody does, the sampler says.
+    fn unsampled() -> Self {
         let (trace, span) = (fastrand::u128(1..), fastrand::u64(1..));
         Self {
-            traceparent: Some(format!(
-                "00-{trace:032x}-{span:016x}-{:02x}",
-                u8::from(sampled)
-            )),
+            traceparent: Some(format!("00-{trace:032x}-{span:016x}-00")),
             tracestate: None,
         }
     }
@@ -128,32 +122,31 @@ impl Extractor for TraceContext {
 /// A piece of work under way; it ends when this is dropped.
 #[derive(Debug)]
 pub struct ActiveSpan {
-    span: Option<Span>,
+    /// Boxed, for most of the time there is none.
+    span: Option<Box<Span>>,
     context: TraceContext,
 }
 
-/// Begins a span under `parent`, or a trace of its own if `parent` is empty. `attributes` is only asked while spans are exported.
-pub fn span(
-    kind: SpanKind,
-    name: &str,
-    parent: &TraceContext,
-    attributes: impl FnOnce() -> Vec<KeyValue>,
-) -> ActiveSpan {
-    begin(TRACER.get(), kind, name, parent, attributes)
+/// Whether somebody receives spans.
+pub(crate) fn exporting() -> bool {
+    TRACER.get().is_some()
+}
+
+/// Begins a span under `parent`, or a trace of its own if `parent` is empty. What it is is only asked while spans are exported.
+pub fn span(parent: &TraceContext, described: impl FnOnce() -> SpanBuilder) -> ActiveSpan {
+    begin(TRACER.get(), parent, described)
 }
 
 fn begin(
     tracer: Option<&SdkTracer>,
-    kind: SpanKind,
-    name: &str,
     parent: &TraceContext,
-    attributes: impl FnOnce() -> Vec<KeyValue>,
+    described: impl FnOnce() -> SpanBuilder,
 ) -> ActiveSpan {
     let Some(tracer) = tracer else {
         let context = if parent.traceparent.is_some() {
             parent.clone()
         } else {
-            TraceContext::random(false)
+            TraceContext::unsampled()
         };
         return ActiveSpan {
             span: None,
@@ -161,11 +154,7 @@ fn begin(
         };
     };
     let parent = TraceContextPropagator::new().extract_with_context(&Context::new(), parent);
-    let builder = tracer
-        .span_builder(name.to_owned())
-        .with_kind(kind)
-        .with_attributes(attributes());
-    let span = tracer.build_with_context(builder, &parent);
+    let span = tracer.build_with_context(described(), &parent);
     let context = {
         let here = span.span_context();
         let flags = here.trace_flags() & TraceFlags::SAMPLED;
@@ -181,7 +170,7 @@ fn begin(
         }
     };
     ActiveSpan {
-        span: Some(span),
+        span: Some(Box::new(span)),
         context,
     }
 }
@@ -200,195 +189,37 @@ impl ActiveSpan {
         }
     }
 
-    /// The work failed, for this reason.
-    pub fn error(&mut self, reason: &str) {
+    /// Points to what this has to do with and is not a part of, as a rule in another trace.
+    pub fn link(&mut self, to: &TraceContext) {
         if let Some(span) = &mut self.span {
+            let to = TraceContextPropagator::new().extract_with_context(&Context::new(), to);
+            let to = to.span().span_context().clone();
+            if to.is_valid() {
+                span.add_link(to, Vec::new());
+            }
+        }
+    }
+
+    /// As [`link`](Self::link), if that is in another trace.
+    pub fn link_elsewhere(&mut self, to: &TraceContext) {
+        if self.context.trace_id() != to.trace_id() {
+            self.link(to);
+        }
+    }
+
+    /// Whether it will be received.
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.span.as_ref().is_some_and(|span| span.is_recording())
+    }
+
+    /// The work failed: of which kind, of few, and the reason in words.
+    pub fn error(&mut self, kind: &str, reason: &str) {
+        if let Some(span) = &mut self.span {
+            span.set_attribute(KeyValue::new("error.type", kind.to_owned()));
             span.set_status(Status::error(reason.to_owned()));
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-    use std::sync::{Arc, Mutex};
-
-    use opentelemetry::trace::{SpanId, TracerProvider};
-    use opentelemetry_sdk::error::OTelSdkResult;
-    use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
-
-    use super::*;
-
-    const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-
-    /// Keeps what is exported.
-    #[derive(Clone, Debug, Default)]
-    struct Kept(Arc<Mutex<Vec<SpanData>>>);
-
-    impl SpanExporter for Kept {
-        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-            self.0.lock().unwrap().extend(batch);
-            Ok(())
-        }
-    }
-
-    fn exporting() -> (SdkTracer, Kept) {
-        let kept = Kept::default();
-        let provider = SdkTracerProvider::builder()
-            .with_simple_exporter(kept.clone())
-            .build();
-        (provider.tracer("test"), kept)
-    }
-
-    fn with_parent(traceparent: &str) -> TraceContext {
-        TraceContext {
-            traceparent: Some(traceparent.to_owned()),
-            tracestate: None,
-        }
-    }
-
-    #[test]
-    fn a_context_is_read_or_as_if_absent() {
-        let read = |traceparent| TraceContext::read(Some(traceparent), None).traceparent;
-        assert_eq!(read(CALLER).unwrap(), CALLER);
-        let later = format!("01{}-what-comes", &CALLER[2..]);
-        assert_eq!(read(&later).unwrap(), later);
-        assert_eq!(
-            with_parent(CALLER).trace_id(),
-            "0af7651916cd43dd8448eb211c80319c"
-        );
-        assert_eq!(TraceContext::default().trace_id(), "");
-        for malformed in [
-            "",
-            "00",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
-            "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
-            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
-            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-            "00_0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0g",
-            "00-0af7651916cd43dd8448eb211c8031é-b7ad6b7169203331-01",
-            "0é-0af7651916cd43dd8448eb211c80319-b7ad6b7169203331-01",
-        ] {
-            assert_eq!(read(malformed), None, "{malformed}");
-        }
-    }
-
-    #[test]
-    fn a_tracestate_needs_its_parent_and_a_bound() {
-        let state = |parent, state: &str| TraceContext::read(parent, Some(state)).tracestate;
-        assert_eq!(
-            state(Some(CALLER), "vendor=1,other=2").unwrap(),
-            "vendor=1,other=2"
-        );
-        assert_eq!(state(None, "vendor=1"), None);
-        assert_eq!(state(Some(CALLER), ""), None);
-        assert_eq!(state(Some(CALLER), "a\nb"), None);
-        assert_eq!(state(Some(CALLER), &"x".repeat(513)), None);
-    }
-
-    #[test]
-    fn a_fresh_context_is_well_formed_and_says_whether_it_is_sampled() {
-        for (sampled, flags) in [(false, "-00"), (true, "-01")] {
-            let context = TraceContext::random(sampled);
-            let traceparent = context.traceparent.clone().unwrap();
-            assert!(traceparent.ends_with(flags));
-            assert_eq!(TraceContext::read(Some(&traceparent), None), context);
-        }
-        assert_ne!(TraceContext::fresh(), TraceContext::fresh());
-    }
-
-    #[test]
-    fn without_an_exporter_the_parent_is_relayed() {
-        let parent = TraceContext::read(Some(CALLER), Some("vendor=1"));
-        let span = begin(
-            None,
-            SpanKind::Consumer,
-            "process",
-            &parent,
-            || unreachable!(),
-        );
-        assert_eq!(span.context(), parent);
-        let fresh = begin(
-            None,
-            SpanKind::Server,
-            "GET /",
-            &TraceContext::default(),
-            Vec::new,
-        )
-        .context();
-        assert!(fresh.traceparent.unwrap().ends_with("-00"));
-    }
-
-    #[test]
-    fn spans_hang_together() {
-        let (tracer, kept) = exporting();
-        let mut outer = begin(
-            Some(&tracer),
-            SpanKind::Server,
-            "POST /things",
-            &TraceContext::default(),
-            Vec::new,
-        );
-        outer.error("broken");
-        let about = || vec![KeyValue::new("messaging.system", "nats")];
-        let inner = begin(
-            Some(&tracer),
-            SpanKind::Producer,
-            "send things",
-            &outer.context(),
-            about,
-        );
-        let inner_context = inner.context();
-        drop(inner);
-        drop(outer);
-        let spans = kept.0.lock().unwrap();
-        let [inner, outer] = &spans[..] else {
-            panic!("{spans:?}")
-        };
-        assert_eq!(
-            inner.span_context.trace_id().to_string(),
-            inner_context.trace_id()
-        );
-        assert_eq!(inner.span_context.trace_id(), outer.span_context.trace_id());
-        assert_eq!(inner.parent_span_id, outer.span_context.span_id());
-        assert_eq!(outer.parent_span_id, SpanId::INVALID);
-        assert_eq!(inner.attributes, about());
-        assert_eq!(
-            (inner.span_kind.clone(), &*inner.name),
-            (SpanKind::Producer, "send things")
-        );
-        assert_eq!(outer.status, Status::error("broken"));
-        assert!(inner.start_time <= inner.end_time);
-    }
-
-    #[test]
-    fn the_callers_trace_and_its_wish_not_to_be_sampled_are_kept() {
-        let (tracer, kept) = exporting();
-        let parent = TraceContext::read(Some(CALLER), Some("vendor=1"));
-        let context = begin(
-            Some(&tracer),
-            SpanKind::Consumer,
-            "process",
-            &parent,
-            Vec::new,
-        )
-        .context();
-        assert_eq!(context.trace_id(), parent.trace_id());
-        assert_ne!(context.traceparent, parent.traceparent);
-        assert_eq!(context.tracestate, parent.tracestate);
-        let unsampled = CALLER.replace("-01", "-00");
-        let context = begin(
-            Some(&tracer),
-            SpanKind::Consumer,
-            "process",
-            &with_parent(&unsampled),
-            Vec::new,
-        )
-        .context();
-        assert!(context.traceparent.unwrap().ends_with("-00"));
-        assert_eq!(kept.0.lock().unwrap().len(), 1);
-    }
-}
+mod tests;

@@ -104,6 +104,7 @@ pub(crate) fn paid_as(id: Uuid, wallet: &str, cents: i64) -> Step<Wallets> {
     Step::Fact {
         id,
         kind: String::from("wallet.paid.v1"),
+        subject: String::from("wallet.paid"),
         trace: TraceContext::default(),
         input: Input::Fact(Paid { wallet, cents }),
     }
