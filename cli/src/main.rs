@@ -28,6 +28,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use nix::sys::stat::{Mode, umask};
 
 /// Books trips across services that never call each other; each goes through, or comes all the way back.
 #[derive(Debug, Parser)]
@@ -65,6 +66,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // Whatever we and our children write is for our user alone: databases and logs name travellers.
+    umask(Mode::S_IRWXG | Mode::S_IRWXO);
     let typed = Roundtrip::parse().command;
     let command = typed.or_else(|| Roundtrip::parse_from(["roundtrip", "up"]).command);
     let done = tokio::runtime::Runtime::new()
