@@ -11,8 +11,8 @@ use stack::{Options, Stack, broker};
 
 const ROUNDTRIP: &str = env!("CARGO_BIN_EXE_roundtrip");
 
-/// Imports what is written to its standard input.
-fn import(url: &str, csv: &[u8]) -> Output {
+/// Imports what is written to its standard input; whether it took all of that comes second.
+fn import_some(url: &str, csv: &[u8]) -> (Output, bool) {
     let mut import = Command::new(ROUNDTRIP)
         .args(["import", "flights", "-"])
         .args(["--service", &format!("flight={url}")])
@@ -22,10 +22,15 @@ fn import(url: &str, csv: &[u8]) -> Output {
         .spawn()
         .unwrap();
     let mut input = import.stdin.take().unwrap();
-    // It need not read all of what is too much.
-    let _ = input.write_all(csv);
+    let taken = input.write_all(csv).is_ok();
     drop(input);
-    import.wait_with_output().unwrap()
+    (import.wait_with_output().unwrap(), taken)
+}
+
+fn import(url: &str, csv: &[u8]) -> Output {
+    let (output, taken) = import_some(url, csv);
+    assert!(taken, "{output:?}");
+    output
 }
 
 fn said(output: &Output) -> String {
@@ -77,7 +82,8 @@ async fn standard_input_is_imported_and_bad_lines_are_counted_as_in_an_editor() 
         assert!(said.contains("standard input:3: the header"), "{said}");
     }
 
-    let large = import(&url, &vec![b'x'; IMPORT_MAX + 1]);
+    let (large, taken) = import_some(&url, &vec![b'x'; IMPORT_MAX + (1 << 20)]);
+    assert!(!taken, "what comes in need not end");
     assert!(!large.status.success());
     assert!(said(&large).contains("split it"), "{}", said(&large));
 
