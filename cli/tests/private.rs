@@ -290,6 +290,24 @@ async fn no_password_stands_on_a_command_line() {
 }
 
 #[test]
+fn an_address_that_is_wrong_is_shown_without_its_password() {
+    let nowhere = Path::new("nowhere");
+    let wrong = "mysql://me:hid,den@h/x?password=hidden";
+    for name in ["up", "audit"] {
+        let typed = roundtrip(nowhere, &[name, "--database", wrong]);
+        let mut set = command(nowhere, &[name]);
+        set.env("ROUNDTRIP_DATABASE", wrong);
+        set.env("ROUNDTRIP_DATABASES", format!("car={wrong}"));
+        for refused in [typed, set.output().unwrap()] {
+            assert_eq!(refused.status.code(), Some(2));
+            let said = String::from_utf8(refused.stderr).unwrap();
+            assert!(said.contains("mysql://…"), "{said}");
+            assert!(!said.contains("hid") && !said.contains("den"), "{said}");
+        }
+    }
+}
+
+#[test]
 fn no_help_shows_a_password_on_a_command_line() {
     let nowhere = Path::new("nowhere");
     let help = good(&roundtrip(nowhere, &["--help"]));
