@@ -3,6 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -71,6 +72,11 @@ async fn a_log_that_has_become_long_is_put_aside_while_its_process_writes_on() {
         "postgres/postgres.log",
     ];
     let logs = logs.map(|log| folder.join(log));
+    // PostgreSQL's folder may be another user's, who could lay a link there.
+    let elsewhere = folder.join("elsewhere");
+    fs::write(&elsewhere, "somebody's").unwrap();
+    let [.., of_postgres] = &logs;
+    symlink(&elsewhere, of_postgres.with_extension("log.old")).unwrap();
     let booking = stack.url("booking").unwrap();
     let http = stack.http().clone();
 
@@ -100,5 +106,6 @@ async fn a_log_that_has_become_long_is_put_aside_while_its_process_writes_on() {
         () = work => {}
         never = stack.supervise(&|_| {}) => match never {},
     }
+    assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "somebody's");
     stack.stop().await.unwrap();
 }

@@ -1,9 +1,12 @@
 //! Logs that stay short although nobody looks after them: one that has become long is put aside, beside itself, while its process writes on.
 //! Not for what is kept: of two, the older one is gone.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+
+use super::private;
 
 /// A log that is longer than this is put aside, in bytes.
 pub const LOG_MAX: u64 = 16 << 20;
@@ -14,19 +17,26 @@ pub const LOG_MAX: u64 = 16 << 20;
 /// # Errors
 /// When there is no room for the copy: then the log is left as it is.
 pub fn put_aside(log: &Path) -> io::Result<()> {
-    if fs::metadata(log).map_or(0, |log| log.len()) <= LOG_MAX {
+    let long = |found: fs::Metadata| found.is_file() && found.len() > LOG_MAX;
+    if !fs::symlink_metadata(log).is_ok_and(long) {
         return Ok(());
     }
     let old = log.with_extension("log.old");
-    // With the log's mode: what others may not read, they may not read there.
-    let copied = fs::copy(log, &old);
-    if copied.is_err() {
+    // Made anew: a database server's folder may be another user's, and what lies there a link to somewhere else.
+    match fs::remove_file(&old) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut log = OpenOptions::new().read(true).write(true).open(log)?;
+    let mut copy = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(private::FILE)
+        .open(&old)?;
+    if let Err(error) = io::copy(&mut log, &mut copy) {
         // Half of it is of no use, and takes the room.
         let _ = fs::remove_file(&old);
+        return Err(error);
     }
-    copied?;
-    OpenOptions::new()
-        .write(true)
-        .open(log)
-        .and_then(|log: File| log.set_len(0))
+    log.set_len(0)
 }
