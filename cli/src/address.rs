@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use super::folder::Folder;
+use super::parse;
 use client::Client;
 use inspect::audit::Nats;
 use stack::State;
@@ -114,13 +115,14 @@ impl Addresses {
 /// Where the broker is.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct BrokerAddress {
-    /// The broker, such as nats://127.0.0.1:4222; without it, the one of the stack that runs in the folder.
+    /// The broker, such as nats://127.0.0.1:4222, or @FILE with its URL; without it, the one of the stack that runs in the folder.
     #[arg(
         id = "nats",
         long,
         env = "NATS_URL",
         hide_env_values = true,
-        value_name = "URL"
+        value_name = "URL",
+        value_parser = parse::text
     )]
     url: Option<String>,
     /// User at the broker.
@@ -131,7 +133,7 @@ pub(crate) struct BrokerAddress {
         requires = "password"
     )]
     user: Option<String>,
-    /// Password at the broker.
+    /// Password at the broker: by the environment, for every user of the machine can read what stands on a command line.
     #[arg(
         id = "password",
         long = "nats-password",

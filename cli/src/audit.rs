@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::address::BrokerAddress;
 use super::folder::Folder;
+use super::parse::Databases;
 use super::{out, parse};
 use client::paint::{Paint, Tone};
 use inspect::audit::{self, Part, Parts, Report, Verdict};
@@ -23,12 +24,13 @@ const WAIT: Duration = Duration::from_secs(10);
 /// and says `clean` only then; 1 with each violation named; 2 when there was nothing to judge or a part could not be reached.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  roundtrip audit\n  roundtrip audit --folder /tmp/second --json\n  roundtrip audit --database sqlite://booking.db --database sqlite://flight.db --database sqlite://hotel.db\n  roundtrip audit --database postgres://me:secret@host/booking --database flight=postgres://me:secret@host/db7 --without hotel"
+    after_help = "Examples:\n  roundtrip audit\n  roundtrip audit --folder /tmp/second --json\n  roundtrip audit --database sqlite://booking.db --database sqlite://flight.db --database sqlite://hotel.db\n  roundtrip audit --database @databases.txt --without hotel"
 )]
 pub(crate) struct Audit {
-    /// Database of booking or of a leg, one for each service: URL, or NAME=URL where the database does not say whose it is
-    #[arg(long, value_name = "URL")]
-    database: Vec<Part>,
+    /// Databases of booking and of legs, one for each service: URL, or NAME=URL where a database does not say whose it is. Every user of the
+    /// machine can read what stands on a command line: give passwords by the environment, after commas, or as @FILE, on a line each.
+    #[arg(long, value_name = "URL", env = "ROUNDTRIP_DATABASES", hide_env_values = true, value_parser = parse::databases)]
+    database: Vec<Databases>,
     /// A leg whose database is out of reach and that is left unjudged.
     #[arg(long, value_name = "LEG")]
     without: Vec<String>,
@@ -68,9 +70,10 @@ impl Audit {
 
     fn parts(&self) -> Result<Parts> {
         let without = self.without.iter().cloned().collect();
-        if !self.database.is_empty() {
+        let databases = given(&self.database);
+        if !databases.is_empty() {
             return Ok(Parts {
-                databases: self.database.clone(),
+                databases,
                 nats: self.broker.or(None),
                 without,
             });
@@ -117,6 +120,12 @@ impl Audit {
             })
             .collect()
     }
+}
+
+/// All that were named.
+pub(crate) fn given(databases: &[Databases]) -> Vec<Part> {
+    let each = databases.iter().map(|Databases(parts)| parts.as_slice());
+    each.collect::<Vec<_>>().concat()
 }
 
 /// The report with its last line in its colour.

@@ -15,8 +15,8 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::out;
 use super::up::Stop;
+use super::{out, parse};
 use cpu::Cpu;
 use inspect::audit::{self, Nats, Part, Parts, Report};
 use load::{Live, Load, Window};
@@ -33,7 +33,7 @@ const SAY_EVERY: Duration = Duration::from_secs(5);
 /// release build, on a machine with nothing else to do. Exits 1 when the audit is not clean.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cargo run --release -- bench\n  roundtrip bench --callers 1,64,256,1024 --duration 30s --database postgres\n  roundtrip bench --callers 256 --replicas 2 --database postgres://me:secret@127.0.0.1/postgres --json"
+    after_help = "Examples:\n  cargo run --release -- bench\n  roundtrip bench --callers 1,64,256,1024 --duration 30s --database postgres\n  roundtrip bench --callers 256 --replicas 2 --database @database.url --json"
 )]
 pub(crate) struct Bench {
     /// How many ask at the same time; one measurement for each number.
@@ -46,8 +46,9 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration)]
     warmup: Duration,
     /// `sqlite`, `postgres` (a local server of its own) or postgres://user:password@host/postgres (yours: databases of its own, which it
-    /// drops at the end).
-    #[arg(long, value_name = "DATABASE", default_value = "sqlite")]
+    /// drops at the end). Every user of the machine can read what stands on a command line: give a password by the environment, or as
+    /// @FILE.
+    #[arg(long, value_name = "DATABASE", default_value = "sqlite", env = "ROUNDTRIP_DATABASE", hide_env_values = true, value_parser = parse::database)]
     database: DatabaseChoice,
     /// Processes of each service.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=i64::from(REPLICAS_MAX)))]

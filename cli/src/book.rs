@@ -126,11 +126,7 @@ impl Book {
 
     fn ask(&self) -> Result<Ask> {
         let itinerary = match self.itinerary.as_deref() {
-            Some(text) => match text.strip_prefix('@') {
-                Some(file) => std::fs::read_to_string(file)
-                    .with_context(|| format!("cannot read the itinerary in {file}"))?,
-                None => text.to_owned(),
-            },
+            Some(given) => parse::text(given).context("the itinerary")?,
             None => self.legs()?,
         };
         let deadline_s = self

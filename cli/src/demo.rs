@@ -30,8 +30,9 @@ const WITHIN: Duration = Duration::from_secs(30);
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  roundtrip demo\n  roundtrip demo --database postgres")]
 pub(crate) struct Demo {
-    /// `sqlite`, `postgres` for a local server of its own, or postgres://user:password@host/postgres.
-    #[arg(long, value_name = "DATABASE", default_value = "sqlite")]
+    /// `sqlite`, `postgres` for a local server of its own, or postgres://user:password@host/postgres. Every user of the machine can read
+    /// what stands on a command line: give a password by the environment, or as @FILE.
+    #[arg(long, value_name = "DATABASE", default_value = "sqlite", env = "ROUNDTRIP_DATABASE", hide_env_values = true, value_parser = parse::database)]
     database: DatabaseChoice,
 }
 

@@ -6,7 +6,8 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use super::address::{Addresses, BrokerAddress};
-use super::out;
+use super::parse::{self, Databases};
+use super::{audit, out};
 use client::paint::Paint;
 use inspect::audit::Part;
 use inspect::doctor::observations::Home;
@@ -23,12 +24,13 @@ const NOTHING: u8 = 2;
 /// be warnings), 1 when something is, 2 when nothing could be looked at. Whether every trip is as it has to be is for `audit`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  roundtrip doctor\n  roundtrip doctor --json | jq -r '.findings[] | select(.verdict == \"wrong\") | .todo'\n  roundtrip doctor --url http://127.0.0.1:8080 --service flight=http://127.0.0.1:8081 --service hotel=http://127.0.0.1:8082\n\nAll of the docker-compose stack, with the passwords that it has when none were set:\n  export ROUNDTRIP_URL=http://127.0.0.1:8080 ROUNDTRIP_SERVICES=flight=http://127.0.0.1:8081,hotel=http://127.0.0.1:8082\n  export NATS_URL=nats://127.0.0.1:4222 NATS_USER=operator NATS_PASSWORD=local-only-operator\n  db=postgres://auditor:local-only-auditor@127.0.0.1:5432\n  roundtrip doctor --database $db/booking --database $db/flight --database $db/hotel"
+    after_help = "Examples:\n  roundtrip doctor\n  roundtrip doctor --json | jq -r '.findings[] | select(.verdict == \"wrong\") | .todo'\n  roundtrip doctor --url http://127.0.0.1:8080 --service flight=http://127.0.0.1:8081 --service hotel=http://127.0.0.1:8082\n\nAll of the docker-compose stack, with the passwords that it has when none were set:\n  export ROUNDTRIP_URL=http://127.0.0.1:8080 ROUNDTRIP_SERVICES=flight=http://127.0.0.1:8081,hotel=http://127.0.0.1:8082\n  export NATS_URL=nats://127.0.0.1:4222 NATS_USER=operator NATS_PASSWORD=local-only-operator\n  db=postgres://auditor:local-only-auditor@127.0.0.1:5432\n  export ROUNDTRIP_DATABASES=$db/booking,$db/flight,$db/hotel\n  roundtrip doctor"
 )]
 pub(crate) struct Doctor {
-    /// Database of booking or of a leg, one for each service: URL, or NAME=URL where the database does not say whose it is
-    #[arg(long, value_name = "URL")]
-    database: Vec<Part>,
+    /// Databases of booking and of legs, one for each service: URL, or NAME=URL where a database does not say whose it is. Every user of the
+    /// machine can read what stands on a command line: give passwords by the environment, after commas, or as @FILE, on a line each.
+    #[arg(long, value_name = "URL", env = "ROUNDTRIP_DATABASES", hide_env_values = true, value_parser = parse::databases)]
+    database: Vec<Databases>,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -58,7 +60,8 @@ impl Doctor {
 
     fn places(&self) -> Result<doctor::Places> {
         let given = self.places.given();
-        if given.is_empty() && self.database.is_empty() {
+        let databases = audit::given(&self.database);
+        if given.is_empty() && databases.is_empty() {
             return self.at_home();
         }
         let services = given.into_iter().map(|(name, url)| ServicePlace {
@@ -70,7 +73,7 @@ impl Doctor {
         Ok(doctor::Places {
             services: services.collect(),
             broker: self.broker.or(None),
-            databases: self.database.clone(),
+            databases,
             home: None,
         })
     }

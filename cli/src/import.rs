@@ -1,5 +1,7 @@
-//! `roundtrip import flights FILE.csv`: inventory of any leg, all of the file or none of it.
+//! `roundtrip import flights FILE.csv`, or `-` for standard input: inventory of any leg, all of the file or none of it.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -21,13 +23,13 @@ const STEP: usize = 64 << 10;
 /// Import inventory from a CSV file: all of it, or nothing when any line is bad.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The first line names the columns:\n  flights  flight,date,seats,price_minor,currency\n  hotels   hotel,room_type,night,rooms,price_minor,currency\nA date may be a range with both ends: 2026-12-01..2026-12-31. What is there already is set to what the file says; what trips\nhold of it stays.\n\nExamples:\n  roundtrip import flights flights.csv\n  roundtrip import hotels hotels.csv --service hotel=http://127.0.0.1:8082"
+    after_help = "The first line names the columns:\n  flights  flight,date,seats,price_minor,currency\n  hotels   hotel,room_type,night,rooms,price_minor,currency\nA date may be a range with both ends: 2026-12-01..2026-12-31. What is there already is set to what the file says; what trips\nhold of it stays.\n\nExamples:\n  roundtrip import flights flights.csv\n  roundtrip import hotels hotels.csv --service hotel=http://127.0.0.1:8082\n  zcat flights.csv.gz | roundtrip import flights -"
 )]
 pub(crate) struct Import {
     /// What the file is the inventory of.
     #[arg(value_parser = PossibleValuesParser::new(inventories().map(|(name, _)| name)))]
     what: String,
-    /// The file, a CSV.
+    /// The file, a CSV; `-` is standard input.
     file: PathBuf,
     /// As JSON.
     #[arg(long)]
@@ -41,12 +43,11 @@ impl Import {
         let found = inventories().find(|(name, _)| *name == self.what);
         let (path, entry) = found.context("no service has such an inventory")?;
         let client = self.places.service(entry.name)?;
-        let shown = self.file.display();
-        let csv = std::fs::read(&self.file).with_context(|| format!("cannot read {shown}"))?;
+        let shown = self.shown();
+        let csv = self.csv().with_context(|| format!("cannot read {shown}"))?;
         if csv.len() > IMPORT_MAX {
             bail!(
-                "{shown} has {} bytes, and {IMPORT_MAX} are taken at once: split it",
-                csv.len()
+                "{shown} has more than {IMPORT_MAX} bytes, the most that is taken at once: split it"
             );
         }
         let bar = bar(csv.len())?;
@@ -61,6 +62,30 @@ impl Import {
             Err(error) => return self.refused(error),
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn is_standard_input(&self) -> bool {
+        self.file.as_os_str() == "-"
+    }
+
+    /// Its name, for people.
+    fn shown(&self) -> String {
+        if self.is_standard_input() {
+            return String::from("standard input");
+        }
+        self.file.display().to_string()
+    }
+
+    /// All of it, or a byte more than is taken: what comes in need not end.
+    fn csv(&self) -> std::io::Result<Vec<u8>> {
+        let mut csv = Vec::new();
+        let source: Box<dyn Read> = if self.is_standard_input() {
+            Box::new(std::io::stdin().lock())
+        } else {
+            Box::new(File::open(&self.file)?)
+        };
+        source.take(IMPORT_MAX as u64 + 1).read_to_end(&mut csv)?;
+        Ok(csv)
     }
 
     /// Names every bad line that the service named.
@@ -81,7 +106,7 @@ impl Import {
             out::json(&serde_json::json!({"imported": false, "bad_lines": count, "lines": lines}))?;
             return Ok(ExitCode::FAILURE);
         }
-        let file = self.file.display();
+        let file = self.shown();
         for BadLine { line, reason } in &lines {
             out::line(&format!("{file}:{line}: {reason}"));
         }

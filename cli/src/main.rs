@@ -24,10 +24,13 @@ mod status;
 mod stuck;
 mod up;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
+use nix::sys::stat::{Mode, umask};
 
 /// Books trips across services that never call each other; each goes through, or comes all the way back.
 #[derive(Debug, Parser)]
@@ -65,8 +68,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let typed = Roundtrip::parse().command;
-    let command = typed.or_else(|| Roundtrip::parse_from(["roundtrip", "up"]).command);
+    // Whatever we and our children write is for our user alone: databases and logs name travellers.
+    umask(Mode::S_IRWXG | Mode::S_IRWXO);
+    let command = typed(std::env::args_os()).or_else(|| typed(["roundtrip", "up"]));
     let done = tokio::runtime::Runtime::new()
         .map_err(anyhow::Error::from)
         .and_then(|runtime| runtime.block_on(run(command)));
@@ -80,6 +84,25 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What was typed; whoever typed something else is told, and that is the end.
+fn typed<T: Into<OsString> + Clone>(words: impl IntoIterator<Item = T>) -> Option<Command> {
+    match Roundtrip::try_parse_from(words) {
+        Ok(typed) => typed.command,
+        Err(error) => without_secrets(error).exit(),
+    }
+}
+
+/// An address that cannot be taken may have a password in it all the same, and may come from the environment.
+fn without_secrets(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(given)) = error.get(ContextKind::InvalidValue)
+        && let Some((scheme, _)) = given.split_once("://")
+    {
+        let shown = format!("{scheme}://…");
+        error.insert(ContextKind::InvalidValue, ContextValue::String(shown));
+    }
+    error
 }
 
 async fn run(command: Option<Command>) -> Result<ExitCode> {

@@ -1,12 +1,56 @@
-//! What people type, as values: `2m`, `900EUR`, `tomorrow`.
+//! What people type, as values: `2m`, `900EUR`, `tomorrow`, `@FILE`.
 
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use choreography::{Currency, Money};
+use inspect::audit::Part;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
+use stack::DatabaseChoice;
+
+/// Databases that were named together.
+#[derive(Debug, Clone)]
+pub(crate) struct Databases(pub(crate) Vec<Part>);
+
+/// A text as it stands, or `@FILE` with it: a command line is no place for what others must not read.
+pub(crate) fn text(given: &str) -> Result<String> {
+    let Some(file) = given.strip_prefix('@') else {
+        return Ok(given.to_owned());
+    };
+    match std::fs::read_to_string(file) {
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(error) => bail!("cannot read {file}: {error}"),
+    }
+}
+
+/// What [`DatabaseChoice`] reads, or `@FILE` with it.
+pub(crate) fn database(given: &str) -> Result<DatabaseChoice> {
+    text(given)?.parse().map_err(anyhow::Error::msg)
+}
+
+/// One database or several, after commas or on lines of their own, or `@FILE` with them.
+pub(crate) fn databases(given: &str) -> Result<Databases> {
+    let text = text(given)?;
+    let mut each: Vec<String> = Vec::new();
+    for line in text.lines() {
+        for (at, part) in line.split(',').enumerate() {
+            // A comma may be part of a password or of a path: what has no scheme goes on with what stands before it.
+            let begins = at == 0 || part.contains("://") || part.contains("sqlite:");
+            match each.last_mut().filter(|_| !begins) {
+                Some(last) => *last = format!("{last},{part}"),
+                None => each.push(part.to_owned()),
+            }
+        }
+    }
+    let each = each.iter().map(|one| one.trim());
+    let parts = each
+        .filter(|one| !one.is_empty())
+        .map(str::parse)
+        .collect::<Result<_>>()?;
+    Ok(Databases(parts))
+}
 
 /// `2m`, `90s`, `1h 30m`.
 pub(crate) fn duration(text: &str) -> Result<Duration> {
@@ -64,6 +108,29 @@ fn no_date(text: &str) -> anyhow::Error {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+
+    #[test]
+    fn several_databases_at_once_and_what_stands_in_a_file() {
+        let urls = |given: &str| -> Vec<String> {
+            let parts = databases(given).unwrap().0.into_iter();
+            parts.map(|part| part.url).collect()
+        };
+        let (one, two) = ("sqlite://a,b.db", "postgres://me:x,y@host:5432/c");
+        assert_eq!(urls(one), [one]);
+        assert_eq!(urls(&format!("{one},car={two}")), [one, two]);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), format!("car={two}\n{one}\n")).unwrap();
+        let named = format!("@{}", file.path().display());
+        assert_eq!(urls(&named), [two, one]);
+        assert!(
+            databases("@nowhere")
+                .unwrap_err()
+                .to_string()
+                .contains("nowhere")
+        );
+        std::fs::write(file.path(), "postgres\n").unwrap();
+        assert_eq!(database(&named).unwrap(), DatabaseChoice::Local);
+    }
 
     #[test]
     fn durations() {

@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::folder::Folder;
-use super::out;
+use super::{out, parse};
 use stack::{DatabaseChoice, FIRST_PORT, Options, REPLICA_PORTS, REPLICAS_MAX, Stack};
 
 /// A second signal within this time means what the first one meant.
@@ -21,7 +21,7 @@ const SAME_WISH: Duration = Duration::from_secs(1);
 /// are environment variables (see `roundtrip serve --help`), which they inherit.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  roundtrip up\n  roundtrip up --replicas 3 --database postgres\n  roundtrip up --database postgres://me:secret@127.0.0.1/postgres --nats nats://127.0.0.1:4222\n  roundtrip up --folder /tmp/second --port 9080\n  LOG=info,runtime=debug roundtrip up"
+    after_help = "Examples:\n  roundtrip up\n  roundtrip up --replicas 3 --database postgres\n  roundtrip up --nats nats://127.0.0.1:4222\n  roundtrip up --database @database.url --nats @broker.url\n  roundtrip up --folder /tmp/second --port 9080\n  LOG=info,runtime=debug roundtrip up"
 )]
 pub(crate) struct Up {
     #[command(flatten)]
@@ -30,11 +30,12 @@ pub(crate) struct Up {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=i64::from(REPLICAS_MAX)))]
     replicas: u16,
     /// `sqlite` (a file for each service), `postgres` (a local server of its own) or postgres://user:password@host/postgres (yours: it
-    /// gets the databases roundtrip_booking, roundtrip_flight and roundtrip_hotel).
-    #[arg(long, value_name = "DATABASE", default_value = "sqlite")]
+    /// gets the databases roundtrip_booking, roundtrip_flight and roundtrip_hotel). Every user of the machine can read what stands on a
+    /// command line: give a password by the environment, or as @FILE.
+    #[arg(long, value_name = "DATABASE", default_value = "sqlite", env = "ROUNDTRIP_DATABASE", hide_env_values = true, value_parser = parse::database)]
     database: DatabaseChoice,
-    /// A broker that is there, such as nats://127.0.0.1:4222; without it the stack has its own.
-    #[arg(long, value_name = "URL")]
+    /// A broker that is there, such as nats://127.0.0.1:4222, or @FILE with its URL; without it the stack has its own.
+    #[arg(long, value_name = "URL", env = "ROUNDTRIP_NATS", hide_env_values = true, value_parser = parse::text)]
     nats: Option<String>,
     /// Booking's port; flight has the next one and hotel the one after.
     #[arg(long, value_name = "PORT", default_value_t = FIRST_PORT, value_parser = clap::value_parser!(u16).range(1..=i64::from(u16::MAX - REPLICA_PORTS * REPLICAS_MAX)))]
@@ -48,7 +49,8 @@ impl Up {
         let options = Options {
             replicas: self.replicas,
             database: self.database.clone(),
-            nats_url: self.nats.clone(),
+            // A variable that is set to nothing.
+            nats_url: self.nats.clone().filter(|url| !url.is_empty()),
             first_port: Some(self.port),
             ..Options::kept(self.folder.path.clone())
         };

@@ -54,7 +54,9 @@ fn roundtrip(folder: &Path, args: &[&str]) -> Answer {
     let mut command = Command::new(PROGRAM);
     for (name, _) in std::env::vars_os() {
         let ours = name.to_string_lossy();
-        if ours.starts_with("ROUNDTRIP_") && ours.ends_with("URL") || ours.starts_with("NATS_") {
+        let places = ["URL", "SERVICES", "NATS", "DATABASE", "DATABASES"];
+        let place = |name: &str| places.iter().any(|ending| name.ends_with(ending));
+        if ours.starts_with("ROUNDTRIP_") && place(&ours) || ours.starts_with("NATS_") {
             command.env_remove(&name);
         }
     }

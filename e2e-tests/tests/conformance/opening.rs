@@ -1,6 +1,7 @@
 //! How a service opens its database: a PostgreSQL that is only coming up is waited for, one that refuses is not; and whatever is
 //! committed is on the disk. That disks keep what they were told is not shown here.
 
+use std::path::Path;
 use std::time::Duration;
 
 use flight::Flight;
@@ -37,6 +38,42 @@ pub(crate) async fn the_writer_waits_for_the_disk(place: Place) {
         // A transaction that nobody ended: its connection is not used again.
         drop(flight.transactor.open(&[], &[]).await.unwrap());
     }
+}
+
+/// Travellers' names are in it; what lies beside it has them too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_file_is_for_its_owner_alone_and_one_that_was_there_keeps_its_mode() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new(Engine::Sqlite, "owner_alone").await.unwrap();
+    let file = Path::new(place.url.strip_prefix("sqlite://").unwrap());
+    let modes = || -> Vec<u32> {
+        let files = file.parent().unwrap().read_dir().unwrap();
+        let mode = |file: std::fs::DirEntry| file.metadata().unwrap().permissions().mode();
+        files.map(|file| mode(file.unwrap()) & 0o777).collect()
+    };
+    let flight = place.flight().await;
+    flight.stock(1).await;
+    // The database, its log, the log's index, and the lock of its migrations.
+    assert_eq!(modes(), [0o600; 4]);
+    drop(flight);
+
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    drop(place.flight().await);
+    assert!(modes().contains(&0o640), "an operator's choice");
+}
+
+/// What a service keeps of its database in memory is bounded, however large the database is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_connection_keeps_few_pages_of_a_file() {
+    let place = Place::new(Engine::Sqlite, "few_pages").await.unwrap();
+    let flight = place.flight().await;
+    let mut writer = flight.database.writer().await.unwrap();
+    let asked = "select cast(cache_size as text) from pragma_cache_size";
+    // Below zero it is KiB.
+    assert_eq!(writer.run(asked, vec![]).await.unwrap(), ["-16384"]);
+    drop(writer);
+    let asked = "select cache_size from pragma_cache_size";
+    assert_eq!(flight.number(asked).await, -2048);
 }
 
 /// The database's address with this port in the place of its own, and its own.

@@ -190,6 +190,10 @@ impl runtime::Service for BookingService {
         choreography::filters_for_booking()
     }
 
+    fn kinds(&self) -> Vec<String> {
+        choreography::kinds_of(&Speaker::Booking)
+    }
+
     fn migrations(&self) -> Migrator {
         sqlx::migrate!("./migrations")
     }

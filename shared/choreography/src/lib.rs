@@ -44,7 +44,7 @@ pub use joined::Joined;
 pub use money::Money;
 pub use reaction::Reaction;
 use serde::{Deserialize, Serialize};
-pub use subjects::{filters_for_booking, filters_for_leg};
+pub use subjects::{filters_for_booking, filters_for_leg, kinds_of};
 pub use wire::{WireError, WireFact, read};
 
 /// The name of the stream that carries all facts.

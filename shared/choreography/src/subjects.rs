@@ -1,6 +1,6 @@
 //! Where facts are published and what is listened for, as NATS subjects. Held against [`crate::TABLE`] by a test.
 
-use crate::{Fact, FactBody, LegName, Speaker};
+use crate::{Fact, FactBody, LegName, Role, Speaker, TABLE};
 
 impl FactBody {
     /// The fact's name in the table.
@@ -69,4 +69,15 @@ pub fn filters_for_booking() -> Vec<String> {
     ]
     .map(String::from)
     .into()
+}
+
+/// The wire's types of all that this one says by the table: `flight.reserved.v1` and so on.
+pub fn kinds_of(speaker: &Speaker) -> Vec<String> {
+    let role = match speaker {
+        Speaker::Booking => Role::Booking,
+        Speaker::Leg(_) => Role::Leg,
+    };
+    let own = TABLE.iter().filter(|line| line.said_by == role);
+    own.map(|line| crate::wire::kind(speaker.as_str(), line.fact))
+        .collect()
 }

@@ -3,7 +3,7 @@
 
 use choreography::{
     Currency, Fact, FactBody, Itinerary, Joined, LegName, Money, Plan, Price, Reason, Role,
-    Speaker, TABLE, WireFact, filters_for_booking, filters_for_leg, read,
+    Speaker, TABLE, WireFact, filters_for_booking, filters_for_leg, kinds_of, read,
 };
 use uuid::Uuid;
 
@@ -210,4 +210,29 @@ fn the_table_names_each_fact_once() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), TABLE.len());
+}
+
+#[test]
+fn the_types_of_a_speaker_are_all_that_it_may_say() {
+    let flight = Speaker::Leg("flight".parse().unwrap());
+    for speaker in [Speaker::Booking, flight] {
+        let facts = everything(&["flight", "hotel"]).into_iter();
+        let mut said: Vec<String> = facts
+            .filter(|fact| fact.speaker == speaker)
+            .map(|fact| fact.kind())
+            .collect();
+        if let Speaker::Leg(leg) = &speaker {
+            let joined = Joined {
+                leg: leg.clone(),
+                counts: vec![],
+                dates: vec![],
+            };
+            said.push(joined.kind());
+        }
+        said.sort();
+        said.dedup();
+        let mut kinds = kinds_of(&speaker);
+        kinds.sort();
+        assert_eq!(kinds, said);
+    }
 }

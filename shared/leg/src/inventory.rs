@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::core::Stock;
+use crate::lines::Lines;
 use crate::service::{Leg, LegService, LegSpec, Only, SetStock, StockLevel, StockSet, etag};
 use crate::store::stock;
 
@@ -282,28 +283,26 @@ fn read_csv(spec: &LegSpec, csv: &[u8]) -> Result<Read, Problem> {
         .trim(csv::Trim::All)
         .flexible(true)
         .from_reader(csv);
+    // The reader's own count stands before the blank lines that it skips, and knows one way to end a line.
+    let mut numbers = Lines::of(csv);
+    let first = numbers.line_at(0);
     let header = reader
         .headers()
-        .map_err(|error| one_bad(1, error.to_string()))?;
+        .map_err(|error| one_bad(first, reason(&error)))?;
     if header.iter().ne(columns.iter().copied()) {
         return Err(one_bad(
-            1,
+            first,
             format!("the header must be {}", columns.join(",")),
         ));
     }
     let (mut rows, mut bad, mut lines) = (BTreeMap::new(), Vec::new(), 0);
     for record in reader.records() {
         lines += 1;
-        let (number, found) = match &record {
-            Ok(record) => (
-                record.position().map_or(0, csv::Position::line),
-                read_line(record, &columns),
-            ),
-            Err(error) => (
-                error.position().map_or(0, csv::Position::line),
-                Err(error.to_string()),
-            ),
+        let (position, found) = match &record {
+            Ok(record) => (record.position(), read_line(record, &columns)),
+            Err(error) => (error.position(), Err(reason(error))),
         };
+        let number = numbers.line_at(position.map_or(0, csv::Position::byte));
         match found {
             Ok(found) => rows.extend(
                 found
@@ -329,6 +328,14 @@ fn read_csv(spec: &LegSpec, csv: &[u8]) -> Result<Read, Problem> {
         Ok((lines, rows))
     } else {
         Err(bad_lines(StatusCode::UNPROCESSABLE_ENTITY, "import", bad))
+    }
+}
+
+/// Without the place, which the line's number says.
+fn reason(error: &csv::Error) -> String {
+    match error.kind() {
+        csv::ErrorKind::Utf8 { err, .. } => err.to_string(),
+        _ => error.to_string(),
     }
 }
 

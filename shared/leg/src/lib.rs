@@ -8,6 +8,7 @@
 pub mod core;
 mod http;
 pub mod inventory;
+mod lines;
 pub mod service;
 pub mod store;
 

@@ -192,6 +192,11 @@ impl<L: Leg> runtime::Service for LegService<L> {
         choreography::filters_for_leg(&self.name)
     }
 
+    fn kinds(&self) -> Vec<String> {
+        let said = [&Speaker::Booking, &self.speaker].map(choreography::kinds_of);
+        said.concat()
+    }
+
     fn migrations(&self) -> Migrator {
         let shared = sqlx::migrate!("./migrations");
         let own = (L::SPEC.migrations)();

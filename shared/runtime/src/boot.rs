@@ -163,6 +163,7 @@ fn start_loop<S: Service>(
         http_stop,
         lost,
     } = parts;
+    metrics.known(&service.kinds());
     let publisher = Publisher::start(
         Arc::clone(broker),
         format!("/{}", service.name()),

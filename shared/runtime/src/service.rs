@@ -70,6 +70,11 @@ pub trait Service: Send + Sync + Sized + 'static {
     fn name(&self) -> &str;
     /// The subjects that it hears.
     fn filters(&self) -> Vec<String>;
+    /// The types of facts that it knows from the start. Its metrics count them by name, as they do the first types that it reads; all
+    /// others are counted together, for a type is whatever a sender wrote.
+    fn kinds(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Its migrations, beside the runtime's own.
     fn migrations(&self) -> sqlx::migrate::Migrator;
     /// The table whose rows have timers, if any: it has the columns `due_us` and `said_id`.

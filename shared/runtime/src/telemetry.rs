@@ -3,6 +3,7 @@
 //! Logs go through `tracing`. Spans do not: they are made straight with the OpenTelemetry API ([`span`]) and only while somebody
 //! receives them, because a span per fact is the largest cost of a busy service that nobody watches.
 
+mod kinds;
 mod metrics;
 mod repeated;
 mod trace;

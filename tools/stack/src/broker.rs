@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::Signal;
 
 use super::child::{Child, LastWill};
-use super::{Say, fetch, on_path, port};
+use super::{Say, fetch, on_path, port, private};
 
 /// The oldest version that has all that the runtime asks for.
 const OLDEST: (u32, u32) = (2, 11);
@@ -124,8 +124,7 @@ impl Broker {
     }
 
     fn new(program: &Path, folder: &Path) -> Result<Self> {
-        fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        private::make(folder)?;
         Ok(Self {
             program: program.to_owned(),
             folder: folder.canonicalize()?,

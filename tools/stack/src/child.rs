@@ -4,6 +4,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child as Process, Command, ExitStatus, Stdio};
@@ -12,6 +13,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use super::private;
 
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -45,6 +48,7 @@ impl Child {
         let out = OpenOptions::new()
             .create(true)
             .append(true)
+            .mode(private::FILE)
             .open(log)
             .with_context(|| format!("cannot write the log {}", log.display()))?;
         let log_from = out.metadata()?.len();
@@ -207,6 +211,8 @@ fn tail(file: &Path, from: u64, lines: usize) -> String {
     let read = || -> std::io::Result<Vec<u8>> {
         let mut file = fs::File::open(file)?;
         let length = file.metadata()?.len();
+        // One that is shorter by now was put aside meanwhile, and began anew.
+        let from = if from > length { 0 } else { from };
         file.seek(SeekFrom::Start(from.max(length.saturating_sub(MOST))))?;
         let mut end = Vec::new();
         file.read_to_end(&mut end)?;
@@ -215,4 +221,25 @@ fn tail(file: &Path, from: u64, lines: usize) -> String {
     let text = String::from_utf8_lossy(&read().unwrap_or_default()).into_owned();
     let all: Vec<&str> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+    use std::fs;
+
+    use super::tail;
+
+    #[test]
+    fn last_words_are_found_in_a_log_that_became_shorter() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        fs::write(&log, "one\ntwo\nthree\n").unwrap();
+        assert_eq!(tail(&log, 4, 8), "two\nthree");
+        assert_eq!(tail(&log, 4, 1), "three");
+        // Put aside, and begun anew.
+        fs::write(&log, "four\n").unwrap();
+        assert_eq!(tail(&log, 14, 8), "four");
+    }
 }

@@ -20,7 +20,7 @@ use crate::Say;
 use crate::broker::{self, Broker};
 use crate::postgres::{Cluster, Programs};
 use crate::service::{ServiceProcess, Spec};
-use crate::{disk, port};
+use crate::{disk, port, private};
 
 /// Where clients look for a broker first.
 const NATS_PORT: u16 = 4222;
@@ -28,12 +28,11 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 const LEFTOVERS_WITHIN: Duration = Duration::from_secs(10);
 /// What the stream reserves where nothing else is said.
 const STREAM_MAX_BYTES: u64 = 1 << 30;
-/// A log that is larger when a stack starts is put aside.
-const LOG_MAX: u64 = 16 << 20;
 
 impl Stack {
     pub(super) async fn launch(&mut self, options: &Options, say: Say<'_>) -> Result<()> {
         end_leftovers(&self.folder.path, say).await?;
+        self.folder.close(&options.database)?;
         State::forget(&self.folder.path)?;
         let program = program(options)?;
         let wanted = wanted(options);
@@ -133,9 +132,6 @@ impl Stack {
         port: Option<u16>,
     ) -> Result<()> {
         let log = self.folder.path.join("logs").join(format!("{name}.log"));
-        if fs::metadata(&log).is_ok_and(|log| log.len() > LOG_MAX) {
-            fs::rename(&log, log.with_extension("log.old"))?;
-        }
         let database = self.databases.get(service).context("no database for it")?;
         let mut env: BTreeMap<String, String> = options.settings.iter().cloned().collect();
         env.insert("NATS_URL".into(), self.nats_url.clone());
@@ -220,7 +216,7 @@ fn stream_fits(store: &std::path::Path, wanted: u64) -> Result<()> {
     if fs::read_dir(store.join("jetstream")).is_ok_and(|mut streams| streams.next().is_some()) {
         return Ok(());
     }
-    fs::create_dir_all(store)?;
+    private::make(store)?;
     let free = disk::free_bytes(store).unwrap_or(u64::MAX);
     let fits = free / 4 * 3;
     if wanted > fits {

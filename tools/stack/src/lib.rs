@@ -7,7 +7,7 @@
 //! - [`catalogue`]: which services there are, the one list of them; [`inventory`]: something to book on the first day.
 //! - [`broker`], [`postgres`], [`service`]: servers and services as [child processes](child), found on this machine or
 //!   [fetched](fetch) as verified packages; [`skip`]: what a test does where they cannot be had.
-//! - [`databases`], [`disk`], [`port`], [`process`]: what the name says.
+//! - [`databases`], [`disk`], [`logs`], [`port`], [`private`], [`process`]: what the name says.
 
 pub mod broker;
 pub mod catalogue;
@@ -17,9 +17,11 @@ pub mod disk;
 pub mod fetch;
 pub mod inventory;
 mod launch;
+pub mod logs;
 pub mod port;
 pub mod postgres;
 mod postgres_programs;
+pub mod private;
 pub mod process;
 pub mod service;
 pub mod skip;
@@ -28,7 +30,6 @@ mod supervise;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -277,6 +278,8 @@ impl Stack {
 struct Folder {
     path: PathBuf,
     temporary: bool,
+    /// It is new, or a stack kept its data in it before.
+    ours: bool,
 }
 
 impl Folder {
@@ -285,15 +288,33 @@ impl Folder {
             Home::Kept(path) => (path.clone(), false),
             Home::Temporary => (temporary_folder(), true),
         };
-        let logs = path.join("logs");
-        fs::create_dir_all(&logs)
-            .with_context(|| format!("cannot make the folder {}", logs.display()))?;
-        if temporary {
-            // PostgreSQL, which does not run as root, has to get in.
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
-        }
+        let ours = !path.exists() || Lock::lies_in(&path);
+        private::make(&path)?;
+        private::make(&path.join("logs"))?;
         let path = path.canonicalize()?;
-        Ok(Self { path, temporary })
+        Ok(Self {
+            path,
+            temporary,
+            ours,
+        })
+    }
+
+    /// For us alone, with what an older version left open in it. A folder that was somebody's before keeps its mode.
+    fn close(&self, database: &DatabaseChoice) -> Result<()> {
+        if !self.ours {
+            return Ok(());
+        }
+        let kept = SERVICES.iter().flat_map(|service| {
+            ["db", "db-wal", "db-shm", "migrate.lock"].map(|ending| format!("{service}.{ending}"))
+        });
+        let more = ["lock", "logs", "nats", "nats-postgres", "postgres"].map(String::from);
+        for name in kept.chain(more) {
+            private::take_from_others(&self.path.join(name))?;
+        }
+        if *database == DatabaseChoice::Local {
+            return private::let_the_server_through(&self.path);
+        }
+        private::close(&self.path)
     }
 }
 

@@ -14,9 +14,9 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, Connection as _};
 
 use super::child::{Child, LastWill};
-use super::port;
 use super::postgres_programs::Account;
 pub use super::postgres_programs::Programs;
+use super::{port, private};
 
 const USER: &str = "roundtrip";
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -41,8 +41,7 @@ impl Cluster {
     /// # Errors
     /// When the folder cannot be used, or the server ends or stays silent; with its last words.
     pub async fn start(programs: &Programs, folder: &Path, temporary: bool) -> Result<Self> {
-        fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        private::make(folder)?;
         let folder = folder.canonicalize()?;
         let account = Account::unprivileged()?;
         if let Some(account) = &account {

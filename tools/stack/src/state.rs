@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::process;
+use crate::{private, process};
 
 /// How often a lock is tried that somebody may only be looking at.
 const TRIES: u32 = 10;
@@ -130,10 +130,10 @@ impl State {
             .create(true)
             .write(true)
             .truncate(true)
-            .mode(0o600)
+            .mode(private::FILE)
             .open(&part)
             .and_then(|mut file| file.write_all(text.as_bytes()))
-            .and_then(|()| fs::set_permissions(&part, Permissions::from_mode(0o600)))
+            .and_then(|()| fs::set_permissions(&part, Permissions::from_mode(private::FILE)))
             .and_then(|()| fs::rename(&part, file(folder)))
             .with_context(|| format!("cannot write {}", file(folder).display()))
     }
@@ -155,14 +155,14 @@ impl Lock {
     /// # Errors
     /// When somebody else has it, and who.
     pub fn take(folder: &Path) -> Result<Self> {
-        fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        private::make(folder)?;
         let path = folder.join("lock");
         let mut file = OpenOptions::new()
             .create(true)
             .read(true)
             .write(true)
             .truncate(false)
+            .mode(private::FILE)
             .open(&path)
             .with_context(|| format!("cannot write {}", path.display()))?;
         let mut tries = 0;
@@ -192,6 +192,12 @@ impl Lock {
             file.write_all(serde_json::to_string(&us)?.as_bytes())?;
         }
         Ok(Self { _file: file })
+    }
+
+    /// Whether somebody used the folder, or does.
+    pub(super) fn lies_in(folder: &Path) -> bool {
+        let path = folder.join("lock");
+        path.is_file() && read_holder(&path).is_some()
     }
 
     /// Whether somebody uses the folder, and who.

@@ -1,13 +1,16 @@
 //! Looks after a running stack: what crashed is reported and started again, with a growing pause. Not for tests that crash things
 //! themselves.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use runtime::outgoing::STORES_NOTHING;
 
 use super::Stack;
-use crate::{Say, disk};
+use super::broker::Broker;
+use super::postgres::Cluster;
+use crate::{Say, disk, logs};
 
 /// How long a service may take to say whether it is ready.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
@@ -23,6 +26,8 @@ const RESTART_EVERY: Duration = Duration::from_secs(60);
 const SPACE_MIN: u64 = 4 << 20;
 /// How soon the state is written again that could not be.
 const WRITE_AGAIN: Duration = Duration::from_secs(5);
+/// How often the logs are looked at.
+const LOGS_EVERY: Duration = Duration::from_secs(5);
 /// Who ran this long has recovered: its next crash is a first one.
 const RECOVERED: Duration = Duration::from_secs(60);
 
@@ -121,7 +126,7 @@ impl Unwritten {
     }
 }
 
-fn tell(say: Say, what: &str, how: &str, log: &std::path::Path, pause: Duration) {
+fn tell(say: Say, what: &str, how: &str, log: &Path, pause: Duration) {
     say(&format!(
         "{what} ended ({how}) and is started again in {} s; its log: {}",
         pause.as_secs(),
@@ -149,6 +154,7 @@ impl Stack {
         let mut services: Vec<Patience> = self.services.iter().map(|_| new()).collect();
         let mut unwritten = Unwritten::default();
         let mut storing = Storing::new(Instant::now());
+        let mut look_at_logs = Instant::now();
         loop {
             let mut changed = self
                 .mend_servers(&mut of_cluster, &mut of_broker, say)
@@ -172,11 +178,27 @@ impl Stack {
                 changed |= self.mend_storing(&mut storing, say).await;
                 storing.ask = Instant::now() + ASK_EVERY;
             }
+            if Instant::now() >= look_at_logs {
+                // Without room for a copy a log grows on, until there is.
+                for log in self.logs() {
+                    let _ = logs::put_aside(&log);
+                }
+                look_at_logs = Instant::now() + LOGS_EVERY;
+            }
             if changed || unwritten.is_due(Instant::now()) {
                 unwritten.note(self.write_state(), Instant::now(), say);
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    fn logs(&self) -> Vec<PathBuf> {
+        let services = self.services.iter().map(|member| member.log.clone());
+        let broker = self.broker.iter().map(Broker::log);
+        services
+            .chain(broker)
+            .chain(self.cluster.iter().map(Cluster::log))
+            .collect()
     }
 
     /// A broker whose disk was full answers, and stores nothing, until it is started again; the services know it by their own facts.

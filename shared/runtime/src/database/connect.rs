@@ -20,6 +20,10 @@ const SQLITE_FLOOR: (u32, u32, u32) = (3, 51, 3);
 /// How long one statement waits for another process's write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS_MAX: u32 = 4;
+/// What the writer keeps of a SQLite file in memory, in KiB. A batch works on few pages; the system's own cache has the rest.
+const WRITER_CACHE_KIB: u32 = 16 << 10;
+/// The same of each other connection: readers look up single rows and pages of lists.
+const CACHE_KIB: u32 = 2 << 10;
 /// How long a reader waits for one of the connections before that is an error.
 const READ_WITHIN: Duration = Duration::from_secs(30);
 /// How long a server that starts beside us may take; less than an orchestrator gives us to start.
@@ -53,7 +57,7 @@ pub(super) fn engine(url: &str) -> Result<Engine, anyhow::Error> {
     }
 }
 
-fn sqlite(url: &str) -> Result<SqliteConnectOptions, anyhow::Error> {
+fn sqlite(url: &str, cache_kib: u32) -> Result<SqliteConnectOptions, anyhow::Error> {
     let options = SqliteConnectOptions::from_str(url)
         .context("the SQLite URL cannot be read; it looks like sqlite:///path/to/file.db")?;
     Ok(options
@@ -61,7 +65,8 @@ fn sqlite(url: &str) -> Result<SqliteConnectOptions, anyhow::Error> {
         .synchronous(SqliteSynchronous::Full)
         // On macOS a plain fsync does not reach the disk; elsewhere this does nothing.
         .pragma("fullfsync", "1")
-        .pragma("cache_size", "-65536")
+        // Below zero it is KiB, and not pages.
+        .pragma("cache_size", format!("-{cache_kib}"))
         .pragma("temp_store", "memory")
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(false)
@@ -102,7 +107,7 @@ impl Writer {
     pub(super) async fn open(url: &str) -> Result<Self, anyhow::Error> {
         Ok(match engine(url)? {
             Engine::Sqlite => {
-                let mut connection = sqlite(url)?
+                let mut connection = sqlite(url, WRITER_CACHE_KIB)?
                     .connect()
                     .await
                     .with_context(|| unreachable(url))?;
@@ -123,7 +128,7 @@ impl Readers {
     pub(super) async fn open(url: &str) -> Result<Self, anyhow::Error> {
         Ok(match engine(url)? {
             Engine::Sqlite => {
-                let options = sqlite(url)?.read_only(true);
+                let options = sqlite(url, CACHE_KIB)?.read_only(true);
                 Self::Sqlite(
                     SqlitePoolOptions::new()
                         .max_connections(READERS_MAX)
@@ -255,7 +260,8 @@ async fn run_migrations(url: &str, migrators: [Migrator; 2]) -> Result<(), anyho
             Engine::Sqlite => {
                 // sqlx takes no lock on SQLite: processes that start together would all create the same tables.
                 let _lock = lock_beside(url)?;
-                let options = sqlite(url)?.create_if_missing(true);
+                let options = sqlite(url, CACHE_KIB)?.create_if_missing(true);
+                create_private(options.get_filename())?;
                 let mut connection = options.connect().await.with_context(|| unreachable(url))?;
                 migrator.run(&mut connection).await.context(FAILED)?;
                 connection.close().await?;
@@ -274,15 +280,26 @@ async fn run_migrations(url: &str, migrators: [Migrator; 2]) -> Result<(), anyho
 }
 
 fn lock_beside(url: &str) -> Result<File, anyhow::Error> {
-    let path: PathBuf = sqlite(url)?.get_filename().to_owned();
+    let path: PathBuf = sqlite(url, CACHE_KIB)?.get_filename().to_owned();
     if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
     }
     let path = path.with_extension("migrate.lock");
-    let file = File::create(&path)
-        .with_context(|| format!("the lock file {} cannot be written", path.display()))?;
+    let file = create_private(&path)?;
     file.lock()
         .with_context(|| format!("the lock file {} cannot be locked", path.display()))?;
     Ok(file)
+}
+
+/// Opens a file, and makes it where there is none, for its owner alone: people's names are in it. One that is there keeps its mode;
+/// what SQLite lays beside a database has the database's.
+fn create_private(path: &Path) -> Result<File, anyhow::Error> {
+    let mut options = File::options();
+    options.create(true).write(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+        .open(path)
+        .with_context(|| format!("the file {} cannot be written", path.display()))
 }

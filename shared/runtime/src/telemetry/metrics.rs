@@ -7,6 +7,8 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, MeterProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
+use super::kinds::Kinds;
+
 const SECONDS: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
@@ -36,6 +38,7 @@ pub struct Metrics {
     registry: prometheus::Registry,
     // The instruments work only while their provider lives.
     _provider: SdkMeterProvider,
+    kinds: Kinds,
     facts_in: Counter<u64>,
     facts_out: Counter<u64>,
     batches: Counter<u64>,
@@ -77,8 +80,9 @@ impl Metrics {
         };
         let metrics = Self {
             registry,
+            kinds: Kinds::default(),
             facts_in: meter.counter("facts_in",
-                "Facts heard and committed, by type",
+                "Facts heard and committed, by type; the types beyond a hundred are `other`",
             ),
             facts_out: meter.counter("facts_out",
                 "Facts published and acknowledged by the broker, by type",
@@ -88,7 +92,7 @@ impl Metrics {
                 "Batches rolled back, by what follows: retry or poison",
             ),
             dead_letters: meter.counter("dead_letters",
-                "Messages put aside as dead letters, by type",
+                "Messages put aside as dead letters, by type; one that was never read is `other`",
             ),
             anomalies: meter.counter("anomalies",
                 "Things heard that cannot happen, by kind; the record was kept as it was",
@@ -150,10 +154,17 @@ impl Metrics {
         self.redeclared.add(0, &[Redeclared::Consumer.label()]);
     }
 
+    /// These types are counted by their names, also before one was heard.
+    pub fn known(&self, kinds: &[String]) {
+        for kind in kinds {
+            self.kinds.learn(kind);
+        }
+    }
+
     /// So many facts of this type were heard.
     pub fn facts_in(&self, kind: &str, count: u64) {
-        self.facts_in
-            .add(count, &[KeyValue::new("type", kind.to_owned())]);
+        let kind = self.kinds.learn(kind).to_owned();
+        self.facts_in.add(count, &[KeyValue::new("type", kind)]);
     }
 
     /// So many facts of this type were published.
@@ -176,8 +187,8 @@ impl Metrics {
 
     /// A message of this type became a dead letter.
     pub fn dead_letter(&self, kind: &str) {
-        self.dead_letters
-            .add(1, &[KeyValue::new("type", kind.to_owned())]);
+        let kind = self.kinds.find(kind).to_owned();
+        self.dead_letters.add(1, &[KeyValue::new("type", kind)]);
     }
 
     /// Something was heard that cannot happen.
@@ -329,7 +340,11 @@ mod tests {
         metrics.facts_out("thing.sold.v1", 3);
         metrics.batch(20, 0.003);
         metrics.batch_failure(Consequence::Retry);
+        metrics.known(&[String::from("thing.lost.v1")]);
         metrics.dead_letter("thing.lost.v1");
+        metrics.dead_letter("thing.made.v1");
+        metrics.dead_letter("thing.sent.v9");
+        metrics.dead_letter("\u{1b}[31mjunk");
         metrics.anomaly("sold-twice");
         metrics.timers_fired(4);
         metrics.republished(5);
@@ -355,6 +370,8 @@ mod tests {
             r#"shop_batch_failures_total{consequence="retry"} 1"#,
             r#"shop_batch_failures_total{consequence="poison"} 0"#,
             r#"shop_dead_letters_total{type="thing.lost.v1"} 1"#,
+            r#"shop_dead_letters_total{type="thing.made.v1"} 1"#,
+            r#"shop_dead_letters_total{type="other"} 2"#,
             r#"shop_anomalies_total{kind="sold-twice"} 1"#,
             "shop_timers_fired_total 4",
             "shop_republished_total 5",

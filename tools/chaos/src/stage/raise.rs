@@ -20,7 +20,7 @@ use stack::broker::{self, Broker, Member};
 use stack::disk::Mounted;
 use stack::postgres::{Cluster, Programs};
 use stack::service::{ServiceProcess, Spec};
-use stack::{Say, port};
+use stack::{Say, port, private};
 
 const READY_WITHIN: Duration = Duration::from_secs(90);
 
@@ -33,7 +33,11 @@ impl Stage {
             fastrand::u32(..)
         );
         let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(path.join("logs"))?;
+        private::make(&path)?;
+        private::make(&path.join("logs"))?;
+        if options.postgres {
+            private::let_the_server_through(&path)?;
+        }
         let folder = Folder {
             path,
             keep: options.keep,
