@@ -94,7 +94,7 @@ impl Audit {
         if databases.is_empty() {
             bail!(
                 "there is no stack's data in {}: start one with `{} up`, or name databases with --database",
-                folder.display(),
+                self.folder.shown(),
                 client::invocation()
             );
         }

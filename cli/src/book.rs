@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use super::address::Address;
 use super::{out, parse, render};
-use client::paint::Paint;
+use client::paint::{Paint, visible};
 use client::{Ask, is_final};
 
 /// Exit code of a trip that is off with everything back.
@@ -128,7 +128,7 @@ impl Book {
         let itinerary = match self.itinerary.as_deref() {
             Some(text) => match text.strip_prefix('@') {
                 Some(file) => std::fs::read_to_string(file)
-                    .with_context(|| format!("cannot read the itinerary in {file}"))?,
+                    .with_context(|| format!("cannot read the itinerary in {}", visible(file)))?,
                 None => text.to_owned(),
             },
             None => self.legs()?,

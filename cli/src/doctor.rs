@@ -77,7 +77,7 @@ impl Doctor {
 
     /// The stack in the folder, or nothing but a broker that was named.
     fn at_home(&self) -> Result<doctor::Places> {
-        let folder = self.places.folder();
+        let folder = &self.places.folder().path;
         let runs = Lock::holder(folder)?.is_some();
         let Some(state) = State::read(folder)? else {
             let broker = self.broker.or(None);
@@ -85,7 +85,7 @@ impl Doctor {
                 bail!(
                     "no stack {} in {}: start one with `{} up`, or say with --url, --nats and --database where one is",
                     if runs { "is up yet" } else { "runs" },
-                    folder.display(),
+                    self.places.folder().shown(),
                     client::invocation()
                 );
             }

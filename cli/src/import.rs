@@ -14,6 +14,7 @@ use stack::catalogue::inventories;
 use super::address::Addresses;
 use super::out;
 use client::Refused;
+use client::paint::{visible, visible_path};
 
 /// So much goes out between two steps of the progress bar.
 const STEP: usize = 64 << 10;
@@ -41,7 +42,7 @@ impl Import {
         let found = inventories().find(|(name, _)| *name == self.what);
         let (path, entry) = found.context("no service has such an inventory")?;
         let client = self.places.service(entry.name)?;
-        let shown = self.file.display();
+        let shown = visible_path(&self.file);
         let csv = std::fs::read(&self.file).with_context(|| format!("cannot read {shown}"))?;
         if csv.len() > IMPORT_MAX {
             bail!(
@@ -81,9 +82,9 @@ impl Import {
             out::json(&serde_json::json!({"imported": false, "bad_lines": count, "lines": lines}))?;
             return Ok(ExitCode::FAILURE);
         }
-        let file = self.file.display();
+        let file = visible_path(&self.file);
         for BadLine { line, reason } in &lines {
-            out::line(&format!("{file}:{line}: {reason}"));
+            out::line(&format!("{file}:{line}: {}", visible(reason)));
         }
         if count > lines.len() as u64 {
             out::line(&format!("and {} more", count - lines.len() as u64));

@@ -27,7 +27,10 @@ mod up;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::builder::Styles;
+use clap::error::ContextValue;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use client::paint::{Paint, visible};
 
 /// Books trips across services that never call each other; each goes through, or comes all the way back.
 #[derive(Debug, Parser)]
@@ -65,7 +68,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let typed = Roundtrip::parse().command;
+    let typed = match typed() {
+        Ok(typed) => typed.command,
+        Err(error) => return misread(error),
+    };
     let command = typed.or_else(|| Roundtrip::parse_from(["roundtrip", "up"]).command);
     let done = tokio::runtime::Runtime::new()
         .map_err(anyhow::Error::from)
@@ -73,13 +79,41 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
-            let _ = std::io::Write::write_fmt(
-                &mut std::io::stderr(),
-                format_args!("roundtrip: {error:#}\n"),
-            );
+            out::aside(&format!("roundtrip: {error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+fn typed() -> Result<Roundtrip, clap::Error> {
+    let styles = if Paint::stderr().is_on() {
+        Styles::styled()
+    } else {
+        Styles::plain()
+    };
+    let mut command = Roundtrip::command().styles(styles);
+    let found = command.try_get_matches_from_mut(std::env::args_os())?;
+    Roundtrip::from_arg_matches(&found).map_err(|error| error.format(&mut command))
+}
+
+/// What clap says, help or error, through the same gate as all else: it quotes what was typed, and a file's name may be somebody else's.
+fn misread(mut error: clap::Error) -> ExitCode {
+    let quoted = error.context().filter_map(|(kind, value)| match value {
+        ContextValue::String(text) => Some((kind, visible(text).into_owned())),
+        _ => None,
+    });
+    for (kind, text) in quoted.collect::<Vec<_>>() {
+        error.insert(kind, ContextValue::String(text));
+    }
+    let text = error.render();
+    if error.use_stderr() {
+        out::aside(text.ansi().to_string().trim_end());
+    } else if Paint::stdout().is_on() {
+        out::line(text.ansi().to_string().trim_end());
+    } else {
+        out::line(text.to_string().trim_end());
+    }
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 async fn run(command: Option<Command>) -> Result<ExitCode> {

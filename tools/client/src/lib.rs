@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 
+use crate::paint::visible;
 use crate::redaction::shown;
 
 /// The longest that a service lets a caller wait in one request.
@@ -86,7 +87,7 @@ pub struct Refused {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.title, self.detail)
+        write!(f, "{}: {}", visible(&self.title), visible(&self.detail))
     }
 }
 
@@ -302,10 +303,12 @@ impl Client {
         let url = answer.url().clone();
         let answer = refused(answer).await?;
         let body = answer.bytes().await.map_err(|error| self.silent(&error))?;
-        serde_json::from_slice(&body).with_context(|| {
-            format!(
-                "what {} answered is not what Roundtrip's services answer",
-                shown(url.as_str())
+        serde_json::from_slice(&body).map_err(|error| {
+            // It quotes what was answered.
+            anyhow!(
+                "what {} answered is not what Roundtrip's services answer: {}",
+                shown(url.as_str()),
+                visible(&error.to_string())
             )
         })
     }

@@ -33,6 +33,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use client::paint::visible_path;
 
 pub use catalogue::SERVICES;
 pub use databases::DatabaseChoice;
@@ -287,7 +288,7 @@ impl Folder {
         };
         let logs = path.join("logs");
         fs::create_dir_all(&logs)
-            .with_context(|| format!("cannot make the folder {}", logs.display()))?;
+            .with_context(|| format!("cannot make the folder {}", visible_path(&logs)))?;
         if temporary {
             // PostgreSQL, which does not run as root, has to get in.
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
