@@ -75,14 +75,17 @@ fn main() -> ExitCode {
     let command = typed.or_else(|| Roundtrip::parse_from(["roundtrip", "up"]).command);
     let done = tokio::runtime::Runtime::new()
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(run(command)));
+        .and_then(|runtime| runtime.block_on(run(command)))
+        .and_then(|code| out::whole().map(|()| code));
     match done {
         Ok(code) => code,
-        Err(error) => {
-            out::aside(&format!("roundtrip: {error:#}"));
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(&error),
     }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    out::aside(&format!("roundtrip: {error:#}"));
+    ExitCode::FAILURE
 }
 
 fn typed() -> Result<Roundtrip, clap::Error> {
@@ -113,7 +116,10 @@ fn misread(mut error: clap::Error) -> ExitCode {
     } else {
         out::line(text.to_string().trim_end());
     }
-    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+    match out::whole() {
+        Ok(()) => u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from),
+        Err(error) => failed(&error),
+    }
 }
 
 async fn run(command: Option<Command>) -> Result<ExitCode> {

@@ -1,16 +1,41 @@
 //! What commands print, and the one gate that all of it goes through: what others wrote reaches no terminal unseen. Not a log: that goes to
 //! standard error.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
+use std::sync::OnceLock;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use client::paint::{Paint, visible, visible_json};
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
-/// A line on standard output. Nobody is told when nobody reads it any more.
+/// Why standard output is not whole: the first failure.
+static LOST: OnceLock<std::io::Error> = OnceLock::new();
+
+/// A line on standard output.
 pub(crate) fn line(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{}", Paint::stdout().lines(text));
+    let text = Paint::stdout().lines(text);
+    keep(writeln!(std::io::stdout(), "{text}"));
+}
+
+/// Whether all that was to be on standard output is there. Nobody is told when nobody reads it any more.
+///
+/// # Errors
+/// When some of it could not be written, such as on a disk that is full.
+pub(crate) fn whole() -> Result<()> {
+    keep(std::io::stdout().flush());
+    match LOST.get() {
+        Some(error) => bail!("what it says could not be written: {error}"),
+        None => Ok(()),
+    }
+}
+
+fn keep(written: std::io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        let _ = LOST.set(error);
+    }
 }
 
 /// The same on standard error, for what is not the answer itself.
