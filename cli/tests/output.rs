@@ -6,6 +6,11 @@ use std::fs::OpenOptions;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use serde_json::{Value, json};
+use stack::broker;
+use stack::skip::{self, Need};
+use stack::{Home, Options, Stack};
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_roundtrip");
 
 fn roundtrip(folder: &Path, args: &[&str]) -> Command {
@@ -23,6 +28,20 @@ fn roundtrip(folder: &Path, args: &[&str]) -> Command {
 
 fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+async fn stack(test: &str, folder: &Path) -> Option<Stack> {
+    skip::unless(Need::Nats, test, broker::find(&|_| {}))?;
+    let options = Options {
+        home: Home::Kept(folder.to_owned()),
+        program: Some(PROGRAM.into()),
+        ..Options::temporary()
+    };
+    Some(Stack::start(&options, &|_| {}).await.unwrap())
 }
 
 /// A disk that is full is said, and no success; a reader that has read enough is neither.
@@ -54,4 +73,72 @@ fn what_cannot_be_written_is_no_success() {
             "{args:?}"
         );
     }
+}
+
+/// Which trips a list shows, the trip first in each row.
+fn trips(list: &str) -> Vec<String> {
+    let rows = list.lines().skip(1);
+    rows.map(|row| row.split(' ').next().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_list_says_of_how_many_and_how_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(stack) = stack("a_list_says_of_how_many", folder.path()).await else {
+        return;
+    };
+    let run = |args: &[&str]| roundtrip(folder.path(), args).output().unwrap();
+    let day = jiff::Zoned::now().date().tomorrow().unwrap();
+    let leg = json!({"leg": "flight", "flight": "RT100", "date": day, "seats": 500});
+    let long = serde_json::to_string(&vec![&leg; 16]).unwrap();
+    let short = serde_json::to_string(&vec![&leg; 1]).unwrap();
+    for itinerary in [&long, &short, &short, &short, &short] {
+        let booked = run(&["book", "--itinerary", itinerary]);
+        assert_eq!(booked.status.code(), Some(3), "{booked:?}");
+    }
+    let all = run(&["list"]);
+    assert_eq!((trips(&out(&all)).len(), err(&all)), (5, String::new()));
+    let widths = out(&all);
+    let widths = widths.lines().map(str::len).collect::<Vec<_>>();
+    assert!(
+        widths[1] < widths[5] / 2,
+        "padded to the widest: {widths:?}"
+    );
+
+    let mut shown = Vec::new();
+    let mut more = Vec::new();
+    for told in ["2 of 5", "2 of 5", ""] {
+        let args = [
+            &["list", "--limit", "2", "--state", "closed"],
+            &as_str(&more)[..],
+        ]
+        .concat();
+        let page = run(&args);
+        shown.extend(trips(&out(&page)));
+        let said = err(&page);
+        assert!(said.starts_with(told), "{told:?}: {said}");
+        assert_eq!(said.is_empty(), told.is_empty(), "{said}");
+        let json: Value =
+            serde_json::from_slice(&run(&[&args[..], &["--json"]].concat()).stdout).unwrap();
+        assert_eq!(
+            json.as_array().unwrap().len(),
+            if told.is_empty() { 1 } else { 2 }
+        );
+        let words = said.split_whitespace().map(str::to_owned);
+        more = words.skip_while(|word| word != "--after").take(2).collect();
+    }
+    assert_eq!(shown, trips(&out(&all)));
+
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let lost = roundtrip(folder.path(), &["list"])
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(lost.status.code(), Some(1), "{lost:?}");
+    stack.stop().await.unwrap();
+}
+
+fn as_str(words: &[String]) -> Vec<&str> {
+    words.iter().map(String::as_str).collect()
 }

@@ -109,6 +109,9 @@ async fn show(
     )))
 }
 
+/// All trips of a list are counted no further than this.
+const TOTAL_MAX: usize = 10_000;
+
 /// Which trips to list.
 #[derive(Debug, Deserialize)]
 struct Filter {
@@ -116,29 +119,51 @@ struct Filter {
     state: Option<crate::core::State>,
     /// Only those with this outcome: `confirmed`, `rejected`, `cancelled` or `expired`.
     outcome: Option<crate::core::Outcome>,
+    /// Whether to count them, over all pages.
+    #[serde(default)]
+    total: bool,
+}
+
+/// A page of trips.
+#[derive(Debug, Serialize, ToSchema)]
+struct Trips {
+    #[serde(flatten)]
+    page: List<TripView>,
+    /// How many there are over all pages, if it was asked for; 10000 stands for as many or more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<i64>,
 }
 
 /// Trips, the newest first.
-#[utoipa::path(get, path = "/bookings", params(Page, ("state" = Option<String>, Query, description = "Only those in this state"), ("outcome" = Option<String>, Query, description = "Only those with this outcome")),
-    responses((status = 200, body = List<TripView>)))]
+#[utoipa::path(get, path = "/bookings", params(Page, ("state" = Option<String>, Query, description = "Only those in this state"), ("outcome" = Option<String>, Query, description = "Only those with this outcome"), ("total" = Option<bool>, Query, description = "Whether to count them, over all pages")),
+    responses((status = 200, body = Trips)))]
 async fn list(
     State(api): State<Api>,
     Query(page): Query<Page>,
     Query(filter): Query<Filter>,
-) -> Result<axum::Json<List<TripView>>, Problem> {
+) -> Result<axum::Json<Trips>, Problem> {
     let limit = page.limit()?;
-    let mut trips = api.trips().descending(&["trip"]);
-    if let Some(state) = filter.state {
-        trips = trips.only("state", Is::Equal, state.as_str());
-    }
-    if let Some(outcome) = filter.outcome {
-        trips = trips.only("outcome", Is::Equal, outcome.as_str());
-    }
+    let all = || {
+        let mut trips = api.trips();
+        if let Some(state) = filter.state {
+            trips = trips.only("state", Is::Equal, state.as_str());
+        }
+        if let Some(outcome) = filter.outcome {
+            trips = trips.only("outcome", Is::Equal, outcome.as_str());
+        }
+        trips
+    };
+    let mut trips = all().descending(&["trip"]);
     if let Some(before) = page.after(1)? {
         trips = trips.only("trip", Is::Less, before.concat());
     }
-    api.list(trips, limit, |trip| vec![trip.trip.to_string()])
-        .await
+    let total = match filter.total {
+        true => Some(all().most(TOTAL_MAX).count().await?),
+        false => None,
+    };
+    let keys = |trip: &crate::core::Trip| vec![trip.trip.to_string()];
+    let axum::Json(page) = api.list(trips, limit, keys).await?;
+    Ok(axum::Json(Trips { page, total }))
 }
 
 /// How long a trip has to be unchanged to be listed.

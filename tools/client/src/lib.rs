@@ -93,11 +93,20 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-#[derive(Deserialize)]
-struct Page<T> {
-    items: Vec<T>,
-    next_cursor: Option<String>,
+/// Some of a list, from its beginning or from where a cursor stands.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Page<T> {
+    /// What is in it.
+    pub items: Vec<T>,
+    /// Where it goes on; None at the end of the list.
+    pub next_cursor: Option<String>,
+    /// How many are in the whole list, where it was asked for and is known.
+    #[serde(default)]
+    pub total: Option<u64>,
 }
+
+/// So far the service counts a list; more is told as so many.
+pub const TOTAL_MAX: u64 = 10_000;
 
 /// A leg that can be booked.
 #[derive(Debug, Clone, Deserialize)]
@@ -187,12 +196,18 @@ impl Client {
             .await
     }
 
-    /// Trips, the newest first, at most so many.
+    /// Trips, the newest first, at most so many, from where the cursor stands.
     ///
     /// # Errors
     /// When booking does not answer.
-    pub async fn trips(&self, filter: &[(&str, &str)], most: usize) -> Result<Vec<TripView>> {
-        self.list(&["bookings"], filter, most).await
+    pub async fn trips(
+        &self,
+        filter: &[(&str, &str)],
+        most: usize,
+        after: Option<String>,
+    ) -> Result<Page<TripView>> {
+        let filter = [filter, &[("total", "true")]].concat();
+        self.list(&["bookings"], &filter, most, after).await
     }
 
     /// Trips that are not final, the longest unchanged first.
@@ -201,12 +216,9 @@ impl Client {
     /// When booking does not answer.
     pub async fn stuck(&self, older_than_s: u64, most: usize) -> Result<Vec<TripView>> {
         let older_than_s = older_than_s.to_string();
-        self.list(
-            &["bookings", "stuck"],
-            &[("older_than_s", &older_than_s)],
-            most,
-        )
-        .await
+        let filter = [("older_than_s", older_than_s.as_str())];
+        let path = ["bookings", "stuck"];
+        Ok(self.list(&path, &filter, most, None).await?.items)
     }
 
     /// The legs that can be booked.
@@ -222,7 +234,7 @@ impl Client {
     /// # Errors
     /// When it does not answer.
     pub async fn letters(&self, most: usize) -> Result<Vec<DeadLetter>> {
-        self.list(&["letters"], &[], most).await
+        Ok(self.list(&["letters"], &[], most, None).await?.items)
     }
 
     /// Gives a leg inventory, as CSV: all of it, or nothing.
@@ -256,24 +268,29 @@ impl Client {
         path: &[&str],
         filter: &[(&str, &str)],
         most: usize,
-    ) -> Result<Vec<T>> {
-        let mut items: Vec<T> = Vec::new();
-        let mut cursor: Option<String> = None;
-        while items.len() < most {
-            let limit = (most - items.len()).min(PAGE).to_string();
+        after: Option<String>,
+    ) -> Result<Page<T>> {
+        let mut all = Page {
+            items: Vec::new(),
+            next_cursor: after,
+            total: None,
+        };
+        while all.items.len() < most {
+            let limit = (most - all.items.len()).min(PAGE).to_string();
             let mut query = filter.to_vec();
             query.push(("limit", &limit));
-            if let Some(cursor) = &cursor {
+            if let Some(cursor) = &all.next_cursor {
                 query.push(("cursor", cursor));
             }
             let page: Page<T> = self.get(path, &query).await?;
-            items.extend(page.items);
-            cursor = page.next_cursor;
-            if cursor.is_none() {
+            all.items.extend(page.items);
+            all.next_cursor = page.next_cursor;
+            all.total = page.total;
+            if all.next_cursor.is_none() {
                 break;
             }
         }
-        Ok(items)
+        Ok(all)
     }
 
     fn request(
