@@ -37,11 +37,14 @@ use client::paint::{Paint, visible};
 #[command(
     name = "roundtrip",
     version,
-    after_help = "Without a command it does what `roundtrip up` does.\n\nA first round:\n  roundtrip demo                  five trips and what becomes of them, then an audit\n  roundtrip up                    the local stack; Ctrl-C ends it\n\nThen, in another terminal:\n  roundtrip status                what runs, and where\n  roundtrip book --flight RT100 --hotel LIS-PALACE --nights 2 --back RT101\n  roundtrip list                  the trips; `show TRIP` tells one's story\n  roundtrip audit                 is everything as it has to be?\n  roundtrip doctor                what is wrong, and what to do\n  roundtrip help COMMAND          examples of each command"
+    args_conflicts_with_subcommands = true,
+    after_help = "Without a command it does what `roundtrip up` does, with the same options.\n\nA first round:\n  roundtrip demo                  five trips and what becomes of them, then an audit\n  roundtrip up                    the local stack; Ctrl-C ends it\n\nThen, in another terminal:\n  roundtrip status                what runs, and where\n  roundtrip book --flight RT100 --hotel LIS-PALACE --nights 2 --back RT101\n  roundtrip list                  the trips; `show TRIP` tells one's story\n  roundtrip audit                 is everything as it has to be?\n  roundtrip doctor                what is wrong, and what to do\n  roundtrip help COMMAND          examples of each command"
 )]
 struct Roundtrip {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    up: up::Up,
 }
 
 // What each does is said at its own struct, where `--help` finds all of it.
@@ -69,10 +72,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let typed = match typed() {
-        Ok(typed) => typed.command,
+        Ok(typed) => typed,
         Err(error) => return misread(error),
     };
-    let command = typed.or_else(|| Roundtrip::parse_from(["roundtrip", "up"]).command);
+    let command = typed.command.unwrap_or(Command::Up(typed.up));
     let done = tokio::runtime::Runtime::new()
         .map_err(anyhow::Error::from)
         .and_then(|runtime| runtime.block_on(run(command)))
@@ -122,27 +125,26 @@ fn misread(mut error: clap::Error) -> ExitCode {
     }
 }
 
-async fn run(command: Option<Command>) -> Result<ExitCode> {
+async fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Some(Command::Up(up)) => up.run().await,
-        Some(Command::Down(down)) => down.run().await,
-        Some(Command::Status(status)) => status.run().await,
-        Some(Command::Reset(reset)) => reset.run(),
-        Some(Command::Bench(bench)) => bench.run().await,
-        Some(Command::Chaos(chaos)) => chaos.run().await,
-        Some(Command::Demo(demo)) => demo.run().await,
-        Some(Command::Book(book)) => book.run().await,
-        Some(Command::Cancel(cancel)) => cancel.run().await,
-        Some(Command::Show(show)) => show.run().await,
-        Some(Command::List(list)) => list.run().await,
-        Some(Command::Stuck(stuck)) => stuck.run().await,
-        Some(Command::Settle(settle)) => settle.run().await,
-        Some(Command::DeadLetters(letters)) => letters.run().await,
-        Some(Command::Import(import)) => import.run().await,
-        Some(Command::Audit(audit)) => audit.run().await,
-        Some(Command::Doctor(doctor)) => doctor.run().await,
-        Some(Command::Serve(serve)) => serve.run().await,
-        None => Ok(ExitCode::SUCCESS),
+        Command::Up(up) => up.run().await,
+        Command::Down(down) => down.run().await,
+        Command::Status(status) => status.run().await,
+        Command::Reset(reset) => reset.run(),
+        Command::Bench(bench) => bench.run().await,
+        Command::Chaos(chaos) => chaos.run().await,
+        Command::Demo(demo) => demo.run().await,
+        Command::Book(book) => book.run().await,
+        Command::Cancel(cancel) => cancel.run().await,
+        Command::Show(show) => show.run().await,
+        Command::List(list) => list.run().await,
+        Command::Stuck(stuck) => stuck.run().await,
+        Command::Settle(settle) => settle.run().await,
+        Command::DeadLetters(letters) => letters.run().await,
+        Command::Import(import) => import.run().await,
+        Command::Audit(audit) => audit.run().await,
+        Command::Doctor(doctor) => doctor.run().await,
+        Command::Serve(serve) => serve.run().await,
     }
 }
 

@@ -5,13 +5,14 @@
 use std::fs::OpenOptions;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use stack::broker;
 use stack::skip::{self, Need};
-use stack::{Home, Options, Stack};
+use stack::{Home, Options, Stack, broker, port};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_roundtrip");
+const WITHIN: Duration = Duration::from_secs(60);
 
 fn roundtrip(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
@@ -141,4 +142,71 @@ async fn a_list_says_of_how_many_and_how_to_go_on() {
 
 fn as_str(words: &[String]) -> Vec<&str> {
     words.iter().map(String::as_str).collect()
+}
+
+/// As `cargo run -- --port 9080` is typed; `up` is what comes first to mind without a command.
+#[test]
+fn without_a_command_the_options_are_those_of_up() {
+    if skip::unless(Need::Nats, "without_a_command", broker::find(&|_| {})).is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    let first = ports();
+    let typed = [
+        "--port",
+        &first.to_string(),
+        "--folder",
+        home.to_str().unwrap(),
+    ];
+    let mut up = roundtrip(folder.path(), &typed)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let run = |args: &[&str]| roundtrip(&home, args).output().unwrap();
+    let until = Instant::now() + WITHIN;
+    let url = loop {
+        let seen: Value = serde_json::from_slice(&run(&["status", "--json"]).stdout).unwrap();
+        if seen["ready"] == true {
+            break seen["services"][0]["url"].as_str().unwrap().to_owned();
+        }
+        assert!(Instant::now() < until, "{seen:#}");
+        assert_eq!(up.try_wait().unwrap(), None);
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    assert_eq!(url, format!("http://127.0.0.1:{first}"));
+    let again = run(&["--replicas", "2"]);
+    assert!(err(&again).contains("is in use"), "{again:?}");
+    assert_eq!(run(&["down"]).status.code(), Some(0));
+    assert_eq!(up.wait().unwrap().code(), Some(0));
+}
+
+/// Three in a row.
+fn ports() -> u16 {
+    loop {
+        let first = port::free().unwrap();
+        if port::is_free(first + 1) && port::is_free(first + 2) {
+            return first;
+        }
+    }
+}
+
+#[test]
+fn options_of_up_go_with_no_other_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| roundtrip(folder.path(), args).output().unwrap();
+    for wrong in [
+        &["--port", "many"][..],
+        &["--port", "9080", "status"],
+        &["--json"],
+    ] {
+        let answer = run(wrong);
+        assert_eq!(answer.status.code(), Some(2), "{answer:?}");
+    }
+    let help = out(&run(&["--help"]));
+    assert!(
+        help.starts_with("Books trips") && help.contains("--port"),
+        "{help}"
+    );
+    assert!(help.contains("A first round:"), "{help}");
 }
