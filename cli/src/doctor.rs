@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use super::address::{Addresses, BrokerAddress};
-use super::out;
+use super::{failure, out};
 use client::paint::Paint;
 use inspect::audit::Part;
 use inspect::doctor::observations::Home;
@@ -43,8 +43,7 @@ impl Doctor {
         let places = match self.places() {
             Ok(places) => places,
             Err(error) => {
-                out::aside(&format!("roundtrip: {error:#}"));
-                return Ok(ExitCode::from(NOTHING));
+                return Ok(failure::tell(&error, ExitCode::from(NOTHING)));
             }
         };
         let report = doctor::examine(&places).await?;

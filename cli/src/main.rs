@@ -10,6 +10,7 @@ mod dead_letters;
 mod demo;
 mod doctor;
 mod down;
+mod failure;
 mod folder;
 mod import;
 mod list;
@@ -28,9 +29,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::builder::Styles;
-use clap::error::ContextValue;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use client::paint::{Paint, visible};
+use client::paint::Paint;
 
 /// Books trips across services that never call each other; each goes through, or comes all the way back.
 #[derive(Debug, Parser)]
@@ -73,7 +73,7 @@ enum Command {
 fn main() -> ExitCode {
     let typed = match typed() {
         Ok(typed) => typed,
-        Err(error) => return misread(error),
+        Err(error) => return failure::misread(error),
     };
     let command = typed.command.unwrap_or(Command::Up(typed.up));
     let done = tokio::runtime::Runtime::new()
@@ -82,13 +82,8 @@ fn main() -> ExitCode {
         .and_then(|code| out::whole().map(|()| code));
     match done {
         Ok(code) => code,
-        Err(error) => failed(&error),
+        Err(error) => failure::tell(&error, ExitCode::FAILURE),
     }
-}
-
-fn failed(error: &anyhow::Error) -> ExitCode {
-    out::aside(&format!("roundtrip: {error:#}"));
-    ExitCode::FAILURE
 }
 
 fn typed() -> Result<Roundtrip, clap::Error> {
@@ -100,29 +95,6 @@ fn typed() -> Result<Roundtrip, clap::Error> {
     let mut command = Roundtrip::command().styles(styles);
     let found = command.try_get_matches_from_mut(std::env::args_os())?;
     Roundtrip::from_arg_matches(&found).map_err(|error| error.format(&mut command))
-}
-
-/// What clap says, help or error, through the same gate as all else: it quotes what was typed, and a file's name may be somebody else's.
-fn misread(mut error: clap::Error) -> ExitCode {
-    let quoted = error.context().filter_map(|(kind, value)| match value {
-        ContextValue::String(text) => Some((kind, visible(text).into_owned())),
-        _ => None,
-    });
-    for (kind, text) in quoted.collect::<Vec<_>>() {
-        error.insert(kind, ContextValue::String(text));
-    }
-    let text = error.render();
-    if error.use_stderr() {
-        out::aside(text.ansi().to_string().trim_end());
-    } else if Paint::stdout().is_on() {
-        out::line(text.ansi().to_string().trim_end());
-    } else {
-        out::line(text.to_string().trim_end());
-    }
-    match out::whole() {
-        Ok(()) => u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from),
-        Err(error) => failed(&error),
-    }
 }
 
 async fn run(command: Command) -> Result<ExitCode> {

@@ -4,7 +4,7 @@
 
 use std::fs::OpenOptions;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -159,10 +159,10 @@ fn without_a_command_the_options_are_those_of_up() {
         "--folder",
         home.to_str().unwrap(),
     ];
-    let mut up = roundtrip(folder.path(), &typed)
+    let started = roundtrip(folder.path(), &typed)
         .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+        .spawn();
+    let mut up = Up(started.unwrap());
     let run = |args: &[&str]| roundtrip(&home, args).output().unwrap();
     let until = Instant::now() + WITHIN;
     let url = loop {
@@ -171,14 +171,27 @@ fn without_a_command_the_options_are_those_of_up() {
             break seen["services"][0]["url"].as_str().unwrap().to_owned();
         }
         assert!(Instant::now() < until, "{seen:#}");
-        assert_eq!(up.try_wait().unwrap(), None);
+        assert_eq!(up.0.try_wait().unwrap(), None);
         std::thread::sleep(Duration::from_millis(100));
     };
     assert_eq!(url, format!("http://127.0.0.1:{first}"));
     let again = run(&["--replicas", "2"]);
     assert!(err(&again).contains("is in use"), "{again:?}");
     assert_eq!(run(&["down"]).status.code(), Some(0));
-    assert_eq!(up.wait().unwrap().code(), Some(0));
+    assert_eq!(up.0.wait().unwrap().code(), Some(0));
+}
+
+/// Ended, whatever happens to its test: asked, so that it ends its own children.
+struct Up(Child);
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            let pid = nix::unistd::Pid::from_raw(self.0.id().cast_signed());
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+            let _ = self.0.wait();
+        }
+    }
 }
 
 /// Three in a row.
@@ -209,4 +222,109 @@ fn options_of_up_go_with_no_other_command() {
         "{help}"
     );
     assert!(help.contains("A first round:"), "{help}");
+}
+
+/// A program that reads JSON is told of an error in JSON, and a person in words.
+#[tokio::test]
+async fn an_error_is_one_line_of_json_where_json_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(stack) = stack("an_error_is_one_line_of_json", folder.path()).await else {
+        return;
+    };
+    let nowhere = folder.path().join("nowhere");
+    let trip = "0190aaaa-0000-7000-8000-000000000000";
+    let (here, usage) = (folder.path(), "urn:roundtrip:problem:usage");
+    for (folder, args, code, kind, status, words) in [
+        (
+            here,
+            &["show", trip][..],
+            1,
+            "urn:roundtrip:problem:unknown-trip",
+            json!(404),
+            "no trip",
+        ),
+        (
+            here,
+            &["cancel", trip],
+            1,
+            "urn:roundtrip:problem:unknown-trip",
+            json!(404),
+            "no trip",
+        ),
+        (
+            here,
+            &["book"],
+            1,
+            "urn:roundtrip:problem:command",
+            Value::Null,
+            "--flight",
+        ),
+        (
+            &nowhere,
+            &["list"],
+            1,
+            "urn:roundtrip:problem:command",
+            Value::Null,
+            "no stack runs",
+        ),
+        (
+            &nowhere,
+            &["audit"],
+            2,
+            "urn:roundtrip:problem:command",
+            Value::Null,
+            "no stack's data",
+        ),
+        (
+            &nowhere,
+            &["doctor"],
+            2,
+            "urn:roundtrip:problem:command",
+            Value::Null,
+            "no stack runs",
+        ),
+        (
+            here,
+            &["show", "17"],
+            2,
+            usage,
+            Value::Null,
+            "invalid value '17'",
+        ),
+        (
+            here,
+            &["lost"],
+            2,
+            usage,
+            Value::Null,
+            "unrecognized subcommand",
+        ),
+    ] {
+        let answer = roundtrip(folder, &[args, &["--json"]].concat())
+            .output()
+            .unwrap();
+        assert_eq!(
+            (answer.status.code(), out(&answer)),
+            (Some(code), String::new()),
+            "{args:?}"
+        );
+        let said = err(&answer);
+        assert_eq!(said.lines().count(), 1, "{args:?}: {said}");
+        let error = &serde_json::from_str::<Value>(&said).unwrap()["error"];
+        assert_eq!(
+            (&error["type"], &error["status"]),
+            (&json!(kind), &status),
+            "{error}"
+        );
+        assert!(error["detail"].as_str().unwrap().contains(words), "{error}");
+        assert!(!error["title"].as_str().unwrap().is_empty(), "{error}");
+
+        let told = roundtrip(folder, args).output().unwrap();
+        assert_eq!(told.status.code(), Some(code), "{args:?}");
+        assert!(
+            err(&told).contains(words) && !err(&told).contains('{'),
+            "{told:?}"
+        );
+    }
+    stack.stop().await.unwrap();
 }
