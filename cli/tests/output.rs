@@ -224,107 +224,56 @@ fn options_of_up_go_with_no_other_command() {
     assert!(help.contains("A first round:"), "{help}");
 }
 
-/// A program that reads JSON is told of an error in JSON, and a person in words.
+/// What a program is told: one line, with all that a person is told at the same exit code.
+#[track_caller]
+fn error(folder: &Path, args: &[&str], code: i32, words: &str) -> Value {
+    let told = roundtrip(folder, args).output().unwrap();
+    assert_eq!(told.status.code(), Some(code), "{told:?}");
+    let said = err(&told);
+    assert!(said.contains(words) && !said.contains('{'), "{told:?}");
+
+    let args = [args, &["--json"]].concat();
+    let answer = roundtrip(folder, &args).output().unwrap();
+    let printed = (answer.status.code(), out(&answer));
+    assert_eq!(printed, (Some(code), String::new()), "{args:?}");
+    assert_eq!(err(&answer).lines().count(), 1, "{answer:?}");
+    let mut said: Value = serde_json::from_slice(&answer.stderr).unwrap();
+    let error = said["error"].take();
+    assert!(error["detail"].as_str().unwrap().contains(words), "{error}");
+    assert!(!error["title"].as_str().unwrap().is_empty(), "{error}");
+    error
+}
+
 #[tokio::test]
 async fn an_error_is_one_line_of_json_where_json_was_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let Some(stack) = stack("an_error_is_one_line_of_json", folder.path()).await else {
         return;
     };
-    let nowhere = folder.path().join("nowhere");
+    let (here, nowhere) = (folder.path(), folder.path().join("nowhere"));
+    let kind = |error: &Value| (error["type"].clone(), error["status"].clone());
     let trip = "0190aaaa-0000-7000-8000-000000000000";
-    let (here, usage) = (folder.path(), "urn:roundtrip:problem:usage");
-    for (folder, args, code, kind, status, words) in [
-        (
-            here,
-            &["show", trip][..],
-            1,
-            "urn:roundtrip:problem:unknown-trip",
-            json!(404),
-            "no trip",
-        ),
-        (
-            here,
-            &["cancel", trip],
-            1,
-            "urn:roundtrip:problem:unknown-trip",
-            json!(404),
-            "no trip",
-        ),
-        (
-            here,
-            &["book"],
-            1,
-            "urn:roundtrip:problem:command",
-            Value::Null,
-            "--flight",
-        ),
-        (
-            &nowhere,
-            &["list"],
-            1,
-            "urn:roundtrip:problem:command",
-            Value::Null,
-            "no stack runs",
-        ),
-        (
-            &nowhere,
-            &["audit"],
-            2,
-            "urn:roundtrip:problem:command",
-            Value::Null,
-            "no stack's data",
-        ),
-        (
-            &nowhere,
-            &["doctor"],
-            2,
-            "urn:roundtrip:problem:command",
-            Value::Null,
-            "no stack runs",
-        ),
-        (
-            here,
-            &["show", "17"],
-            2,
-            usage,
-            Value::Null,
-            "invalid value '17'",
-        ),
-        (
-            here,
-            &["lost"],
-            2,
-            usage,
-            Value::Null,
-            "unrecognized subcommand",
-        ),
+    for command in ["show", "cancel"] {
+        let error = error(here, &[command, trip], 1, "no trip");
+        let unknown = json!("urn:roundtrip:problem:unknown-trip");
+        assert_eq!(kind(&error), (unknown, json!(404)));
+    }
+    let failed = (json!("urn:roundtrip:problem:command"), Value::Null);
+    for (folder, command, code, words) in [
+        (here, "book", 1, "--flight"),
+        (&nowhere, "list", 1, "no stack runs"),
+        (&nowhere, "audit", 2, "no stack's data"),
+        (&nowhere, "doctor", 2, "no stack runs"),
     ] {
-        let answer = roundtrip(folder, &[args, &["--json"]].concat())
-            .output()
-            .unwrap();
-        assert_eq!(
-            (answer.status.code(), out(&answer)),
-            (Some(code), String::new()),
-            "{args:?}"
-        );
-        let said = err(&answer);
-        assert_eq!(said.lines().count(), 1, "{args:?}: {said}");
-        let error = &serde_json::from_str::<Value>(&said).unwrap()["error"];
-        assert_eq!(
-            (&error["type"], &error["status"]),
-            (&json!(kind), &status),
-            "{error}"
-        );
-        assert!(error["detail"].as_str().unwrap().contains(words), "{error}");
-        assert!(!error["title"].as_str().unwrap().is_empty(), "{error}");
-
-        let told = roundtrip(folder, args).output().unwrap();
-        assert_eq!(told.status.code(), Some(code), "{args:?}");
-        assert!(
-            err(&told).contains(words) && !err(&told).contains('{'),
-            "{told:?}"
-        );
+        assert_eq!(kind(&error(folder, &[command], code, words)), failed);
+    }
+    let usage = (json!("urn:roundtrip:problem:usage"), Value::Null);
+    let misread = [
+        (&["show", "17"][..], "invalid value '17'"),
+        (&["lost"], "unrecognized"),
+    ];
+    for (args, words) in misread {
+        assert_eq!(kind(&error(here, args, 2, words)), usage);
     }
     stack.stop().await.unwrap();
 }

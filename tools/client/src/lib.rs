@@ -4,9 +4,9 @@
 pub mod paint;
 pub mod probe;
 pub mod redaction;
+mod refusal;
 pub mod timeline;
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
@@ -14,14 +14,15 @@ use booking::view::TripView;
 use choreography::{Money, Position, TripId};
 use jiff::Timestamp;
 use leg::inventory::Imported;
-use reqwest::{Method, RequestBuilder, Response, Url};
+use reqwest::{Method, RequestBuilder, Url};
 use runtime::dead_letters::DeadLetter;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::value::RawValue;
 
 use crate::paint::visible;
 use crate::redaction::shown;
+pub use crate::refusal::Refused;
 
 /// The longest that a service lets a caller wait in one request.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -64,34 +65,6 @@ pub struct Ask {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traveller: Option<String>,
 }
-
-/// A service said no, as problem details (RFC 9457).
-#[derive(Debug, Clone, Deserialize)]
-pub struct Refused {
-    /// The HTTP status.
-    #[serde(default)]
-    pub status: u16,
-    /// What kind of problem, `urn:roundtrip:problem:…`.
-    #[serde(default, rename = "type")]
-    pub kind: String,
-    /// In a few words.
-    #[serde(default)]
-    pub title: String,
-    /// What it is this time, and what to do.
-    #[serde(default)]
-    pub detail: String,
-    /// What else the problem has in it.
-    #[serde(flatten)]
-    pub more: Map<String, Value>,
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", visible(&self.title), visible(&self.detail))
-    }
-}
-
-impl std::error::Error for Refused {}
 
 /// Some of a list, from its beginning or from where a cursor stands.
 #[derive(Debug, Clone, Deserialize)]
@@ -318,7 +291,7 @@ impl Client {
     async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
         let answer = request.send().await.map_err(|error| self.silent(&error))?;
         let url = answer.url().clone();
-        let answer = refused(answer).await?;
+        let answer = refusal::accepted(answer).await?;
         let body = answer.bytes().await.map_err(|error| self.silent(&error))?;
         serde_json::from_slice(&body).map_err(|error| {
             // It quotes what was answered.
@@ -355,22 +328,6 @@ fn waiting(request: RequestBuilder, wait: Duration) -> RequestBuilder {
     }
 }
 
-async fn refused(answer: Response) -> Result<Response> {
-    let status = answer.status();
-    if status.is_success() {
-        return Ok(answer);
-    }
-    let url = answer.url().clone();
-    let body = answer.bytes().await.unwrap_or_default();
-    match serde_json::from_slice::<Refused>(&body) {
-        Ok(problem) if !problem.title.is_empty() => Err(problem.into()),
-        _ => Err(anyhow!(
-            "{} answered {status}, which no service of Roundtrip does",
-            shown(url.as_str())
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
@@ -396,13 +353,5 @@ mod tests {
         );
         assert_eq!(url("http://host/api/"), format!("http://host/api{end}"));
         assert!(Client::new("127.0.0.1").is_err());
-    }
-
-    #[test]
-    fn a_problem_is_read_with_what_is_special_to_it() {
-        let json = r#"{"type":"urn:roundtrip:problem:import","title":"Nothing was imported","status":422,"detail":"2 lines.","lines":[]}"#;
-        let refused: Refused = serde_json::from_str(json).unwrap();
-        assert_eq!(refused.to_string(), "Nothing was imported: 2 lines.");
-        assert!(refused.more.contains_key("lines"));
     }
 }
