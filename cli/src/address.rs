@@ -1,7 +1,5 @@
 //! Where a command finds the services: at the addresses it is given, or where the local stack says that they are.
 
-use std::path::Path;
-
 use anyhow::{Result, bail};
 use clap::Args;
 
@@ -91,7 +89,7 @@ impl Addresses {
             // Not half of one stack and half of another.
             None if !given.is_empty() => bail!(
                 "{name} is not looked for in {} when another service's address is given: say where it is with --service {name}=URL",
-                self.folder().display(),
+                self.folder().shown(),
             ),
             None => Client::new(&self.booking.address(name, None)?),
         }
@@ -107,8 +105,8 @@ impl Addresses {
     }
 
     /// The folder of the stack that is meant when no address was given.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.booking.folder.path
+    pub(crate) fn folder(&self) -> &Folder {
+        &self.booking.folder
     }
 }
 

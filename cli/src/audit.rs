@@ -9,7 +9,7 @@ use clap::Args;
 use super::address::BrokerAddress;
 use super::folder::Folder;
 use super::parse::Databases;
-use super::{out, parse};
+use super::{failure, out, parse};
 use client::paint::{Paint, Tone};
 use inspect::audit::{self, Part, Parts, Report, Verdict};
 use stack::{Lock, SERVICES, State};
@@ -51,8 +51,8 @@ impl Audit {
         let parts = match self.parts() {
             Ok(parts) => parts,
             Err(error) => {
-                out::aside(&format!("roundtrip: {error:#}"));
-                return Ok(ExitCode::from(Verdict::Unreachable.exit_code()));
+                let code = ExitCode::from(Verdict::Unreachable.exit_code());
+                return Ok(failure::tell(&error, code));
             }
         };
         let wait = match parts.nats {
@@ -97,7 +97,7 @@ impl Audit {
         if databases.is_empty() {
             bail!(
                 "there is no stack's data in {}: start one with `{} up`, or name databases with --database",
-                folder.display(),
+                self.folder.shown(),
                 client::invocation()
             );
         }

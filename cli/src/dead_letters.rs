@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::address::Addresses;
 use super::{out, render};
+use client::paint::visible;
 use stack::SERVICES;
 
 /// List dead letters: messages that a service could not read or apply, kept whole.
@@ -67,17 +68,14 @@ impl DeadLetters {
 }
 
 fn row(Kept { service, letter }: &Kept) -> [String; 6] {
-    // They come from anybody: only what a terminal can show.
-    let plain = |text: &str| -> String {
-        let text: String = text.chars().filter(|c| !c.is_control()).collect();
-        text.chars().take(80).collect()
-    };
+    // They come from anybody.
+    let short = |text: &str| -> String { visible(text).chars().take(80).collect() };
     [
         service.clone(),
-        plain(&letter.aggregateid),
-        plain(&letter.kind),
+        short(&letter.aggregateid),
+        short(&letter.kind),
         letter.count.to_string(),
         render::moment(choreography::instant(letter.last_us)),
-        plain(&letter.reason),
+        short(&letter.reason),
     ]
 }

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::address::{Addresses, BrokerAddress};
 use super::parse::{self, Databases};
-use super::{audit, out};
+use super::{audit, failure, out};
 use client::paint::Paint;
 use inspect::audit::Part;
 use inspect::doctor::observations::Home;
@@ -45,8 +45,7 @@ impl Doctor {
         let places = match self.places() {
             Ok(places) => places,
             Err(error) => {
-                out::aside(&format!("roundtrip: {error:#}"));
-                return Ok(ExitCode::from(NOTHING));
+                return Ok(failure::tell(&error, ExitCode::from(NOTHING)));
             }
         };
         let report = doctor::examine(&places).await?;
@@ -80,7 +79,7 @@ impl Doctor {
 
     /// The stack in the folder, or nothing but a broker that was named.
     fn at_home(&self) -> Result<doctor::Places> {
-        let folder = self.places.folder();
+        let folder = &self.places.folder().path;
         let runs = Lock::holder(folder)?.is_some();
         let Some(state) = State::read(folder)? else {
             let broker = self.broker.or(None);
@@ -88,7 +87,7 @@ impl Doctor {
                 bail!(
                     "no stack {} in {}: start one with `{} up`, or say with --url, --nats and --database where one is",
                     if runs { "is up yet" } else { "runs" },
-                    folder.display(),
+                    self.places.folder().shown(),
                     client::invocation()
                 );
             }

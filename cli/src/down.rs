@@ -29,13 +29,13 @@ impl Down {
     pub(crate) async fn run(self) -> Result<ExitCode> {
         let folder = &self.folder.path;
         let Some(up) = Lock::holder(folder)? else {
-            out::line(&format!("nothing runs in {}", folder.display()));
+            out::line(&format!("nothing runs in {}", self.folder.shown()));
             return Ok(ExitCode::SUCCESS);
         };
         if !up.lives() {
             bail!(
                 "{} is in use, but not by pid {}, which should be it: it may run in another container",
-                folder.display(),
+                self.folder.shown(),
                 up.pid
             );
         }

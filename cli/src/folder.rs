@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use client::paint::visible_path;
 
 /// Where the stack keeps its data.
 #[derive(Debug, Clone, Args)]
@@ -15,4 +16,11 @@ pub(crate) struct Folder {
         default_value = ".roundtrip"
     )]
     pub(crate) path: PathBuf,
+}
+
+impl Folder {
+    /// As it may be shown.
+    pub(crate) fn shown(&self) -> String {
+        visible_path(&self.path)
+    }
 }

@@ -16,6 +16,7 @@ use stack::catalogue::inventories;
 use super::address::Addresses;
 use super::out;
 use client::Refused;
+use client::paint::{visible, visible_path};
 
 /// So much goes out between two steps of the progress bar.
 const STEP: usize = 64 << 10;
@@ -73,7 +74,7 @@ impl Import {
         if self.is_standard_input() {
             return String::from("standard input");
         }
-        self.file.display().to_string()
+        visible_path(&self.file)
     }
 
     /// All of it, or a byte more than is taken: what comes in need not end.
@@ -108,7 +109,7 @@ impl Import {
         }
         let file = self.shown();
         for BadLine { line, reason } in &lines {
-            out::line(&format!("{file}:{line}: {reason}"));
+            out::line(&format!("{file}:{line}: {}", visible(reason)));
         }
         if count > lines.len() as u64 {
             out::line(&format!("and {} more", count - lines.len() as u64));

@@ -7,11 +7,13 @@ use clap::{Args, ValueEnum};
 
 use super::address::Address;
 use super::{out, render};
+use booking::view::TripView;
+use client::{Page, TOTAL_MAX};
 
 /// List trips, the newest first.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  roundtrip list\n  roundtrip list --outcome rejected --limit 100\n  roundtrip list --state undoing --json | jq -r '.[].trip'"
+    after_help = "Examples:\n  roundtrip list\n  roundtrip list --outcome rejected --limit 100\n  roundtrip list --after CURSOR   # goes on where the list before this one said\n  roundtrip list --state undoing --json | jq -r '.[].trip'"
 )]
 pub(crate) struct List {
     /// Only those in this state.
@@ -23,6 +25,9 @@ pub(crate) struct List {
     /// At most so many.
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
+    /// Go on where an earlier list ended, which it says.
+    #[arg(long, value_name = "CURSOR")]
+    after: Option<String>,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -65,14 +70,34 @@ impl List {
             .into_iter()
             .filter_map(|(name, value)| Some((name, value.as_deref()?)))
             .collect();
-        let trips = self.place.booking()?.trips(&filter, self.limit).await?;
+        let booking = self.place.booking()?;
+        let page = booking.trips(&filter, self.limit, self.after.clone());
+        let page = page.await?;
         if self.json {
-            out::json(&trips)?;
-        } else if trips.is_empty() {
+            out::json(&page.items)?;
+        } else if page.items.is_empty() {
             out::line("no trips");
         } else {
-            out::line(&render::list(&trips));
+            out::line(&render::list(&page.items));
+        }
+        if let Some(rest) = rest(&page) {
+            out::aside(&rest);
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// That it is not all, of how many, and how to go on; None when it is all.
+fn rest(page: &Page<TripView>) -> Option<String> {
+    let cursor = page.next_cursor.as_ref()?;
+    let shown = page.items.len();
+    let all = match page.total {
+        Some(TOTAL_MAX) => format!("{shown} of {TOTAL_MAX} or more"),
+        Some(total) => format!("{shown} of {total}"),
+        None => format!("{shown}, and there are more"),
+    };
+    // What is to be typed is not for somebody else to say.
+    let plain = cursor.chars().all(|c| c.is_ascii_alphanumeric());
+    let on = plain.then(|| format!("; the same with --after {cursor} goes on"));
+    Some(all + &on.unwrap_or_default())
 }

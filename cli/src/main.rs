@@ -10,6 +10,7 @@ mod dead_letters;
 mod demo;
 mod doctor;
 mod down;
+mod failure;
 mod folder;
 mod import;
 mod list;
@@ -24,12 +25,12 @@ mod status;
 mod stuck;
 mod up;
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::error::{ContextKind, ContextValue};
-use clap::{Parser, Subcommand};
+use clap::builder::Styles;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use client::paint::Paint;
 use nix::sys::stat::{Mode, umask};
 
 /// Books trips across services that never call each other; each goes through, or comes all the way back.
@@ -37,11 +38,14 @@ use nix::sys::stat::{Mode, umask};
 #[command(
     name = "roundtrip",
     version,
-    after_help = "Without a command it does what `roundtrip up` does.\n\nA first round:\n  roundtrip demo                  five trips and what becomes of them, then an audit\n  roundtrip up                    the local stack; Ctrl-C ends it\n\nThen, in another terminal:\n  roundtrip status                what runs, and where\n  roundtrip book --flight RT100 --hotel LIS-PALACE --nights 2 --back RT101\n  roundtrip list                  the trips; `show TRIP` tells one's story\n  roundtrip audit                 is everything as it has to be?\n  roundtrip doctor                what is wrong, and what to do\n  roundtrip help COMMAND          examples of each command"
+    args_conflicts_with_subcommands = true,
+    after_help = "Without a command it does what `roundtrip up` does, with the same options.\n\nA first round:\n  roundtrip demo                  five trips and what becomes of them, then an audit\n  roundtrip up                    the local stack; Ctrl-C ends it\n\nThen, in another terminal:\n  roundtrip status                what runs, and where\n  roundtrip book --flight RT100 --hotel LIS-PALACE --nights 2 --back RT101\n  roundtrip list                  the trips; `show TRIP` tells one's story\n  roundtrip audit                 is everything as it has to be?\n  roundtrip doctor                what is wrong, and what to do\n  roundtrip help COMMAND          examples of each command"
 )]
 struct Roundtrip {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    up: up::Up,
 }
 
 // What each does is said at its own struct, where `--help` finds all of it.
@@ -70,62 +74,52 @@ enum Command {
 fn main() -> ExitCode {
     // Whatever we and our children write is for our user alone: databases and logs name travellers.
     umask(Mode::S_IRWXG | Mode::S_IRWXO);
-    let command = typed(std::env::args_os()).or_else(|| typed(["roundtrip", "up"]));
+    let typed = match typed() {
+        Ok(typed) => typed,
+        Err(error) => return failure::misread(error),
+    };
+    let command = typed.command.unwrap_or(Command::Up(typed.up));
     let done = tokio::runtime::Runtime::new()
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(run(command)));
+        .and_then(|runtime| runtime.block_on(run(command)))
+        .and_then(|code| out::whole().map(|()| code));
     match done {
         Ok(code) => code,
-        Err(error) => {
-            let _ = std::io::Write::write_fmt(
-                &mut std::io::stderr(),
-                format_args!("roundtrip: {error:#}\n"),
-            );
-            ExitCode::FAILURE
-        }
+        Err(error) => failure::tell(&error, ExitCode::FAILURE),
     }
 }
 
-/// What was typed; whoever typed something else is told, and that is the end.
-fn typed<T: Into<OsString> + Clone>(words: impl IntoIterator<Item = T>) -> Option<Command> {
-    match Roundtrip::try_parse_from(words) {
-        Ok(typed) => typed.command,
-        Err(error) => without_secrets(error).exit(),
-    }
+fn typed() -> Result<Roundtrip, clap::Error> {
+    let styles = if Paint::stderr().is_on() {
+        Styles::styled()
+    } else {
+        Styles::plain()
+    };
+    let mut command = Roundtrip::command().styles(styles);
+    let found = command.try_get_matches_from_mut(std::env::args_os())?;
+    Roundtrip::from_arg_matches(&found).map_err(|error| error.format(&mut command))
 }
 
-/// An address that cannot be taken may have a password in it all the same, and may come from the environment.
-fn without_secrets(mut error: clap::Error) -> clap::Error {
-    if let Some(ContextValue::String(given)) = error.get(ContextKind::InvalidValue)
-        && let Some((scheme, _)) = given.split_once("://")
-    {
-        let shown = format!("{scheme}://…");
-        error.insert(ContextKind::InvalidValue, ContextValue::String(shown));
-    }
-    error
-}
-
-async fn run(command: Option<Command>) -> Result<ExitCode> {
+async fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Some(Command::Up(up)) => up.run().await,
-        Some(Command::Down(down)) => down.run().await,
-        Some(Command::Status(status)) => status.run().await,
-        Some(Command::Reset(reset)) => reset.run(),
-        Some(Command::Bench(bench)) => bench.run().await,
-        Some(Command::Chaos(chaos)) => chaos.run().await,
-        Some(Command::Demo(demo)) => demo.run().await,
-        Some(Command::Book(book)) => book.run().await,
-        Some(Command::Cancel(cancel)) => cancel.run().await,
-        Some(Command::Show(show)) => show.run().await,
-        Some(Command::List(list)) => list.run().await,
-        Some(Command::Stuck(stuck)) => stuck.run().await,
-        Some(Command::Settle(settle)) => settle.run().await,
-        Some(Command::DeadLetters(letters)) => letters.run().await,
-        Some(Command::Import(import)) => import.run().await,
-        Some(Command::Audit(audit)) => audit.run().await,
-        Some(Command::Doctor(doctor)) => doctor.run().await,
-        Some(Command::Serve(serve)) => serve.run().await,
-        None => Ok(ExitCode::SUCCESS),
+        Command::Up(up) => up.run().await,
+        Command::Down(down) => down.run().await,
+        Command::Status(status) => status.run().await,
+        Command::Reset(reset) => reset.run(),
+        Command::Bench(bench) => bench.run().await,
+        Command::Chaos(chaos) => chaos.run().await,
+        Command::Demo(demo) => demo.run().await,
+        Command::Book(book) => book.run().await,
+        Command::Cancel(cancel) => cancel.run().await,
+        Command::Show(show) => show.run().await,
+        Command::List(list) => list.run().await,
+        Command::Stuck(stuck) => stuck.run().await,
+        Command::Settle(settle) => settle.run().await,
+        Command::DeadLetters(letters) => letters.run().await,
+        Command::Import(import) => import.run().await,
+        Command::Audit(audit) => audit.run().await,
+        Command::Doctor(doctor) => doctor.run().await,
+        Command::Serve(serve) => serve.run().await,
     }
 }
 

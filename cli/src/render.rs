@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp, Unit};
 use serde_json::{Map, Value};
 
 use super::out;
-use client::paint::{Paint, Tone};
+use client::paint::{Paint, Tone, visible};
 
 /// A trip, whole.
 pub(crate) fn trip(booking: &TripView, paint: Paint) -> String {
@@ -29,7 +29,7 @@ pub(crate) fn trip(booking: &TripView, paint: Paint) -> String {
         );
     }
     if let Some(traveller) = &booking.traveller {
-        line("traveller", traveller);
+        line("traveller", &visible(traveller));
     }
     if booking.state == State::Confirmed {
         line("costs", &sum(&booking.total));
@@ -68,7 +68,8 @@ pub(crate) fn verdict(booking: &TripView, paint: Paint) -> String {
         }
     };
     if let Some(reason) = &booking.reason {
-        let _ = write!(text, " ({}: {})", reason.code, reason.message);
+        let (code, message) = (visible(&reason.code), visible(&reason.message));
+        let _ = write!(text, " ({code}: {message})");
     }
     text
 }
@@ -81,15 +82,16 @@ pub(crate) fn list(trips: &[TripView]) -> String {
             booking.state.as_str().to_owned(),
             booking.outcome.map_or("", Outcome::as_str).to_owned(),
             moment(booking.created),
-            itinerary(booking),
             booking
                 .reason
                 .as_ref()
                 .map_or_else(|| sum(&booking.total), |reason| reason.code.clone()),
+            // Last: a trip of sixteen legs pads no other row.
+            itinerary(booking),
         ]
     });
     out::table(
-        ["trip", "state", "outcome", "asked", "legs", "why, or costs"],
+        ["trip", "state", "outcome", "asked", "why, or costs", "legs"],
         rows,
     )
 }

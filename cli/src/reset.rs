@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
@@ -29,43 +28,40 @@ pub(crate) struct Reset {
 
 impl Reset {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let folder = &self.folder.path;
+        let (folder, shown) = (&self.folder.path, self.folder.shown());
         if !folder.exists() {
-            out::line(&format!("there is no {}", folder.display()));
+            out::line(&format!("there is no {shown}"));
             return Ok(ExitCode::SUCCESS);
         }
         if !folder.join("lock").is_file() {
             bail!(
-                "{} is not a stack's folder: there is no file `lock` in it; nothing was deleted",
-                folder.display()
+                "{shown} is not a stack's folder: there is no file `lock` in it; nothing was deleted"
             );
         }
         if let Some(up) = Lock::holder(folder)? {
             bail!(
-                "a stack runs in {} (pid {}): stop it with `{} down` first",
-                folder.display(),
+                "a stack runs in {shown} (pid {}): stop it with `{} down` first",
                 up.pid,
                 client::invocation()
             );
         }
-        if !self.yes && !agreed(folder)? {
+        if !self.yes && !agreed(&shown)? {
             out::line("nothing was deleted");
             return Ok(ExitCode::FAILURE);
         }
         let _ours = Lock::take(folder)?;
-        fs::remove_dir_all(folder)
-            .with_context(|| format!("cannot delete {}", folder.display()))?;
-        out::line(&format!("{} is deleted", folder.display()));
+        fs::remove_dir_all(folder).with_context(|| format!("cannot delete {shown}"))?;
+        out::line(&format!("{shown} is deleted"));
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn agreed(folder: &Path) -> Result<bool> {
+fn agreed(folder: &str) -> Result<bool> {
     if !std::io::stdin().is_terminal() {
-        bail!("nobody to ask: say --yes to delete {}", folder.display());
+        bail!("nobody to ask: say --yes to delete {folder}");
     }
     let mut out = std::io::stderr();
-    write!(out, "Delete {} and all in it? [y/N] ", folder.display())?;
+    write!(out, "Delete {folder} and all in it? [y/N] ")?;
     out.flush()?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;

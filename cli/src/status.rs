@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address::Addresses;
 use super::out;
+use client::paint::visible;
 use client::probe::{detail, gauge};
 use client::redaction::shown;
 use stack::state::ServiceState;
@@ -62,7 +63,7 @@ impl Status {
     pub(crate) async fn run(self) -> Result<ExitCode> {
         let given = self.places.given();
         let seen = if given.is_empty() {
-            let folder = self.places.folder();
+            let folder = &self.places.folder().path;
             let up = Lock::holder(folder)?;
             let Some(state) = State::read(folder)?.filter(|_| up.is_some()) else {
                 return self.silent(up.is_some());
@@ -103,7 +104,7 @@ impl Status {
         if self.json {
             out::json(&serde_json::json!({"ready": false, "up": false, "services": []}))?;
         } else {
-            let folder = self.places.folder().display();
+            let folder = self.places.folder().shown();
             out::line(&format!("the stack in {folder} {word}"));
         }
         Ok(ExitCode::FAILURE)
@@ -200,12 +201,10 @@ fn show(seen: &Seen) {
         out::line("it is only starting");
     }
     if let Some(nats_url) = &seen.nats_url {
-        out::line(&format!("broker: {nats_url}"));
+        out::line(&format!("broker: {}", visible(nats_url)));
     }
-    out::line(&format!(
-        "legs that can be booked: {}",
-        seen.legs.join(", ")
-    ));
+    let legs = seen.legs.join(", ");
+    out::line(&format!("legs that can be booked: {}", visible(&legs)));
     if let Some(count) = seen.unfinished {
         let more = if count == UNFINISHED_MAX {
             " or more"

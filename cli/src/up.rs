@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::folder::Folder;
 use super::{out, parse};
+use client::paint::visible_path;
 use stack::{DatabaseChoice, FIRST_PORT, Options, REPLICA_PORTS, REPLICAS_MAX, Stack};
 
 /// A second signal within this time means what the first one meant.
@@ -81,10 +82,9 @@ impl Up {
     fn tell_what_next(&self, stack: &Stack, began: Instant) -> Result<()> {
         let me = client::invocation();
         let url = stack.url(booking::NAME)?;
-        let folder = self.folder.path.display();
         let folder = match self.folder.path.to_str() {
             Some(".roundtrip") => String::new(),
-            _ => format!(" --folder {folder}"),
+            _ => format!(" --folder {}", self.folder.shown()),
         };
         out::line(&format!(
             "\nRoundtrip is up after {:.1} s at {url} (its API: {url}/openapi.json).\n\
@@ -95,7 +95,7 @@ impl Up {
                {me} list{folder}\n  \
                {me} audit{folder}",
             began.elapsed().as_secs_f64(),
-            stack.folder().display()
+            visible_path(stack.folder())
         ));
         Ok(())
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::load::Tally;
 use crate::out;
+use client::paint::visible;
 use inspect::audit::Report;
 use stack::DatabaseChoice;
 
@@ -141,6 +142,7 @@ impl fmt::Display for Measured {
                 )?;
             }
             for (error, count) in &row.errors {
+                let error = visible(error);
                 writeln!(f, "{count} errors at {} callers: {error}", row.callers)?;
             }
         }

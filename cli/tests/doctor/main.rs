@@ -164,7 +164,7 @@ async fn a_killed_service_a_dead_letter_and_a_stack_that_is_down_are_named() {
         .unwrap();
     client.flush().await.unwrap();
     let until = Instant::now() + Duration::from_secs(30);
-    while doctor(folder.path(), &[]).0.code == Some(0) {
+    while run(folder.path(), &[]).code == Some(0) {
         assert!(Instant::now() < until, "the letter is found");
     }
     let letter = "services/flight/dead-letters";

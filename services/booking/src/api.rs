@@ -108,11 +108,16 @@ impl Api {
         keys: impl Fn(&Trip) -> Vec<String>,
     ) -> Result<List<TripView>, Problem> {
         let rows: Vec<Trip> = trips.most(limit + 1).rows().await?;
-        let List { items, next_cursor } = List::of(rows, limit, keys);
+        let page = List::of(rows, limit, keys);
         let now = Timestamp::now();
         Ok(List {
-            items: items.iter().map(|trip| TripView::of(trip, now)).collect(),
-            next_cursor,
+            items: page
+                .items
+                .iter()
+                .map(|trip| TripView::of(trip, now))
+                .collect(),
+            next_cursor: page.next_cursor,
+            total: None,
         })
     }
 

@@ -116,6 +116,9 @@ async fn show(
     )))
 }
 
+/// All trips of a list are counted no further than this.
+const TOTAL_MAX: usize = 10_000;
+
 /// Which trips to list.
 #[derive(Debug, Deserialize)]
 struct Filter {
@@ -123,13 +126,17 @@ struct Filter {
     state: Option<crate::core::State>,
     /// Only those with this outcome: `confirmed`, `rejected`, `cancelled` or `expired`.
     outcome: Option<crate::core::Outcome>,
+    /// Whether to count them, over all pages.
+    #[serde(default)]
+    total: bool,
 }
 
 /// Trips, the newest first.
 #[utoipa::path(get, path = "/bookings", operation_id = "list_trips", tag = "bookings",
     params(Page,
         ("state" = Option<schema::State>, Query, description = "Only those in this state"),
-        ("outcome" = Option<schema::Outcome>, Query, description = "Only those with this outcome")),
+        ("outcome" = Option<schema::Outcome>, Query, description = "Only those with this outcome"),
+        ("total" = Option<bool>, Query, description = "Whether to count them, over all pages; 10000 stands for as many or more")),
     responses((status = 200, body = List<TripView>, description = "One page of them", headers(("Link" = String, description = "The next page, as `rel=\"next\"`")))))]
 async fn list(
     State(api): State<Api>,
@@ -137,18 +144,27 @@ async fn list(
     Query(filter): Query<Filter>,
 ) -> Result<List<TripView>, Problem> {
     let limit = page.limit()?;
-    let mut trips = api.trips().descending(&["trip"]);
-    if let Some(state) = filter.state {
-        trips = trips.only("state", Is::Equal, state.as_str());
-    }
-    if let Some(outcome) = filter.outcome {
-        trips = trips.only("outcome", Is::Equal, outcome.as_str());
-    }
+    let all = || {
+        let mut trips = api.trips();
+        if let Some(state) = filter.state {
+            trips = trips.only("state", Is::Equal, state.as_str());
+        }
+        if let Some(outcome) = filter.outcome {
+            trips = trips.only("outcome", Is::Equal, outcome.as_str());
+        }
+        trips
+    };
+    let mut trips = all().descending(&["trip"]);
     if let Some(before) = page.after(1)? {
         trips = trips.only("trip", Is::Less, before.concat());
     }
-    api.list(trips, limit, |trip| vec![trip.trip.to_string()])
-        .await
+    let total = match filter.total {
+        true => Some(all().most(TOTAL_MAX).count().await?),
+        false => None,
+    };
+    let keys = |trip: &crate::core::Trip| vec![trip.trip.to_string()];
+    let page = api.list(trips, limit, keys).await?;
+    Ok(List { total, ..page })
 }
 
 /// How long a trip has to be unchanged to be listed.

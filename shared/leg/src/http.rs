@@ -116,10 +116,11 @@ async fn page<L: Leg>(
     State(handle): State<LegHandle<L>>,
     Query(page): Query<Page>,
 ) -> Result<List<ShownStock>, Problem> {
-    let List { items, next_cursor } = inventory::list(&handle, &page).await?;
+    let page = inventory::list(&handle, &page).await?;
     Ok(List {
-        items: items.into_iter().map(ShownStock::of::<L>).collect(),
-        next_cursor,
+        items: page.items.into_iter().map(ShownStock::of::<L>).collect(),
+        next_cursor: page.next_cursor,
+        total: None,
     })
 }
 

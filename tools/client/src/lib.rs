@@ -4,9 +4,9 @@
 pub mod paint;
 pub mod probe;
 pub mod redaction;
+mod refusal;
 pub mod timeline;
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
@@ -14,13 +14,15 @@ use booking::view::TripView;
 use choreography::{Money, Position, TripId};
 use jiff::Timestamp;
 use leg::inventory::Imported;
-use reqwest::{Method, RequestBuilder, Response, Url};
+use reqwest::{Method, RequestBuilder, Url};
 use runtime::dead_letters::DeadLetter;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::value::RawValue;
 
+use crate::paint::visible;
 use crate::redaction::shown;
+pub use crate::refusal::Refused;
 
 /// The longest that a service lets a caller wait in one request.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -64,39 +66,20 @@ pub struct Ask {
     pub traveller: Option<String>,
 }
 
-/// A service said no, as problem details (RFC 9457).
+/// Some of a list, from its beginning or from where a cursor stands.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Refused {
-    /// The HTTP status.
+pub struct Page<T> {
+    /// What is in it.
+    pub items: Vec<T>,
+    /// Where it goes on; None at the end of the list.
+    pub next_cursor: Option<String>,
+    /// How many are in the whole list, where it was asked for and is known.
     #[serde(default)]
-    pub status: u16,
-    /// What kind of problem, `urn:roundtrip:problem:…`.
-    #[serde(default, rename = "type")]
-    pub kind: String,
-    /// In a few words.
-    #[serde(default)]
-    pub title: String,
-    /// What it is this time, and what to do.
-    #[serde(default)]
-    pub detail: String,
-    /// What else the problem has in it.
-    #[serde(flatten)]
-    pub more: Map<String, Value>,
+    pub total: Option<u64>,
 }
 
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.title, self.detail)
-    }
-}
-
-impl std::error::Error for Refused {}
-
-#[derive(Deserialize)]
-struct Page<T> {
-    items: Vec<T>,
-    next_cursor: Option<String>,
-}
+/// So far the service counts a list; more is told as so many.
+pub const TOTAL_MAX: u64 = 10_000;
 
 /// A leg that can be booked.
 #[derive(Debug, Clone, Deserialize)]
@@ -186,12 +169,18 @@ impl Client {
             .await
     }
 
-    /// Trips, the newest first, at most so many.
+    /// Trips, the newest first, at most so many, from where the cursor stands.
     ///
     /// # Errors
     /// When booking does not answer.
-    pub async fn trips(&self, filter: &[(&str, &str)], most: usize) -> Result<Vec<TripView>> {
-        self.list(&["bookings"], filter, most).await
+    pub async fn trips(
+        &self,
+        filter: &[(&str, &str)],
+        most: usize,
+        after: Option<String>,
+    ) -> Result<Page<TripView>> {
+        let filter = [filter, &[("total", "true")]].concat();
+        self.list(&["bookings"], &filter, most, after).await
     }
 
     /// Trips that are not final, the longest unchanged first.
@@ -200,12 +189,9 @@ impl Client {
     /// When booking does not answer.
     pub async fn stuck(&self, older_than_s: u64, most: usize) -> Result<Vec<TripView>> {
         let older_than_s = older_than_s.to_string();
-        self.list(
-            &["bookings", "stuck"],
-            &[("older_than_s", &older_than_s)],
-            most,
-        )
-        .await
+        let filter = [("older_than_s", older_than_s.as_str())];
+        let path = ["bookings", "stuck"];
+        Ok(self.list(&path, &filter, most, None).await?.items)
     }
 
     /// The legs that can be booked.
@@ -221,7 +207,7 @@ impl Client {
     /// # Errors
     /// When it does not answer.
     pub async fn letters(&self, most: usize) -> Result<Vec<DeadLetter>> {
-        self.list(&["letters"], &[], most).await
+        Ok(self.list(&["letters"], &[], most, None).await?.items)
     }
 
     /// Gives a leg inventory, as CSV: all of it, or nothing.
@@ -255,24 +241,29 @@ impl Client {
         path: &[&str],
         filter: &[(&str, &str)],
         most: usize,
-    ) -> Result<Vec<T>> {
-        let mut items: Vec<T> = Vec::new();
-        let mut cursor: Option<String> = None;
-        while items.len() < most {
-            let limit = (most - items.len()).min(PAGE).to_string();
+        after: Option<String>,
+    ) -> Result<Page<T>> {
+        let mut all = Page {
+            items: Vec::new(),
+            next_cursor: after,
+            total: None,
+        };
+        while all.items.len() < most {
+            let limit = (most - all.items.len()).min(PAGE).to_string();
             let mut query = filter.to_vec();
             query.push(("limit", &limit));
-            if let Some(cursor) = &cursor {
+            if let Some(cursor) = &all.next_cursor {
                 query.push(("cursor", cursor));
             }
             let page: Page<T> = self.get(path, &query).await?;
-            items.extend(page.items);
-            cursor = page.next_cursor;
-            if cursor.is_none() {
+            all.items.extend(page.items);
+            all.next_cursor = page.next_cursor;
+            all.total = page.total;
+            if all.next_cursor.is_none() {
                 break;
             }
         }
-        Ok(items)
+        Ok(all)
     }
 
     fn request(
@@ -300,12 +291,14 @@ impl Client {
     async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
         let answer = request.send().await.map_err(|error| self.silent(&error))?;
         let url = answer.url().clone();
-        let answer = refused(answer).await?;
+        let answer = refusal::accepted(answer).await?;
         let body = answer.bytes().await.map_err(|error| self.silent(&error))?;
-        serde_json::from_slice(&body).with_context(|| {
-            format!(
-                "what {} answered is not what Roundtrip's services answer",
-                shown(url.as_str())
+        serde_json::from_slice(&body).map_err(|error| {
+            // It quotes what was answered.
+            anyhow!(
+                "what {} answered is not what Roundtrip's services answer: {}",
+                shown(url.as_str()),
+                visible(&error.to_string())
             )
         })
     }
@@ -335,22 +328,6 @@ fn waiting(request: RequestBuilder, wait: Duration) -> RequestBuilder {
     }
 }
 
-async fn refused(answer: Response) -> Result<Response> {
-    let status = answer.status();
-    if status.is_success() {
-        return Ok(answer);
-    }
-    let url = answer.url().clone();
-    let body = answer.bytes().await.unwrap_or_default();
-    match serde_json::from_slice::<Refused>(&body) {
-        Ok(problem) if !problem.title.is_empty() => Err(problem.into()),
-        _ => Err(anyhow!(
-            "{} answered {status}, which no service of Roundtrip does",
-            shown(url.as_str())
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
@@ -376,13 +353,5 @@ mod tests {
         );
         assert_eq!(url("http://host/api/"), format!("http://host/api{end}"));
         assert!(Client::new("127.0.0.1").is_err());
-    }
-
-    #[test]
-    fn a_problem_is_read_with_what_is_special_to_it() {
-        let json = r#"{"type":"urn:roundtrip:problem:import","title":"Nothing was imported","status":422,"detail":"2 lines.","lines":[]}"#;
-        let refused: Refused = serde_json::from_str(json).unwrap();
-        assert_eq!(refused.to_string(), "Nothing was imported: 2 lines.");
-        assert!(refused.more.contains_key("lines"));
     }
 }

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::is_final;
-use crate::paint::{Paint, Tone};
+use crate::paint::{Paint, Tone, visible};
 
 /// How far the clocks of a service and the broker may lie apart.
 const CLOCKS_APART: Duration = Duration::from_secs(2);
@@ -227,7 +227,8 @@ impl Told {
             }
         }
         if let Some(reason) = &self.reason {
-            words.push(format!("{}: {}", reason.code, reason.message));
+            let (code, message) = (visible(&reason.code), visible(&reason.message));
+            words.push(format!("{code}: {message}"));
         }
         if self.again {
             words.push(String::from("(said again)"));

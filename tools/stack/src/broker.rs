@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use client::paint::visible_path;
 use nix::sys::signal::Signal;
 
 use super::child::{Child, LastWill};
@@ -31,13 +32,13 @@ pub fn find(say: Say) -> Result<PathBuf> {
         let (major, minor) = version(&named).with_context(|| {
             format!(
                 "ROUNDTRIP_NATS_SERVER={} is no nats-server",
-                named.display()
+                visible_path(&named)
             )
         })?;
         if (major, minor) < OLDEST {
             bail!(
                 "ROUNDTRIP_NATS_SERVER={} is version {major}.{minor}; {}.{} or newer is needed",
-                named.display(),
+                visible_path(&named),
                 OLDEST.0,
                 OLDEST.1
             );
@@ -49,11 +50,14 @@ pub fn find(say: Say) -> Result<PathBuf> {
             Ok(version) if version >= OLDEST => return Ok(found),
             Ok((major, minor)) => say(&format!(
                 "{} is version {major}.{minor}, older than {}.{}: passed over",
-                found.display(),
+                visible_path(&found),
                 OLDEST.0,
                 OLDEST.1
             )),
-            Err(error) => say(&format!("{} is passed over: {error:#}", found.display())),
+            Err(error) => say(&format!(
+                "{} is passed over: {error:#}",
+                visible_path(&found)
+            )),
         }
     }
     fetched(say)
@@ -244,7 +248,7 @@ impl Broker {
         };
         let config = self.folder.join("nats-server.conf");
         fs::write(&config, self.config(&name))
-            .with_context(|| format!("cannot write {}", config.display()))?;
+            .with_context(|| format!("cannot write {}", visible_path(&config)))?;
         let mut command = Command::new(&self.program);
         command.arg("--config").arg(&config);
         let mut child = Child::spawn(command, "nats-server", &self.log(), LastWill::default())?;
@@ -263,7 +267,7 @@ impl Broker {
                 bail!(
                     "nats-server did not answer within {} s; its log: {}",
                     READY_WITHIN.as_secs(),
-                    child.log().display()
+                    visible_path(child.log())
                 );
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -319,7 +323,7 @@ fn version(program: &Path) -> Result<(u32, u32)> {
     let output = Command::new(program)
         .arg("--version")
         .output()
-        .with_context(|| format!("cannot run {}", program.display()))?;
+        .with_context(|| format!("cannot run {}", visible_path(program)))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     parse_version(&text).with_context(|| format!("cannot read the version in {:?}", text.trim()))
 }

@@ -11,6 +11,7 @@ use std::process::{Child as Process, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use client::paint::{visible, visible_path};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -50,7 +51,7 @@ impl Child {
             .append(true)
             .mode(private::FILE)
             .open(log)
-            .with_context(|| format!("cannot write the log {}", log.display()))?;
+            .with_context(|| format!("cannot write the log {}", visible_path(log)))?;
         let log_from = out.metadata()?.len();
         let err = out.try_clone()?;
         command
@@ -60,7 +61,7 @@ impl Child {
             .process_group(0);
         let mut process = command
             .spawn()
-            .with_context(|| format!("cannot run {program}"))?;
+            .with_context(|| format!("cannot run {}", visible(&program)))?;
         let watch = match watch(process.id(), will) {
             Ok(watch) => watch,
             Err(error) => {
@@ -157,9 +158,11 @@ impl Child {
             .with_context(|| format!("{} (pid {}) outlived SIGKILL", self.name, self.pid()))
     }
 
-    /// The last lines that it logged, for an error message; not those of one that had the log before it.
+    /// The last lines that it logged, for an error message, each as it may be shown; not those of one that had the log before it.
     pub fn last_words(&self) -> String {
-        tail(&self.log, self.log_from, 8)
+        let last = tail(&self.log, self.log_from, 8);
+        let lines: Vec<_> = last.lines().map(visible).collect();
+        lines.join("\n")
     }
 
     /// The watcher must go before the process id can be given to somebody else.

@@ -9,6 +9,7 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use client::paint::visible_path;
 
 use super::Say;
 
@@ -102,7 +103,7 @@ fn fetched(package: &Package, cache: &Path, say: Say) -> Result<PathBuf> {
     }
     create_open(cache)?;
     let lock = File::create(cache.join(format!("{name}.lock")))
-        .with_context(|| format!("the cache folder {} cannot be written", cache.display()))?;
+        .with_context(|| format!("the cache folder {} cannot be written", visible_path(cache)))?;
     lock.lock()?;
     // Somebody else may have fetched it while we waited.
     if folder.is_dir() {
@@ -113,7 +114,7 @@ fn fetched(package: &Package, cache: &Path, say: Say) -> Result<PathBuf> {
         package.what,
         package.name,
         package.version,
-        cache.display()
+        visible_path(cache)
     ));
     // Whatever lies here was left by a process that died: the lock is ours.
     let part = cache.join(format!("{name}.part"));
@@ -240,7 +241,7 @@ fn create_open(folder: &Path) -> Result<()> {
         return Ok(());
     }
     fs::create_dir_all(folder)
-        .with_context(|| format!("the cache folder {} cannot be made", folder.display()))?;
+        .with_context(|| format!("the cache folder {} cannot be made", visible_path(folder)))?;
     fs::set_permissions(folder, Permissions::from_mode(0o755))?;
     Ok(())
 }

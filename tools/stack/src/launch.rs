@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use client::paint::visible_path;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::Deserialize;
@@ -227,7 +228,7 @@ fn stream_fits(store: &std::path::Path, wanted: u64) -> Result<()> {
         bail!(
             "STREAM_MAX_BYTES: the stream reserves {wanted} bytes, and the broker offers {fits}, three quarters of what is free at {}: \
              free some space, or start with STREAM_MAX_BYTES={less} in the environment",
-            store.display()
+            visible_path(store)
         );
     }
     Ok(())

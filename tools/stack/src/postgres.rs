@@ -9,6 +9,7 @@ use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use client::paint::visible_path;
 use nix::sys::signal::Signal;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, Connection as _};
@@ -45,8 +46,9 @@ impl Cluster {
         let folder = folder.canonicalize()?;
         let account = Account::unprivileged()?;
         if let Some(account) = &account {
-            chown(&folder, Some(account.uid), Some(account.gid))
-                .with_context(|| format!("cannot give {} to {}", folder.display(), account.name))?;
+            chown(&folder, Some(account.uid), Some(account.gid)).with_context(|| {
+                format!("cannot give {} to {}", visible_path(&folder), account.name)
+            })?;
             account.must_reach(&folder)?;
             account.must_run(programs)?;
         }
@@ -198,7 +200,7 @@ impl Cluster {
             .and_then(|mut source| source.read_exact(&mut random))
             .context("cannot read /dev/urandom")?;
         let password: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        fs::write(&file, "").with_context(|| format!("cannot write {}", file.display()))?;
+        fs::write(&file, "").with_context(|| format!("cannot write {}", visible_path(&file)))?;
         fs::set_permissions(&file, Permissions::from_mode(0o600))?;
         fs::write(&file, format!("{password}\n"))?;
         if let Some(account) = &self.account {
@@ -301,7 +303,7 @@ impl Cluster {
                 bail!(
                     "postgres was not ready within {} s ({refused}); its log: {}",
                     READY_WITHIN.as_secs(),
-                    child.log().display()
+                    visible_path(child.log())
                 );
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+use client::paint::{visible, visible_path};
 use nix::unistd::{User, geteuid};
 
 use super::{Say, fetch, on_path};
@@ -32,9 +33,12 @@ impl Programs {
                 Ok(version) if version >= OLDEST => return Ok(found),
                 Ok(version) => bail!(
                     "ROUNDTRIP_POSTGRES_BIN={} has version {version}; {OLDEST} or newer is needed",
-                    named.display()
+                    visible(&named.to_string_lossy())
                 ),
-                Err(error) => bail!("ROUNDTRIP_POSTGRES_BIN={}: {error:#}", named.display()),
+                Err(error) => bail!(
+                    "ROUNDTRIP_POSTGRES_BIN={}: {error:#}",
+                    visible(&named.to_string_lossy())
+                ),
             }
         }
         for bin in usual_folders() {
@@ -43,11 +47,11 @@ impl Programs {
                 Ok(version) if version >= OLDEST => return Ok(found),
                 Ok(version) => say(&format!(
                     "PostgreSQL {version} in {} is older than {OLDEST}: passed over",
-                    found.bin.display()
+                    visible_path(&found.bin)
                 )),
                 Err(error) => say(&format!(
                     "{} is passed over: {error:#}",
-                    found.bin.display()
+                    visible_path(&found.bin)
                 )),
             }
         }
@@ -78,7 +82,7 @@ impl Programs {
     fn version(&self) -> Result<u32> {
         for program in [self.initdb(), self.postgres()] {
             if !program.is_file() {
-                bail!("there is no {}", program.display());
+                bail!("there is no {}", visible_path(&program));
             }
         }
         let output = Command::new(self.postgres()).arg("--version").output()?;
@@ -159,7 +163,7 @@ impl Account {
             bail!(
                 "PostgreSQL does not run as root, and the user {} cannot reach {}: choose a folder whose parents others may enter, such as one under /var/lib or /tmp",
                 self.name,
-                folder.display()
+                visible_path(folder)
             );
         }
         Ok(())
@@ -176,7 +180,7 @@ impl Account {
                 bail!(
                     "PostgreSQL does not run as root, and the user {} cannot run {}: set ROUNDTRIP_CACHE to a folder whose parents others may enter",
                     self.name,
-                    program.display()
+                    visible_path(&program)
                 );
             }
         }

@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as 
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use client::paint::visible_path;
 use nix::unistd::geteuid;
 
 /// What only its owner may read and write.
@@ -25,7 +26,7 @@ pub fn make(folder: &Path) -> Result<()> {
     let above = folder.parent().map_or(Ok(()), fs::create_dir_all);
     match above.and_then(|()| DirBuilder::new().mode(FOLDER).create(folder)) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
-        made => made.with_context(|| format!("cannot make the folder {}", folder.display())),
+        made => made.with_context(|| format!("cannot make the folder {}", visible_path(folder))),
     }
 }
 
@@ -52,12 +53,12 @@ fn set(folder: &Path, mode: u32) -> Result<()> {
         }
         io::Result::Ok(())
     };
-    change().with_context(|| format!("cannot change the mode of {}", folder.display()))
+    change().with_context(|| format!("cannot change the mode of {}", visible_path(folder)))
 }
 
 /// Takes a file, or a folder and all in it, from others, as an older version left it. What is not there is nobody's.
 pub(crate) fn take_from_others(path: &Path) -> Result<()> {
-    take(path).with_context(|| format!("cannot close {} to others", path.display()))
+    take(path).with_context(|| format!("cannot close {} to others", visible_path(path)))
 }
 
 fn take(path: &Path) -> io::Result<()> {

@@ -8,6 +8,7 @@ use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use client::paint::visible;
 use nix::sys::signal::Signal;
 
 use super::child::{Child, LastWill};
@@ -135,9 +136,10 @@ impl ServiceProcess {
             }
             if Instant::now() >= until {
                 bail!(
-                    "{} is not ready after {} s: {missing}\n{}",
+                    "{} is not ready after {} s: {}\n{}",
                     self.name(),
                     within.as_secs(),
+                    visible(&missing),
                     self.last_words()
                 );
             }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use client::paint::visible_path;
 use serde::{Deserialize, Serialize};
 
 use crate::{private, process};
@@ -84,9 +85,11 @@ impl State {
         match fs::read_to_string(&file) {
             Ok(text) => serde_json::from_str(&text)
                 .map(Some)
-                .with_context(|| format!("cannot make sense of {}", file.display())),
+                .with_context(|| format!("cannot make sense of {}", visible_path(&file))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot read {}", visible_path(&file)))
+            }
         }
     }
 
@@ -100,7 +103,7 @@ impl State {
         }
         bail!(
             "no stack runs in {}: start one with `{} up`, or name its folder with --folder",
-            folder.display(),
+            visible_path(folder),
             client::invocation()
         )
     }
@@ -116,7 +119,7 @@ impl State {
     pub(super) fn forget(folder: &Path) -> Result<()> {
         match fs::remove_file(file(folder)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot delete {}", file(folder).display()))
+                Err(error).with_context(|| format!("cannot delete {}", visible_path(&file(folder))))
             }
             _ => Ok(()),
         }
@@ -135,7 +138,7 @@ impl State {
             .and_then(|mut file| file.write_all(text.as_bytes()))
             .and_then(|()| fs::set_permissions(&part, Permissions::from_mode(private::FILE)))
             .and_then(|()| fs::rename(&part, file(folder)))
-            .with_context(|| format!("cannot write {}", file(folder).display()))
+            .with_context(|| format!("cannot write {}", visible_path(&file(folder))))
     }
 }
 
@@ -164,7 +167,7 @@ impl Lock {
             .truncate(false)
             .mode(private::FILE)
             .open(&path)
-            .with_context(|| format!("cannot write {}", path.display()))?;
+            .with_context(|| format!("cannot write {}", visible_path(&path)))?;
         let mut tries = 0;
         loop {
             match file.try_lock() {
@@ -178,12 +181,13 @@ impl Lock {
                         .map_or_else(|| "another process".into(), |p| format!("pid {}", p.pid));
                     bail!(
                         "{} is in use by another `roundtrip up` ({who}): stop it with `{} down`, or choose another folder with --folder",
-                        folder.display(),
+                        visible_path(folder),
                         client::invocation()
                     );
                 }
                 Err(TryLockError::Error(error)) => {
-                    return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+                    return Err(error)
+                        .with_context(|| format!("cannot lock {}", visible_path(&path)));
                 }
             }
         }
@@ -210,16 +214,16 @@ impl Lock {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => {
-                return Err(error).with_context(|| format!("cannot read {}", path.display()));
+                return Err(error).with_context(|| format!("cannot read {}", visible_path(&path)));
             }
         };
         match file.try_lock_shared() {
             Ok(()) => Ok(None),
-            Err(TryLockError::WouldBlock) => read_holder(&path)
-                .map(Some)
-                .with_context(|| format!("{} is in use, by whom cannot be seen", folder.display())),
+            Err(TryLockError::WouldBlock) => read_holder(&path).map(Some).with_context(|| {
+                format!("{} is in use, by whom cannot be seen", visible_path(folder))
+            }),
             Err(TryLockError::Error(error)) => {
-                Err(error).with_context(|| format!("cannot lock {}", path.display()))
+                Err(error).with_context(|| format!("cannot lock {}", visible_path(&path)))
             }
         }
     }

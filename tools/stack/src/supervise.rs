@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use client::paint::visible_path;
 use futures::future::join_all;
 use runtime::outgoing::STORES_NOTHING;
 
@@ -130,7 +131,7 @@ fn tell(say: Say, what: &str, how: &str, log: &Path, pause: Duration) {
     say(&format!(
         "{what} ended ({how}) and is started again in {} s; its log: {}",
         pause.as_secs(),
-        log.display()
+        visible_path(log)
     ));
 }
 

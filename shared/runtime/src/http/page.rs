@@ -66,6 +66,9 @@ pub struct List<T> {
     pub items: Vec<T>,
     /// What to pass as `cursor` for the next page; null on the last.
     pub next_cursor: Option<String>,
+    /// How many there are over all pages, where a list counts them and was asked to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<i64>,
 }
 
 impl<T> List<T> {
@@ -78,7 +81,11 @@ impl<T> List<T> {
         } else {
             None
         };
-        Self { items, next_cursor }
+        Self {
+            items,
+            next_cursor,
+            total: None,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use client::paint::visible;
 use serde::Serialize;
 
 use super::counts::Counts;
@@ -126,7 +127,7 @@ impl fmt::Display for Report {
             ("note", &self.notes),
         ] {
             for line in lines {
-                writeln!(f, "{title}: {line}")?;
+                writeln!(f, "{title}: {}", visible(line))?;
             }
         }
         match self.verdict {

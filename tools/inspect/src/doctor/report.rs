@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use client::paint::{Paint, Tone};
+use client::paint::{Paint, Tone, visible};
 
 /// What to think of one thing that was looked at, or of all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -154,7 +154,8 @@ impl Report {
     /// For people: what is fine in one line for each subject, everything else with what to do.
     #[must_use]
     pub fn told(&self, paint: Paint) -> String {
-        let width = self.findings.iter().map(|f| f.subject.len()).max();
+        let subjects = self.findings.iter().map(|f| visible(&f.subject));
+        let width = subjects.map(|subject| subject.chars().count()).max();
         let width = width.unwrap_or(0);
         let mut lines = Vec::new();
         for group in Group::ALL {
@@ -182,16 +183,18 @@ impl Report {
     }
 }
 
+/// Much of it was said by others.
 fn subject_lines(subject: &str, findings: &[&Finding], width: usize, paint: Paint) -> Vec<String> {
     let of_subject = |fine: bool| {
         findings
             .iter()
             .filter(move |f| f.subject == subject && (f.verdict == Verdict::Fine) == fine)
     };
+    let shown = visible(subject);
     let line = |verdict: Verdict, seen: &str| {
         let word = format!("{:<13}", verdict.word());
         let word = paint.tone(verdict.tone(), &word);
-        format!("  {word}  {subject:<width$}  {seen}")
+        format!("  {word}  {shown:<width$}  {}", visible(seen))
     };
     let mut lines = Vec::new();
     let fine: Vec<&str> = of_subject(true).map(|f| f.seen.as_str()).collect();
@@ -201,6 +204,7 @@ fn subject_lines(subject: &str, findings: &[&Finding], width: usize, paint: Pain
     for finding in of_subject(false) {
         lines.push(line(finding.verdict, &finding.seen));
         if let Some(todo) = &finding.todo {
+            let todo = visible(todo);
             lines.push(format!("  {:<13}  {:<width$}  → {todo}", "", ""));
         }
     }
@@ -255,19 +259,13 @@ impl Sheet<'_> {
     ) {
         self.findings.push(Finding {
             group: self.group,
-            subject: plain(self.subject),
+            subject: self.subject.to_owned(),
             check,
             verdict,
-            seen: plain(&seen),
-            todo: todo.map(|todo| plain(&todo)),
+            seen,
+            todo,
         });
     }
-}
-
-/// Much of it was said by others: in one line, and only what a terminal can show.
-fn plain(text: &str) -> String {
-    let plain = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    plain.chars().filter(|c| !c.is_control()).collect()
 }
 
 #[cfg(test)]
@@ -320,8 +318,8 @@ mod tests {
             lines,
             [
                 "broker",
-                "  fine           TRIPS  a[31mb c; a[31mb c",
-                "  WRONG          TRIPS  a[31mb c",
+                r"  fine           TRIPS  a\u{1b}[31mb\u{a}c; a\u{1b}[31mb\u{a}c",
+                r"  WRONG          TRIPS  a\u{1b}[31mb\u{a}c",
                 "                        → do it",
                 "1 wrong"
             ]
