@@ -204,129 +204,52 @@ fn words(value: &Value) -> BTreeSet<&str> {
     value.as_str().into_iter().chain(listed).collect()
 }
 
-/// Every kind of loss, in the frozen document of booking.
+/// Where a member of booking's document is taken away (`-`) or becomes another value, and what is then lost. A `/` in a path is `~1`.
+const PLANTED: &str = r#"
+/paths | /bookings/stuck | - | GET /bookings/stuck is gone
+/paths/~1bookings | post | - | POST /bookings is gone
+/paths/~1bookings/post | operationId | "book" | POST /bookings is called otherwise
+/paths/~1bookings/get | parameters | [] | GET /bookings: parameter "state" is gone
+/paths/~1bookings~1{trip}~1cancel/post/requestBody | required | true | a body is required now
+/paths/~1bookings/post/responses | 202 | - | POST /bookings: 202 is gone
+/paths/~1bookings/post/responses/202/headers | Location | - | header Location is gone
+/paths/~1bookings/post/responses/200/content | application/json | - | application/json is gone
+/components/schemas/Booking/properties | total | - | .total is gone
+/components/schemas/Booking/properties/created | format | - | .created: another format
+/components/schemas/Booking/properties/needs_attention | type | "string" | .needs_attention: another type
+/components/schemas/Booking | required | [] | .trip may be missing now
+/components/schemas/BookingRequest | required | ["itinerary", "traveller"] | body.traveller is required now
+/components/schemas/BookingRequest/properties | deadline_s | - | body.deadline_s is gone
+/components/schemas/State | enum | ["pending", "confirmed", "undoing", "closed", "lost"] | state: another enum
+/components/schemas/Money/properties | amount_minor | - | amount_minor is gone
+/components/schemas/FlightLeg/properties/seats | type | "string" | .seats: another type
+"#;
+
 #[test]
 fn each_kind_of_loss_is_named() {
     let frozen = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/openapi/booking.json");
     let frozen: Value = serde_json::from_str(&std::fs::read_to_string(frozen).unwrap()).unwrap();
-    let trip = "/components/schemas/Booking/properties";
-    let book = "/paths/~1bookings/post";
-    let list = "/paths/~1bookings/get";
-    let planted = [
-        (
-            "/paths",
-            "/bookings/stuck",
-            None,
-            "GET /bookings/stuck is gone",
-        ),
-        ("/paths/~1bookings", "post", None, "POST /bookings is gone"),
-        (
-            book,
-            "operationId",
-            Some(json!("book")),
-            "POST /bookings is called otherwise",
-        ),
-        (
-            list,
-            "parameters",
-            Some(json!([])),
-            "GET /bookings: parameter \"state\" is gone",
-        ),
-        (
-            "/paths/~1bookings~1{trip}~1cancel/post/requestBody",
-            "required",
-            Some(json!(true)),
-            "a body is required now",
-        ),
-        (
-            &format!("{book}/responses"),
-            "202",
-            None,
-            "POST /bookings: 202 is gone",
-        ),
-        (
-            &format!("{book}/responses/202/headers"),
-            "Location",
-            None,
-            "header Location is gone",
-        ),
-        (
-            &format!("{book}/responses/200/content"),
-            "application/json",
-            None,
-            "application/json is gone",
-        ),
-        (trip, "total", None, "200.total is gone"),
-        (
-            &format!("{trip}/created"),
-            "format",
-            None,
-            "200.created: another format",
-        ),
-        (
-            &format!("{trip}/needs_attention"),
-            "type",
-            Some(json!("string")),
-            "200.needs_attention: another type",
-        ),
-        (
-            "/components/schemas/Booking",
-            "required",
-            Some(json!([])),
-            "200.trip may be missing now",
-        ),
-        (
-            "/components/schemas/BookingRequest",
-            "required",
-            Some(json!(["itinerary", "traveller"])),
-            "body.traveller is required now",
-        ),
-        (
-            "/components/schemas/BookingRequest/properties",
-            "deadline_s",
-            None,
-            "body.deadline_s is gone",
-        ),
-        (
-            "/components/schemas/State",
-            "enum",
-            Some(json!(["pending", "confirmed", "undoing", "closed", "lost"])),
-            "state: another enum",
-        ),
-        (
-            "/components/schemas/Money",
-            "properties",
-            Some(json!({"currency": {"type": "string", "pattern": "^[A-Z]{3}$"}})),
-            "amount_minor is gone",
-        ),
-        (
-            "/components/schemas/FlightLeg/properties/seats",
-            "type",
-            Some(json!("string")),
-            "another type",
-        ),
-    ];
     assert!(lost(&frozen, &frozen).is_empty());
-    for (place, member, value, word) in planted {
+    for planted in PLANTED.trim().lines() {
+        let [place, member, value, word] = planted.split(" | ").collect::<Vec<_>>()[..] else {
+            panic!("{planted}");
+        };
         let mut later = frozen.clone();
-        let members = later
-            .pointer_mut(place)
-            .and_then(Value::as_object_mut)
-            .expect(place);
-        match value {
-            Some(value) => _ = members.insert(member.to_owned(), value),
-            None => _ = members.remove(member).expect(member),
-        }
+        let members = later.pointer_mut(place).and_then(Value::as_object_mut);
+        let members = members.expect(place);
+        let before = match value {
+            "-" => members.remove(member),
+            value => members.insert(member.to_owned(), serde_json::from_str(value).unwrap()),
+        };
+        assert!(before.is_some() || member == "required", "{planted}");
         let lost = lost(&frozen, &later);
-        assert!(
-            lost.iter().any(|lost| lost.contains(word)),
-            "{word:?} is not among {lost:?}"
-        );
+        let told = lost.iter().any(|lost| lost.contains(word));
+        assert!(told, "{word:?} is not among {lost:?}");
     }
     let mut grown = frozen.clone();
     grown["paths"]["/bookings/later"] = json!({"get": {}});
-    grown["components"]["schemas"]["Booking"]["properties"]["later"] = json!({"type": "string"});
-    grown["components"]["schemas"]["BookingRequest"]["properties"]["later"] =
-        json!({"type": "string"});
+    for schema in ["Booking", "BookingRequest"] {
+        grown["components"]["schemas"][schema]["properties"]["later"] = json!({"type": "string"});
+    }
     assert!(lost(&frozen, &grown).is_empty(), "what is added is no loss");
 }
