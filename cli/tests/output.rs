@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use std::fs::OpenOptions;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -275,5 +276,55 @@ async fn an_error_is_one_line_of_json_where_json_was_asked_for() {
     for (args, words) in misread {
         assert_eq!(kind(&error(here, args, 2, words)), usage);
     }
+    stack.stop().await.unwrap();
+}
+
+/// The services wait for a broker that is not there; nobody who looks on has to.
+#[test]
+fn a_broker_that_does_not_answer_is_named_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = format!("nats://ada:secret@127.0.0.1:{}", ports());
+    let typed = ["up", "--port", &ports().to_string(), "--nats", &nobody];
+    let mut started = roundtrip(folder.path(), &typed)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(started.stdout.take().unwrap());
+    let _up = Up(started);
+    let since = Instant::now();
+    let line = said
+        .lines()
+        .map(Result::unwrap)
+        .find(|line| line.contains("nobody answers"))
+        .unwrap();
+    assert!(
+        line.contains("127.0.0.1") && !line.contains("secret"),
+        "{line}"
+    );
+    assert!(
+        since.elapsed() < Duration::from_secs(30),
+        "only after {:?}",
+        since.elapsed()
+    );
+}
+
+/// Whoever looks at a trip leaves nothing behind on the broker.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trip_that_was_shown_leaves_no_consumer() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(stack) = stack("a_trip_that_was_shown", folder.path()).await else {
+        return;
+    };
+    let run = |args: &[&str]| roundtrip(folder.path(), args).output().unwrap();
+    let booked: Value =
+        serde_json::from_slice(&run(&["book", "--flight", "RT100", "--json"]).stdout).unwrap();
+    let shown = run(&["show", booked["trip"].as_str().unwrap()]);
+    assert!(out(&shown).contains("booking  confirmed"), "{shown:?}");
+    let client = async_nats::connect(stack.nats_url()).await.unwrap();
+    let stream = async_nats::jetstream::new(client)
+        .get_stream("TRIPS")
+        .await
+        .unwrap();
+    assert_eq!(stream.get_info().await.unwrap().state.consumer_count, 3);
     stack.stop().await.unwrap();
 }

@@ -1,5 +1,4 @@
 //! An inventory row over HTTP: made, shown and changed so that no operator's change is lost to another's.
-#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use e2e_tests::trip::{DAY, flight, trip};
 use e2e_tests::{Answer, Setup, World, on_both_databases};

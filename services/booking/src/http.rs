@@ -59,10 +59,10 @@ pub fn routes(handle: runtime::Handle<service::BookingService>) -> OpenApiRouter
     ),
     responses(
         (status = 200, body = TripView, description = "The trip is final", headers(
-            ("Location" = String, description = "Where the trip is"),
+            ("Location" = String, description = "The path of the trip"),
             ("Preference-Applied" = String, description = "How long was waited at most"))),
         (status = 202, body = TripView, description = "The trip is on its way", headers(
-            ("Location" = String, description = "Where the trip is"),
+            ("Location" = String, description = "The path of the trip"),
             ("Preference-Applied" = String, description = "How long was waited, where it was asked for"))),
         (status = 422, description = "It can't be taken, or the key stands for another request"),
         (status = 503, description = "Too many trips are pending"),

@@ -1,11 +1,13 @@
 //! What every leg of a trip is. A leg service adds only what it alone knows: its details, its stock and its prices.
 //!
 //! - [`core`]: the leg's half of the protocol, a pure function.
-//! - [`store`]: its rows; [`service`]: the loop's view of it; [`inventory`] and `http`: the same inventory for every kind of stock.
+//! - [`store`]: its rows; [`service`]: the loop's view of it; [`inventory`], `http` and `document`: the same inventory for every kind of
+//!   stock.
 //!
 //! It does not know any leg by name: flight, hotel, and a leg from another team all stand on it in the same way.
 
 pub mod core;
+mod document;
 mod http;
 pub mod inventory;
 mod lines;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -79,7 +80,6 @@ pub async fn start<S: Service>(
         http_stop: CancellationToken::new(),
         lost: CancellationToken::new(),
     };
-    let hosts = http::Hosts::new(parts.service.name(), &parts.settings.hosts);
     let (handle, worker, stop, give_up) = start_loop(&parts);
     let Parts {
         database,
@@ -98,22 +98,8 @@ pub async fn start<S: Service>(
         database,
         complete: Mutex::default(),
     });
-    let ready = move || Arc::clone(&readiness).ask();
-    let api = api(handle.clone()).merge(crate::dead_letters::routes(Arc::clone(handle.database())));
-    let describe = move |mut document| {
-        let handle = handle.clone();
-        async move {
-            let (service, database) = (handle.service(), handle.database());
-            service.describe(database, &mut document).await;
-            document
-        }
-    };
-    let names = http::Names {
-        namespace: system.namespace,
-        about,
-        hosts,
-    };
-    let router = http::shell(api, names, metrics, ready, describe);
+    let own = api(handle.clone());
+    let router = router(handle, own, system.namespace, about, metrics, readiness);
     let http = tokio::spawn(http::serve(
         listener,
         router,
@@ -131,6 +117,34 @@ pub async fn start<S: Service>(
         http,
         worker,
     })
+}
+
+/// A service's own routes and those of every service, with the shell around them.
+fn router<S: Service>(
+    handle: Handle<S>,
+    own: OpenApiRouter,
+    namespace: &'static str,
+    about: About,
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+) -> Router {
+    let routes = own.merge(crate::dead_letters::routes(Arc::clone(handle.database())));
+    let hosts = http::Hosts::new(handle.service().name(), &handle.settings().hosts);
+    let names = http::Names {
+        namespace,
+        about,
+        hosts,
+    };
+    let ready = move || Arc::clone(&readiness).ask();
+    let describe = move |mut document| {
+        let handle = handle.clone();
+        async move {
+            let (service, database) = (handle.service(), handle.database());
+            service.describe(database, &mut document).await;
+            document
+        }
+    };
+    http::shell(routes, names, metrics, ready, describe)
 }
 
 /// What every part of a service shares.

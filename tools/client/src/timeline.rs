@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Result, anyhow};
 use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
-use async_nats::jetstream::consumer::{DeliverPolicy, pull};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use booking::view::TripView;
 use choreography::{
     Fact, FactBody, Itinerary, Money, Position, Reason, Role, Speaker, TABLE, WireFact,
@@ -78,19 +78,36 @@ impl Timeline {
                 anyhow!("the broker has no stream {}: {error}", choreography::STREAM)
             })?;
         let last = stream.cached_info().state.last_sequence;
-        let config = pull::OrderedConfig {
+        let config = pull::Config {
             deliver_policy: DeliverPolicy::ByStartTime {
                 start_time: (SystemTime::from(trip.created) - CLOCKS_APART).into(),
             },
-            ..pull::OrderedConfig::default()
+            ack_policy: AckPolicy::None,
+            memory_storage: true,
+            inactive_threshold: READ_WITHIN,
+            ..pull::Config::default()
         };
         let consumer = stream
             .create_consumer(config)
             .await
             .map_err(|e| anyhow!("{e}"))?;
+        let read = story.read_from(&consumer, last, trip).await;
+        // Where it may not be deleted, or this process ends before, the broker does so by itself a little later.
+        let _ = stream.delete_consumer(&consumer.cached_info().name).await;
+        // A fact that was said again stands at its repetition in the stream.
+        story.facts.sort_by_key(|told| told.at);
+        read.map(|()| story)
+    }
+
+    async fn read_from(
+        &mut self,
+        consumer: &PullConsumer,
+        last: u64,
+        trip: &TripView,
+    ) -> Result<()> {
         if consumer.cached_info().num_pending == 0 {
-            story.complete = true;
-            return Ok(story);
+            self.complete = true;
+            return Ok(());
         }
         let mut messages = consumer.messages().await.map_err(|e| anyhow!("{e}"))?;
         let id = trip.trip.to_string();
@@ -101,19 +118,19 @@ impl Timeline {
                     return;
                 };
                 if header(&message.headers, "ce-subject") == Some(id.as_str()) {
-                    story.hear(&message.headers, &message.payload);
+                    self.hear(&message.headers, &message.payload);
                 }
                 let Ok(info) = message.info() else { return };
                 let over = end.is_some_and(|end| SystemTime::from(info.published) > end);
                 if over || info.pending == 0 || info.stream_sequence >= last {
-                    story.complete = true;
+                    self.complete = true;
                     return;
                 }
             }
         };
         // Out of time is no error: what was read so far is told, and that it is not all.
         let _ = tokio::time::timeout(READ_WITHIN, reading).await;
-        Ok(story)
+        Ok(())
     }
 
     /// Adds a message, if it can be read as a fact of a trip.

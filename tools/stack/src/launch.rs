@@ -7,10 +7,13 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use async_nats::ServerAddr;
 use client::paint::visible_path;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::Deserialize;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::databases::{DatabaseChoice, OnServer, files};
 use super::state::{Process, State};
@@ -26,9 +29,29 @@ use crate::{disk, port, private};
 /// Where clients look for a broker first.
 const NATS_PORT: u16 = 4222;
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How long a broker that is not ours may take to answer before that is said.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 const LEFTOVERS_WITHIN: Duration = Duration::from_secs(10);
 /// What the stream reserves where nothing else is said.
 const STREAM_MAX_BYTES: u64 = 1 << 30;
+
+/// Says at once that nobody answers at a broker that is not ours: services wait for it for a while, and say so in their logs only.
+async fn look(urls: &str, say: Say<'_>) {
+    for url in urls.split(',') {
+        // What is no address is the services' to refuse.
+        let Ok(server) = url.trim().parse::<ServerAddr>() else {
+            continue;
+        };
+        let connecting = TcpStream::connect((server.host(), server.port()));
+        if !matches!(timeout(ANSWERS_WITHIN, connecting).await, Ok(Ok(_))) {
+            let shown = client::redaction::shown(url);
+            let most = READY_WITHIN.as_secs();
+            say(&format!(
+                "nobody answers at {shown}; the services wait for it for {most} s"
+            ));
+        }
+    }
+}
 
 impl Stack {
     pub(super) async fn launch(&mut self, options: &Options, say: Say<'_>) -> Result<()> {
@@ -68,6 +91,7 @@ impl Stack {
                 "the broker is yours, at {}",
                 client::redaction::shown(&self.nats_url)
             ));
+            look(&self.nats_url, say).await;
             return Ok(());
         }
         let program = broker::find(say)?;
