@@ -37,12 +37,12 @@ pub(crate) fn tell(error: &Error, code: ExitCode) -> ExitCode {
 /// An address that cannot be taken may have a password in it all the same, and may come from the environment.
 pub(crate) fn misread(mut error: clap::Error) -> ExitCode {
     let quoted = error.context().filter_map(|(kind, value)| match value {
-        ContextValue::String(text) => match text.split_once("://") {
-            Some((scheme, _)) if kind == ContextKind::InvalidValue => {
-                Some((kind, format!("{}://…", visible(scheme))))
-            }
-            _ => Some((kind, visible(text).into_owned())),
-        },
+        ContextValue::String(text) if kind == ContextKind::InvalidValue && is_address(text) => {
+            let (scheme, rest) = text.split_once(':').unwrap_or_default();
+            let slashes = if rest.starts_with("//") { "//" } else { "" };
+            Some((kind, format!("{}:{slashes}…", visible(scheme))))
+        }
+        ContextValue::String(text) => Some((kind, visible(text).into_owned())),
         _ => None,
     });
     for (kind, text) in quoted.collect::<Vec<_>>() {
@@ -65,6 +65,11 @@ pub(crate) fn misread(mut error: clap::Error) -> ExitCode {
         Ok(()) => u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from),
         Err(error) => tell(&error, ExitCode::FAILURE),
     }
+}
+
+/// Or was meant to be one.
+fn is_address(text: &str) -> bool {
+    text.contains("://") || text.rfind('@').is_some_and(|at| at > 0)
 }
 
 /// Looked for in what was typed, for an error may come before anything of it is understood.

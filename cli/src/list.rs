@@ -8,7 +8,9 @@ use clap::{Args, ValueEnum};
 use super::address::Address;
 use super::{out, render};
 use booking::view::TripView;
+use client::paint::visible_json;
 use client::{Page, TOTAL_MAX};
+use serde_json::json;
 
 /// List trips, the newest first.
 #[derive(Debug, Args)]
@@ -80,7 +82,10 @@ impl List {
         } else {
             out::line(&render::list(&page.items));
         }
-        if let Some(rest) = rest(&page) {
+        if self.json {
+            let rest = json!({"next_cursor": page.next_cursor, "total": page.total});
+            out::aside(&visible_json(&rest.to_string()));
+        } else if let Some(rest) = rest(&page) {
             out::aside(&rest);
         }
         Ok(ExitCode::SUCCESS)

@@ -25,6 +25,7 @@ mod status;
 mod stuck;
 mod up;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -95,8 +96,15 @@ fn typed() -> Result<Roundtrip, clap::Error> {
     } else {
         Styles::plain()
     };
-    let mut command = Roundtrip::command().styles(styles);
-    let found = command.try_get_matches_from_mut(std::env::args_os())?;
+    // `up` reads its own variables: one that it cannot use is no other command's business.
+    let command = Roundtrip::command().mut_args(|arg| arg.env(None::<&'static str>));
+    let mut command = command.styles(styles);
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    let mut found = command.try_get_matches_from_mut(&words)?;
+    if found.subcommand_name().is_none() {
+        words.insert(words.len().min(1), OsString::from("up"));
+        found = command.try_get_matches_from_mut(words)?;
+    }
     Roundtrip::from_arg_matches(&found).map_err(|error| error.format(&mut command))
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use choreography::{Currency, Money};
+use client::paint::visible;
 use inspect::audit::Part;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -21,13 +22,17 @@ pub(crate) fn text(given: &str) -> Result<String> {
     };
     match std::fs::read_to_string(file) {
         Ok(text) => Ok(text.trim().to_owned()),
-        Err(error) => bail!("cannot read {file}: {error}"),
+        Err(error) => bail!("cannot read {}: {error}", visible(file)),
     }
 }
 
 /// What [`DatabaseChoice`] reads, or `@FILE` with it.
 pub(crate) fn database(given: &str) -> Result<DatabaseChoice> {
-    text(given)?.parse().map_err(anyhow::Error::msg)
+    match text(given)?.as_str() {
+        // A variable that is set to nothing is not set.
+        "" => Ok(DatabaseChoice::Sqlite),
+        text => text.parse().map_err(anyhow::Error::msg),
+    }
 }
 
 /// One database or several, after commas or on lines of their own, or `@FILE` with them.

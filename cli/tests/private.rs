@@ -154,6 +154,10 @@ fn a_folder_that_was_somebodys_before_keeps_its_mode() {
     let expected = BTreeMap::from([(folder.path().to_owned(), 0o055)]);
     assert_eq!(open_to_others(folder.path()), expected);
     drop(up);
+    // Our lock in it makes it no folder of ours.
+    let again = Up::start(folder.path(), &[], &[]);
+    assert_eq!(open_to_others(folder.path()), expected);
+    drop(again);
 }
 
 /// As root its PostgreSQL runs as another user, who passes through the folder to its data.
@@ -292,18 +296,38 @@ async fn no_password_stands_on_a_command_line() {
 #[test]
 fn an_address_that_is_wrong_is_shown_without_its_password() {
     let nowhere = Path::new("nowhere");
-    let wrong = "mysql://me:hid,den@h/x?password=hidden";
-    for name in ["up", "audit"] {
-        let typed = roundtrip(nowhere, &[name, "--database", wrong]);
-        let mut set = command(nowhere, &[name]);
-        set.env("ROUNDTRIP_DATABASE", wrong);
-        set.env("ROUNDTRIP_DATABASES", format!("car={wrong}"));
-        for refused in [typed, set.output().unwrap()] {
-            assert_eq!(refused.status.code(), Some(2));
-            let said = String::from_utf8(refused.stderr).unwrap();
-            assert!(said.contains("mysql://…"), "{said}");
-            assert!(!said.contains("hid") && !said.contains("den"), "{said}");
+    for wrong in [
+        "mysql://me:hid,den@h/x?password=hidden",
+        "postgres:/me:hidden@h/x",
+        "me:hidden@h/x",
+    ] {
+        for name in ["up", "audit"] {
+            let typed = roundtrip(nowhere, &[name, "--database", wrong]);
+            let mut set = command(nowhere, &[name]);
+            set.env("ROUNDTRIP_DATABASE", wrong);
+            set.env("ROUNDTRIP_DATABASES", format!("car={wrong}"));
+            for refused in [typed, set.output().unwrap()] {
+                assert_eq!(refused.status.code(), Some(2));
+                let said = String::from_utf8(refused.stderr).unwrap();
+                assert!(!said.contains("hid") && !said.contains("den"), "{said}");
+            }
         }
+    }
+}
+
+/// What `up` cannot use is no other command's business, nor that of the services that `up` starts again.
+#[test]
+fn a_variable_of_up_stops_no_other_command() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["list", "down", "status", "serve"] {
+        let mut set = command(folder.path(), &[name]);
+        set.env("ROUNDTRIP_DATABASE", "mysql://nowhere");
+        set.env("ROUNDTRIP_NATS", "@there-is-no-such-file");
+        let said = String::from_utf8(set.output().unwrap().stderr).unwrap();
+        assert!(
+            !said.contains("invalid value") && !said.contains("there-is-no"),
+            "{name}: {said}"
+        );
     }
 }
 

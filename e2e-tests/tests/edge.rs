@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use booking::core::State;
 use e2e_tests::trip::{flight, trip};
-use e2e_tests::{Setup, World, on_one_database};
+use e2e_tests::{Setup, World, eventually, on_one_database};
 use reqwest::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -66,15 +66,19 @@ async fn who_takes_every_connection_keeps_no_trip_from_ending(world: &mut World)
     for _ in 0..60 {
         idle.push(connect(world).await);
     }
+    let mut one_more = connect(world).await;
+    let asked_now = "GET /bookings HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    one_more.write_all(asked_now.as_bytes()).await.unwrap();
     let mut told = String::new();
-    idle.last_mut()
-        .unwrap()
-        .read_to_string(&mut told)
-        .await
-        .unwrap();
+    one_more.read_to_string(&mut told).await.unwrap();
     assert!(told.starts_with("HTTP/1.1 503 "), "{told}");
     world.resume("flight", 0).await;
     world.until_heard("flight").await;
+    eventually("the trip is confirmed while nobody can ask", async || {
+        let confirmed = "select count(*) from trip where state = 'confirmed'";
+        (world.number("booking", confirmed).await == 1).then_some(())
+    })
+    .await;
     drop(idle);
     world.until_state(asked.trip, State::Confirmed).await;
 }

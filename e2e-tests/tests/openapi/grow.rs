@@ -139,13 +139,7 @@ impl<'a> Comparison<'a> {
             By::Caller => (old, new),
             By::Service => (new, old),
         };
-        for keyword in ["type", "enum", "const", "format", "pattern"] {
-            let (narrow, wide) = (words(&narrow[keyword]), words(&wide[keyword]));
-            // Without the keyword anything goes.
-            if !wide.is_empty() && (narrow.is_empty() || !narrow.is_subset(&wide)) {
-                self.lost.push(format!("{place}: another {keyword}"));
-            }
-        }
+        self.range(place, narrow, wide);
         for (name, property) in members(&old["properties"]) {
             let place = format!("{place}.{name}");
             match new["properties"].get(name) {
@@ -175,6 +169,40 @@ impl<'a> Comparison<'a> {
                     .lost
                     .push(format!("{place}: {} is gone", name.unwrap_or("a kind"))),
             }
+        }
+    }
+
+    /// The values that one of two schemas takes, without what is in them.
+    fn range(&mut self, place: &str, narrow: &Value, wide: &Value) {
+        for keyword in ["type", "enum", "const", "format", "pattern"] {
+            let (narrow, wide) = (words(&narrow[keyword]), words(&wide[keyword]));
+            // Without the keyword anything goes.
+            if !wide.is_empty() && (narrow.is_empty() || !narrow.is_subset(&wide)) {
+                self.lost.push(format!("{place}: another {keyword}"));
+            }
+        }
+        for keyword in [
+            "maximum",
+            "maxLength",
+            "maxItems",
+            "minimum",
+            "minLength",
+            "minItems",
+        ] {
+            let fits = |narrow: f64, wide: f64| match keyword.starts_with("max") {
+                true => narrow <= wide,
+                false => narrow >= wide,
+            };
+            if let Some(wide) = wide[keyword].as_f64()
+                && !narrow[keyword]
+                    .as_f64()
+                    .is_some_and(|narrow| fits(narrow, wide))
+            {
+                self.lost.push(format!("{place}: another {keyword}"));
+            }
+        }
+        if wide["additionalProperties"] == false && narrow["additionalProperties"] != false {
+            self.lost.push(format!("{place} takes no other fields now"));
         }
     }
 }
@@ -222,6 +250,9 @@ const PLANTED: &str = r#"
 /components/schemas/BookingRequest/properties | deadline_s | - | body.deadline_s is gone
 /components/schemas/State | enum | ["pending", "confirmed", "undoing", "closed", "lost"] | state: another enum
 /components/schemas/Money/properties | amount_minor | - | amount_minor is gone
+/components/schemas/BookingRequest/properties/deadline_s | maximum | 60 | .deadline_s: another maximum
+/components/schemas/BookingRequest/properties/itinerary | minItems | 2 | .itinerary: another minItems
+/components/schemas/FlightLeg | additionalProperties | false | takes no other fields now
 /components/schemas/FlightLeg/properties/seats | type | "string" | .seats: another type
 "#;
 

@@ -82,7 +82,7 @@ async fn an_api_only_grows(world: &mut World) {
 }
 
 /// What a browser would send for a page from elsewhere, to each route that changes something, and what it would send once the name of
-/// such a page means this machine (DNS rebinding), to each route that there is.
+/// such a page means this machine (DNS rebinding), to each route of its document.
 async fn no_route_is_driven_by_a_web_page(world: &mut World) {
     let mut changing = 0;
     for service in SERVICES {

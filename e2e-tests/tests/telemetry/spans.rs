@@ -107,8 +107,9 @@ async fn messages_of_one_batch_share_the_span_of_their_transaction() {
         })
         .await;
         let all = collected.all();
-        for span in processed() {
-            is_committed_within(&span, &all, Engine::Sqlite);
+        let name = "process trips.booking.requested.flight";
+        for span in all.iter().filter(|span| span.name == name && !span.failed) {
+            is_committed_within(span, &all, Engine::Sqlite);
         }
         let shared = all
             .iter()
@@ -181,12 +182,16 @@ async fn what_a_cancellation_brings_about_is_in_the_trips_trace() {
         assert_eq!(view.state, State::Confirmed);
         assert_eq!(world.cancel(view.trip).await.state, State::Closed);
 
-        let of_the_trip = || collected.of(CALLER);
+        // Every leg hears of a cancellation, whether it is on the itinerary or not.
         for (service, name) in [
             ("flight", "process trips.booking.cancelled"),
             ("booking", "process trips.flight.released"),
         ] {
-            assert_eq!(named(of_the_trip, name).await.service, service);
+            let of_the_trip = || {
+                let spans = collected.of(CALLER).into_iter();
+                spans.filter(|span| span.service == service).collect()
+            };
+            named(of_the_trip, name).await;
         }
         // The traveller's request has a trace of its own, whose spans point to the trip's.
         let all = || collected.all();

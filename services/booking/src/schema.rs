@@ -84,6 +84,8 @@ pub(crate) struct ItineraryLeg {
 
 /// The schema of one leg in a document.
 const LEG: &str = "ItineraryLeg";
+/// The schema of a leg that nobody knows yet.
+const OTHER: &str = "OtherLeg";
 
 /// Says of each leg that has joined what it said of its details, and leaves room for legs that nobody knows yet.
 pub(crate) fn describe_legs(document: &mut Value, joined: &[Joined]) {
@@ -97,22 +99,27 @@ pub(crate) fn describe_legs(document: &mut Value, joined: &[Joined]) {
         return;
     };
     let names: Vec<&str> = joined.iter().map(|leg| leg.leg.as_str()).collect();
-    if let Some(leg) = other
+    let leg = other
         .get_mut("properties")
         .and_then(|properties| properties.get_mut("leg"))
-        .and_then(Value::as_object_mut)
+        .and_then(Value::as_object_mut);
+    if let Some(leg) = leg
+        && !names.is_empty()
     {
         leg.insert(String::from("not"), json!({"enum": names}));
     }
     other.insert(String::from("additionalProperties"), Value::Bool(true));
     let mut kinds = Vec::new();
     for leg in joined {
-        let name = format!("{}Leg", capitalised(leg.leg.as_str()));
+        let mut name = format!("{}Leg", capitalised(leg.leg.as_str()));
+        while name == LEG || name == OTHER || schemas.contains_key(&name) {
+            name.push('_');
+        }
         kinds.push(json!({"$ref": format!("#/components/schemas/{name}")}));
         schemas.insert(name, of(leg));
     }
-    kinds.push(json!({"$ref": "#/components/schemas/OtherLeg"}));
-    schemas.insert(String::from("OtherLeg"), Value::Object(other));
+    kinds.push(json!({"$ref": format!("#/components/schemas/{OTHER}")}));
+    schemas.insert(OTHER.to_owned(), Value::Object(other));
     let description =
         "One leg of an itinerary: `leg` says whose it is, and the rest is that leg's own.";
     schemas.insert(
@@ -124,10 +131,6 @@ pub(crate) fn describe_legs(document: &mut Value, joined: &[Joined]) {
 fn of(leg: &Joined) -> Value {
     let mut fields = Map::new();
     let name = leg.leg.as_str();
-    fields.insert(
-        String::from("leg"),
-        json!({"type": "string", "const": name}),
-    );
     for count in &leg.counts {
         let field =
             json!({"type": "integer", "format": "int64", "minimum": 1, "description": "How many."});
@@ -137,6 +140,11 @@ fn of(leg: &Joined) -> Value {
         let field = json!({"type": "string", "format": "date", "description": "A local calendar date, not in the past."});
         fields.insert(date.clone(), field);
     }
+    // Last: whatever a leg says of its details, this is its name.
+    fields.insert(
+        String::from("leg"),
+        json!({"type": "string", "const": name}),
+    );
     let required: Vec<&String> = fields.keys().collect();
     json!({
         "type": "object",

@@ -190,10 +190,6 @@ impl runtime::Service for BookingService {
         choreography::filters_for_booking()
     }
 
-    fn kinds(&self) -> Vec<String> {
-        choreography::kinds_of(&Speaker::Booking)
-    }
-
     fn migrations(&self) -> Migrator {
         sqlx::migrate!("./migrations")
     }
@@ -331,11 +327,16 @@ impl runtime::Service for BookingService {
         }
     }
 
-    async fn describe(&self, database: &runtime::Database, document: &mut serde_json::Value) {
-        let legs = joined_legs(database).await.unwrap_or_default();
+    async fn describe(
+        &self,
+        database: &runtime::Database,
+        document: &mut serde_json::Value,
+    ) -> Result<(), runtime::Problem> {
+        let legs = joined_legs(database).await?;
         let legs = legs.iter().map(|leg| serde_json::from_str(&leg.shape));
         let legs: Vec<Joined> = legs.filter_map(Result::ok).collect();
         schema::describe_legs(document, &legs);
+        Ok(())
     }
 }
 

@@ -96,17 +96,30 @@ async fn show<L: Leg>(
     })
 }
 
-/// `If-Match` or `If-None-Match`.
+/// `If-Match` or `If-None-Match`. The reader of these headers takes any text for a tag, and one without its quotes would match nothing:
+/// a condition that somebody meant would be none.
 fn condition<H: headers::Header>(headers: &HeaderMap) -> Result<Option<H>, Problem> {
-    headers.typed_try_get().map_err(|_| {
+    let is_tag = |tag: &str| {
+        let tag = tag.trim();
+        let quoted = tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"');
+        let inside = quoted.and_then(|rest| rest.strip_suffix('"'));
+        inside.is_some_and(|inside| inside.bytes().all(|b| matches!(b, b'!' | b'#'..=b'~')))
+    };
+    let well_written = headers.get_all(H::name()).iter().all(|value| {
+        let text = value.to_str().unwrap_or_default();
+        text.trim() == "*" || text.split(',').all(is_tag)
+    });
+    let found = well_written.then(|| headers.typed_try_get().ok()).flatten();
+    found.ok_or_else(|| {
+        let header = H::name();
+        let detail = format!(
+            "The header `{header}` is neither `*` nor a list of quoted tags, as an `ETag` has them."
+        );
         Problem::new(
             StatusCode::BAD_REQUEST,
             "condition",
             "Unusable condition",
-            format!(
-                "The header `{}` is neither `*` nor a list of quoted tags, as an `ETag` has them.",
-                H::name()
-            ),
+            detail,
         )
     })
 }

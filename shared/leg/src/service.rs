@@ -298,11 +298,16 @@ impl<L: Leg> runtime::Service for LegService<L> {
     }
 
     fn echo(&self, set: &SetStock, rows: &Work) -> StockSet {
-        let levels = set.levels.iter();
+        // It may have been refused then: only what is there now tells.
+        let mut now = Vec::with_capacity(set.levels.len());
+        for level in &set.levels {
+            match rows.stock.get(&level.key) {
+                Some(row) if is_at(row, level) => now.push(row.clone()),
+                other => return StockSet::Other(other.cloned()),
+            }
+        }
         StockSet::Set {
-            rows: levels
-                .filter_map(|level| rows.stock.get(&level.key).cloned())
-                .collect(),
+            rows: now,
             created: false,
         }
     }
@@ -322,6 +327,12 @@ impl<L: Leg> runtime::Service for LegService<L> {
             joined.to_json(),
         );
     }
+}
+
+fn is_at(row: &Stock, level: &StockLevel) -> bool {
+    row.total == level.total
+        && row.price_minor == level.price_minor
+        && row.currency == level.currency
 }
 
 /// Whether the fact asks again what brought the record to its state: while the first answer lies in the outbox, it serves for both.

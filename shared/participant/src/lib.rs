@@ -82,12 +82,12 @@ pub fn about(trip: TripId) -> Entity {
     }
 }
 
-/// What log lines about this trip are in; or about something else, such as a leg that joins.
+/// What log lines about this trip are in, as loud as the loudest of them, so that a filter that takes the line takes the span; or about something else, such as a leg that joins.
 #[must_use]
 pub fn log_span(id: &str) -> tracing::Span {
     match id.parse::<TripId>() {
-        Ok(trip) => tracing::info_span!("about", %trip),
-        Err(_) => tracing::info_span!("about", entity = id),
+        Ok(trip) => tracing::error_span!("about", %trip),
+        Err(_) => tracing::error_span!("about", entity = id),
     }
 }
 

@@ -76,7 +76,7 @@ fn main() -> std::process::ExitCode {
         version: "1.0.0",
     };
     let service = Keyed::new("savings", &["bank.paid"], &[(1001, SCHEMA)], paid);
-    runtime::boot::main("savings", env!("CARGO_PKG_VERSION"), |settings| {
+    runtime::boot::main("savings", about.version, |settings| {
         let routes = OpenApiRouter::new().route("/accounts/{account}", get(show));
         runtime::start(service, BANK, about, settings, |savings| {
             routes.with_state(savings)

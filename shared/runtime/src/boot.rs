@@ -103,6 +103,7 @@ pub async fn start<S: Service>(
     let http = tokio::spawn(http::serve(
         listener,
         router,
+        http::crowded(system.namespace),
         settings.connections_max,
         http_stop.clone().cancelled_owned(),
     ));
@@ -140,8 +141,8 @@ fn router<S: Service>(
         let handle = handle.clone();
         async move {
             let (service, database) = (handle.service(), handle.database());
-            service.describe(database, &mut document).await;
-            document
+            let described = service.describe(database, &mut document).await;
+            described.map(|()| document)
         }
     };
     http::shell(routes, names, metrics, ready, describe)

@@ -38,6 +38,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use admit::Hosts;
+pub(crate) use admit::is_name;
 pub use extract::{Json, Object, Path, Query};
 pub use headers::{IdempotencyKey, Prefer};
 pub use page::{List, Page};
@@ -66,7 +67,7 @@ pub struct About {
     pub version: &'static str,
 }
 
-/// What a service is called by whom.
+/// The names of a service.
 #[derive(Clone, Debug)]
 pub struct Names {
     /// What types of problems begin with: the system's name.
@@ -99,7 +100,7 @@ pub fn shell<R, D>(
 ) -> Router
 where
     R: Future<Output = Result<(), String>> + Send + 'static,
-    D: Future<Output = Value> + Send + 'static,
+    D: Future<Output = Result<Value, Problem>> + Send + 'static,
 {
     let about = names.about;
     let info = InfoBuilder::new()
@@ -125,15 +126,34 @@ where
     let document = serde_json::to_value(&openapi).unwrap_or_default();
     let described = move || describe(document.clone());
     let home = described.clone();
-    let home = async move |headers: HeaderMap| home::answer(&headers, &home().await);
+    let home = async move |headers: HeaderMap| home::answer(&headers, home()).await;
     router
         .route("/", axum::routing::get(home))
         .route(
             "/openapi.json",
-            axum::routing::get(async move || Json(described().await)),
+            axum::routing::get(async move || described().await.map(Json)),
         )
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::from_fn_with_state(shell, around))
+}
+
+/// What answers a connection for which there is no room: that the process is alive, for whoever would end it otherwise, and to come back.
+pub fn crowded(namespace: &'static str) -> Router {
+    let full = async move || {
+        let detail = "All connections are taken. Try again in a second, on fewer connections.";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Problem::new(
+            status,
+            "too-many-connections",
+            "Too many connections",
+            detail,
+        )
+        .retry_after(1)
+        .answer(namespace)
+    };
+    Router::new()
+        .route("/livez", axum::routing::get(livez))
+        .fallback(full)
 }
 
 /// The process is alive. Asks nobody, so that an outage elsewhere restarts nothing here.
@@ -204,8 +224,7 @@ async fn around(State(shell): State<Shell>, request: Request, next: Next) -> Res
 }
 
 fn gave_up() -> Problem {
-    let detail =
-        "The body came too slowly: 20 s, and then 4 KiB a second, are waited for. Send it at once.";
+    let detail = "The body came too slowly: it has 20 s, and 4 KiB have to come for every second after that.";
     Problem::new(
         StatusCode::REQUEST_TIMEOUT,
         "slow-body",

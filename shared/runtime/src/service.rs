@@ -1,7 +1,7 @@
 //! What a service is to the runtime: how it reads its inputs, which rows they need, and what it makes of them.
 //!
-//! Everything here is synchronous and pure in spirit: time, chance and ids come in through [`Context`]. A service never sees
-//! the database, the broker or the clock.
+//! Everything that judges is synchronous and pure in spirit: time, chance and ids come in through [`Context`]. It never sees the database, the
+//! broker or the clock; only [`describe`](Service::describe), for the API's document, may read.
 
 use opentelemetry::KeyValue;
 use serde::de::DeserializeOwned;
@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::database::Database;
 use crate::event::{Event, Message};
+use crate::problem::Problem;
 use crate::table::{Table, Working};
 use crate::telemetry::TraceContext;
 
@@ -110,7 +111,7 @@ pub trait Service: Send + Sync + Sized + 'static {
     /// What log lines about the one with this id are in: the runtime's own, and those of [`react`](Self::react) where the log takes `debug`,
     /// for it costs a microsecond each time. `tracing` wants a field's name when it is compiled, so a service says its own word here.
     fn log_span(&self, id: &str) -> tracing::Span {
-        tracing::info_span!("about", entity = id)
+        tracing::error_span!("about", entity = id)
     }
     /// The reply to a command that was applied before, its reply lost with the outcome of a commit.
     fn echo(&self, command: &Self::Command, rows: &Self::Rows) -> Self::Reply;
@@ -120,12 +121,15 @@ pub trait Service: Send + Sync + Sized + 'static {
     fn announcement(&self, _turn: &mut Context) {}
     /// Adds to the OpenAPI document what is known only while the service runs, such as what others have said of themselves. Asked with
     /// every request for it.
+    ///
+    /// # Errors
+    /// With what the caller gets in its place.
     fn describe(
         &self,
         _database: &Database,
         _document: &mut serde_json::Value,
-    ) -> impl Future<Output = ()> + Send {
-        std::future::ready(())
+    ) -> impl Future<Output = Result<(), Problem>> + Send {
+        std::future::ready(Ok(()))
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::http::is_name;
 use crate::telemetry::LogFormat;
 
 /// How a service is set up. Every field is a flag and an environment variable.
@@ -34,7 +35,7 @@ pub struct Settings {
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
     /// By which names it may be called, separated by commas, beside addresses, localhost and its own name: a host, `*.example.com` for all
-    /// below one, or `*` for any. Web pages on these may change something, those on others may not.
+    /// below one, or `*` for any. Web pages on the named ones may change something, others may not; `*` names none.
     #[arg(long, env = "HOSTS", value_delimiter = ',')]
     pub hosts: Vec<String>,
     /// The most connections at once; 128 fewer than this process may have files open, if that is less. Further ones get 503 and are closed.
@@ -106,6 +107,15 @@ impl Settings {
     /// # Errors
     /// With the rule that is broken, in words, and what would keep it.
     pub fn check(&self) -> Result<(), String> {
+        let names = self.hosts.iter().map(|name| name.trim());
+        if let Some(none) = names
+            .filter(|name| !name.is_empty())
+            .find(|name| !is_name(name))
+        {
+            return Err(format!(
+                "HOSTS: {none:?} is no host; give shop.example.com, *.example.com or *, without scheme and port"
+            ));
+        }
         let rules = [
             (
                 ("REANNOUNCE_FIRST_MS", self.reannounce_first_ms),

@@ -55,7 +55,7 @@ pub struct Telemetry {
 }
 
 /// Starts logging to stderr and, when `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set, exporting spans over
-/// OTLP/HTTP. The SDK itself reads the rest of what OpenTelemetry has for the environment: the sampler, limits, the batches' pace, headers.
+/// OTLP/HTTP. The SDK itself reads the sampler, limits, the batches' pace and headers; the protocol is always HTTP with protobuf.
 ///
 /// A process has one log and one exporter: a second call changes nothing about the first's.
 ///
@@ -163,7 +163,8 @@ fn export(resource: Resource, endpoint: &Endpoint) -> anyhow::Result<SdkTracerPr
         .build()
         .with_context(|| {
             let Endpoint { setting, value, .. } = endpoint;
-            format!("{setting} is {value:?}; give a URL like http://127.0.0.1:4318")
+            let shown = if value.contains('@') { "…" } else { value };
+            format!("{setting} is {shown:?}; give a URL like http://127.0.0.1:4318")
         })?;
     Ok(SdkTracerProvider::builder()
         .with_resource(resource)

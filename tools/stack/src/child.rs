@@ -50,6 +50,7 @@ impl Child {
             .create(true)
             .append(true)
             .mode(private::FILE)
+            .custom_flags(nix::libc::O_NOFOLLOW)
             .open(log)
             .with_context(|| format!("cannot write the log {}", visible_path(log)))?;
         let log_from = out.metadata()?.len();

@@ -30,6 +30,7 @@ mod supervise;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -288,7 +289,7 @@ impl Folder {
             Home::Kept(path) => (path.clone(), false),
             Home::Temporary => (temporary_folder(), true),
         };
-        let ours = !path.exists() || Lock::lies_in(&path);
+        let ours = !path.exists() || is_ours(&path);
         private::make(&path)?;
         private::make(&path.join("logs"))?;
         let path = path.canonicalize()?;
@@ -307,7 +308,8 @@ impl Folder {
         let kept = SERVICES.iter().flat_map(|service| {
             ["db", "db-wal", "db-shm", "migrate.lock"].map(|ending| format!("{service}.{ending}"))
         });
-        let more = ["lock", "logs", "nats", "nats-postgres", "postgres"].map(String::from);
+        // The lock last: it says that this is not done yet.
+        let more = ["logs", "nats", "nats-postgres", "postgres", "lock"].map(String::from);
         for name in kept.chain(more) {
             private::take_from_others(&self.path.join(name))?;
         }
@@ -324,6 +326,14 @@ impl Drop for Folder {
             let _ = fs::remove_dir_all(&self.path);
         }
     }
+}
+
+/// Whether a stack made this folder. One that has our lock may be somebody's all the same, who keeps it open to others; an older version
+/// left its lock open too.
+fn is_ours(folder: &Path) -> bool {
+    let mode = |path: &Path| fs::metadata(path).map_or(0, |found| found.mode());
+    let by_an_older_version = mode(&folder.join("lock")) & 0o077 != 0;
+    Lock::lies_in(folder) && (by_an_older_version || mode(folder) & 0o066 == 0)
 }
 
 /// On a disk, not in memory as `/tmp` often is: a bench would measure a wonder.

@@ -6,10 +6,14 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use super::private;
+use nix::libc;
+
+use super::{disk, private};
 
 /// A log that is longer than this is put aside, in bytes.
 pub const LOG_MAX: u64 = 16 << 20;
+/// Room that a copy leaves to everything else on the disk, in bytes: a broker whose disk was full stores nothing until it is restarted.
+const ROOM_MIN: u64 = 64 << 20;
 
 /// Copies a log that is longer than [`LOG_MAX`] to `NAME.log.old` and empties it. Its process has it open to append (see
 /// [`crate::child`]), so it goes on at the new end; a line that it writes in between may be lost.
@@ -17,26 +21,36 @@ pub const LOG_MAX: u64 = 16 << 20;
 /// # Errors
 /// When there is no room for the copy: then the log is left as it is.
 pub fn put_aside(log: &Path) -> io::Result<()> {
-    let long = |found: fs::Metadata| found.is_file() && found.len() > LOG_MAX;
-    if !fs::symlink_metadata(log).is_ok_and(long) {
+    let old = log.with_extension("log.old");
+    // By the file itself, and through no link: a database server's folder may be another user's.
+    let mut open = OpenOptions::new();
+    let open = open.read(true).write(true).custom_flags(libc::O_NOFOLLOW);
+    let mut long = match open.open(log) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let found = long.metadata()?;
+    if !found.is_file() || found.len() <= LOG_MAX {
         return Ok(());
     }
-    let old = log.with_extension("log.old");
-    // Made anew: a database server's folder may be another user's, and what lies there a link to somewhere else.
+    let replaced = fs::symlink_metadata(&old).map_or(0, |old| old.len());
+    let free = log.parent().and_then(disk::free_bytes).unwrap_or(u64::MAX);
+    if free.saturating_add(replaced) < found.len() + ROOM_MIN {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
     match fs::remove_file(&old) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut log = OpenOptions::new().read(true).write(true).open(log)?;
     let mut copy = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(private::FILE)
         .open(&old)?;
-    if let Err(error) = io::copy(&mut log, &mut copy) {
+    if let Err(error) = io::copy(&mut long, &mut copy) {
         // Half of it is of no use, and takes the room.
         let _ = fs::remove_file(&old);
         return Err(error);
     }
-    log.set_len(0)
+    long.set_len(0)
 }

@@ -53,7 +53,10 @@ impl Spans {
             Failure::Retry(_) => "retry",
             Failure::Poison(_) => "poison",
         };
+        // Of several, one is it: they are judged again in halves until it is alone.
+        let is_theirs = self.inputs.len() == 1 || matches!(failure, Failure::Retry(_));
         let inputs = self.inputs.iter_mut().flatten();
+        let inputs = inputs.take(if is_theirs { usize::MAX } else { 0 });
         for span in self.transaction.iter_mut().chain(inputs) {
             span.error(kind, &failure.to_string());
         }
@@ -61,8 +64,8 @@ impl Spans {
     }
 }
 
-/// The transaction's span is within that of the first input that is sampled, and so are they all where a batch is one message. The others
-/// and it point to each other; the SDK keeps 128 of its links, and all of theirs. A batch of which nothing is sampled has none.
+/// The transaction's span is within that of the first input that is sampled. Every other input and the transaction link to each other; the
+/// SDK keeps the first 128 links of the transaction. Where no input is sampled there is no transaction span.
 fn transaction(system: &'static str, inputs: &mut [Option<ActiveSpan>]) -> Option<ActiveSpan> {
     let mut sampled = inputs.iter_mut().flatten().filter(|span| span.is_sampled());
     let first = sampled.next()?;

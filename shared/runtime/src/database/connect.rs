@@ -261,7 +261,7 @@ async fn run_migrations(url: &str, migrators: [Migrator; 2]) -> Result<(), anyho
                 // sqlx takes no lock on SQLite: processes that start together would all create the same tables.
                 let _lock = lock_beside(url)?;
                 let options = sqlite(url, CACHE_KIB)?.create_if_missing(true);
-                create_private(options.get_filename())?;
+                make_private(options.get_filename())?;
                 let mut connection = options.connect().await.with_context(|| unreachable(url))?;
                 migrator.run(&mut connection).await.context(FAILED)?;
                 connection.close().await?;
@@ -292,14 +292,30 @@ fn lock_beside(url: &str) -> Result<File, anyhow::Error> {
     Ok(file)
 }
 
-/// Opens a file, and makes it where there is none, for its owner alone: people's names are in it. One that is there keeps its mode;
-/// what SQLite lays beside a database has the database's.
+/// Opens a file, and makes it where there is none, for its owner alone. One that is there keeps its mode.
 fn create_private(path: &Path) -> Result<File, anyhow::Error> {
+    private()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(path)
+        .with_context(|| format!("the file {} cannot be written", path.display()))
+}
+
+/// Makes a database's file where there is none, for its owner alone: people's names are in it; what SQLite lays beside it has its mode. One
+/// that is there is not even opened: closing it again would drop every lock that this process has on it.
+fn make_private(path: &Path) -> Result<(), anyhow::Error> {
+    match private().create_new(true).write(true).open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        made => made
+            .map(drop)
+            .with_context(|| format!("the file {} cannot be made", path.display())),
+    }
+}
+
+fn private() -> std::fs::OpenOptions {
     let mut options = File::options();
-    options.create(true).write(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
-        .open(path)
-        .with_context(|| format!("the file {} cannot be written", path.display()))
 }

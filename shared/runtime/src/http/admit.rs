@@ -11,8 +11,9 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 
 use crate::problem::Problem;
 
-/// By which names a service may be called, beside addresses and `localhost`: nobody can make those mean another machine than the
-/// caller's own resolver says. A page whose own name begins to mean 127.0.0.1 (DNS rebinding) still sends that name.
+/// By which names a service may be called, beside addresses and `localhost`. An address is not looked up, and `localhost` is always the
+/// caller's own machine: nobody can point either of them here. A page whose own name is made to mean 127.0.0.1 (DNS rebinding) still sends
+/// that name.
 #[derive(Clone, Debug)]
 pub struct Hosts(Vec<String>);
 
@@ -32,21 +33,33 @@ impl Hosts {
                 .strip_prefix('[')
                 .and_then(|rest| rest.strip_suffix(']'))
                 .is_some_and(|inside| inside.parse::<Ipv6Addr>().is_ok());
-        address || host == "localhost" || host.ends_with(".localhost") || self.names(&host)
-    }
-
-    fn names(&self, host: &str) -> bool {
-        self.0.iter().any(|name| match name.strip_prefix('*') {
-            Some(below) => host.ends_with(below),
-            None => host == name,
-        })
+        address
+            || host == "localhost"
+            || host.ends_with(".localhost")
+            || self.0.iter().any(|name| matches(name, &host))
     }
 
     /// Whether pages from there may change something: they are on a host that is named. `*` names none, and neither does being this
     /// machine: a page on another port of it is another page.
     fn invite(&self, host: &str) -> bool {
-        self.names(&host.to_ascii_lowercase()) && !self.0.iter().any(|name| name == "*")
+        let host = host.to_ascii_lowercase();
+        let mut named = self.0.iter().filter(|name| *name != "*");
+        named.any(|name| matches(name, &host))
     }
+}
+
+fn matches(name: &str, host: &str) -> bool {
+    match name.strip_prefix('*') {
+        Some(below) => host.ends_with(below),
+        None => host == name,
+    }
+}
+
+/// Whether a name of `HOSTS` is one: `*`, a host, or `*.` and a host.
+pub(crate) fn is_name(name: &str) -> bool {
+    let host = name.strip_prefix("*.").unwrap_or(name);
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    name == "*" || (!host.is_empty() && host.bytes().all(plain) && !host.ends_with('.'))
 }
 
 /// Lets a request in.
@@ -97,24 +110,19 @@ fn host(request: &Request) -> Result<Option<Authority>, Problem> {
         (Some(_), Some(_)) => return Err(wrong("There is more than one header `Host`; send one.")),
         (named, _) => named,
     };
-    if let Some(authority) = request.uri().authority() {
-        return Ok(Some(authority.clone()));
+    if named.is_none() && request.version() != Version::HTTP_10 {
+        let detail = "There is no header `Host`; HTTP/1.1 wants it to say whom the request is for.";
+        return Err(wrong(detail));
     }
-    let Some(named) = named else {
-        return if request.version() == Version::HTTP_10 {
-            Ok(None)
-        } else {
-            Err(wrong(
-                "There is no header `Host`; HTTP/1.1 wants it to say whom the request is for.",
-            ))
-        };
+    // In the absolute form the header does not count (RFC 9112, 3.2.2).
+    let authority = match (request.uri().authority(), named) {
+        (Some(authority), _) => Some(authority.clone()),
+        (None, Some(named)) => Authority::try_from(named.as_bytes()).ok(),
+        (None, None) => return Ok(None),
     };
-    let authority = Authority::try_from(named.as_bytes())
-        .ok()
-        .filter(|authority| !authority.as_str().contains('@'));
-    authority.map(Some).ok_or_else(|| {
-        wrong("The header `Host` names no host; send for example `Host: localhost`.")
-    })
+    let authority = authority.filter(|authority| !authority.as_str().contains('@'));
+    let none = "The request names no host; send for example `Host: localhost`.";
+    authority.map(Some).ok_or_else(|| wrong(none))
 }
 
 /// Whether a browser says that a page of another origin is behind this. Programs send neither header.
@@ -152,7 +160,7 @@ mod tests {
     use super::*;
 
     fn status(method: &str, headers: &[(&str, &str)]) -> u16 {
-        let more = ["*.corp.example", "trips.example"].map(str::to_owned);
+        let more = ["*.corp.example", "shop.example"].map(str::to_owned);
         let mut request = axum::http::Request::builder().method(method).uri("/things");
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -176,8 +184,8 @@ mod tests {
             "LOCALHOST",
             "app.localhost",
             "shop:8080",
-            "trips.example",
-            "trips.example.",
+            "shop.example",
+            "shop.example.",
             "eu.corp.example:443",
         ] {
             assert_eq!(status("GET", &[("host", ours)]), 200, "{ours}");
@@ -187,11 +195,25 @@ mod tests {
             "shop.evil.example",
             "127.0.0.1.evil.example",
             "notlocalhost",
-            "xtrips.example",
+            "xshop.example",
             "corp.example.evil.example",
             "corp.example",
         ] {
             assert_eq!(status("GET", &[("host", foreign)]), 421, "{foreign}");
+        }
+        for name in ["*", "a", "a.example", "*.a.example", "a_b-c"] {
+            assert!(is_name(name), "{name}");
+        }
+        for none in [
+            "",
+            "*a.example",
+            "https://a",
+            "a:443",
+            "a.example.",
+            "*.",
+            "a b",
+        ] {
+            assert!(!is_name(none), "{none}");
         }
         for unusable in ["", "a b", "user@localhost", "[::1"] {
             assert_eq!(status("GET", &[("host", unusable)]), 400, "{unusable}");
@@ -220,7 +242,7 @@ mod tests {
                 "http://localhost:8080",
                 "http://LOCALHOST:8080",
                 "https://localhost:8080",
-                "https://trips.example",
+                "https://shop.example",
                 "https://a.corp.example:8443",
             ] {
                 assert_eq!(by(method, "origin", same), 200, "{method} {same}");

@@ -114,7 +114,7 @@ fn unreadable(rejection: &JsonRejection) -> Problem {
 /// The same reason without the names of our own types, which say nothing to a caller. They stand at its end only, behind what the caller
 /// sent.
 fn plain(reason: &str) -> String {
-    let Some((before, expected)) = ["expected ", "to a "].iter().find_map(|word| {
+    let Some((before, expected)) = ["expected ", "to "].iter().find_map(|word| {
         let at = reason.rfind(word)? + word.len();
         Some(reason.split_at(at))
     }) else {
@@ -123,7 +123,7 @@ fn plain(reason: &str) -> String {
     let mut words = expected.split(' ');
     let mut told: Vec<&str> = Vec::new();
     while let Some(word) = words.next() {
-        told.push(match word.trim_matches('`') {
+        let plain = match word.trim_matches('`') {
             "struct" => {
                 words.next();
                 "an object"
@@ -133,7 +133,11 @@ fn plain(reason: &str) -> String {
             "f32" | "f64" => "a number",
             "bool" | "boolean" => "true or false",
             _ => word,
-        });
+        };
+        if plain != word && matches!(told.last(), Some(&("a" | "an"))) {
+            told.pop();
+        }
+        told.push(plain);
     }
     before.to_owned() + &told.join(" ")
 }

@@ -9,24 +9,30 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 use super::problems;
+use crate::problem::Problem;
 
 const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1b1b;background:#fff}\
  code{background:#eee;padding:.1em .3em}h2{margin-top:2.5rem;border-top:1px solid #767676;padding-top:1rem}\
  table{border-collapse:collapse;margin:.5rem 0}th,td{text-align:left;vertical-align:top;padding:.2rem 1.5rem .2rem 0}";
 
 /// The page for who wants HTML; for others there is nothing here.
-pub(super) fn answer(headers: &HeaderMap, document: &Value) -> Response {
+pub(super) async fn answer(
+    headers: &HeaderMap,
+    document: impl Future<Output = Result<Value, Problem>>,
+) -> Response {
     let accepted = headers.get_all(header::ACCEPT).iter();
     let mut accepted = accepted.filter_map(|value| value.to_str().ok());
-    let html = accepted.any(|value| value.contains("text/html"));
-    let mut response = if html {
+    let mut response = if accepted.any(|value| value.contains("text/html")) {
         let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
         let headers = [
             (header::CONTENT_TYPE, "text/html; charset=utf-8"),
             (header::CONTENT_SECURITY_POLICY, policy),
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         ];
-        (headers, page(document)).into_response()
+        document
+            .await
+            .map(|document| (headers, page(&document)))
+            .into_response()
     } else {
         problems::by_status(StatusCode::NOT_FOUND, None).into_response()
     };
@@ -108,7 +114,7 @@ fn text(value: &Value) -> String {
     escaped(value.as_str().unwrap_or_default())
 }
 
-/// The document has what others say of themselves in it, such as legs that have joined.
+/// The document has what others say of themselves in it, such as other services that have said what they are.
 fn escaped(text: &str) -> String {
     text.chars()
         .fold(String::with_capacity(text.len()), |mut escaped, char| {

@@ -13,7 +13,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tokio::net::TcpListener;
+#[cfg(target_os = "linux")]
+use nix::sys::socket::{setsockopt, sockopt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::telemetry::Repeated;
@@ -23,10 +25,20 @@ const HEAD_WITHIN: Duration = Duration::from_secs(30);
 /// How long nothing is accepted after something could not be.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Connections beyond the bound that are answered all the same, one request each: probes have to get through, and callers to be told.
+const SPARE: usize = 64;
+/// How long such a connection may take to say what it wants.
+const SPARE_HEAD_WITHIN: Duration = Duration::from_secs(1);
+/// How long an answer may lie unread before the connection ends.
+#[cfg(target_os = "linux")]
+const UNREAD_MS: u32 = 30_000;
+/// The most of a head and of a body that is buffered for one connection, in bytes.
+const BUFFER_MAX: usize = 64 * 1024;
 /// Files that are left for what is no connection of a caller: database, broker, logs.
-const FILES_KEPT: u64 = 128;
-/// Serves until `drain` is ready, then takes no more connections, finishes what it has begun and returns. Of callers as many as
-/// `connections_max`, or as this process may have files open.
+const FILES_KEPT: u64 = 64 + SPARE as u64;
+
+/// Serves until `drain` is ready, then takes no more connections, finishes what it has begun and returns. Takes `connections_max` at
+/// once, fewer where this process may not have so many files open; those beyond are answered by `crowded`.
 ///
 /// Not `axum::serve`, which waits for the rest of a half-sent request for ever, at any time and when it drains too.
 ///
@@ -35,6 +47,7 @@ const FILES_KEPT: u64 = 128;
 pub async fn serve(
     listener: TcpListener,
     router: Router,
+    crowded: Router,
     connections_max: u64,
     drain: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
@@ -42,7 +55,7 @@ pub async fn serve(
         head_within: HEAD_WITHIN,
         connections: connections_max.min(files_max().saturating_sub(FILES_KEPT).max(1)),
     };
-    serve_within(limits, listener, router, drain).await
+    serve_within(limits, listener, router, crowded, drain).await
 }
 
 /// How many files this process may have open: as many as it can have for the asking.
@@ -57,19 +70,6 @@ fn files_max() -> u64 {
     }
 }
 
-/// What a caller gets for whom there is no room; the connection is closed then.
-fn full(most: usize) -> String {
-    let detail =
-        format!("All {most} connections are taken. Try again in a second, on fewer connections.");
-    let problem =
-        serde_json::json!({"title": "Too many connections", "status": 503, "detail": detail})
-            .to_string();
-    let (kind, length) = (crate::problem::CONTENT_TYPE, problem.len());
-    format!(
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nRetry-After: 1\r\nConnection: close\r\n\r\n{problem}"
-    )
-}
-
 /// What a caller may take of a server.
 pub(super) struct Limits {
     pub(super) head_within: Duration,
@@ -80,15 +80,14 @@ pub(super) async fn serve_within(
     limits: Limits,
     listener: TcpListener,
     router: Router,
+    crowded: Router,
     drain: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let head_within = limits.head_within;
     let most = usize::try_from(limits.connections).unwrap_or(usize::MAX);
-    let room = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
-    let (full, mut turned_away) = (full(most), Repeated::default());
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(head_within);
+    let mut usual = Server::new(most, limits.head_within, router);
+    let mut spare = Server::new(SPARE, SPARE_HEAD_WITHIN, crowded);
+    spare.http.keep_alive(false);
+    let mut turned_away = Repeated::default();
     let connections = GracefulShutdown::new();
     let mut drain = pin!(drain);
     loop {
@@ -105,31 +104,65 @@ pub(super) async fn serve_within(
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
-            // It has not said anything yet, and may miss this: nobody waits until it has.
-            _ = connection.try_write(full.as_bytes());
-            if let Some(times) = turned_away.say(Instant::now()) {
-                tracing::warn!(
-                    times,
-                    most,
-                    "{times} connections were turned away: {most} are open; see CONNECTIONS_MAX"
-                );
-            }
+        let Some(connection) = usual.take(connection, &connections) else {
             continue;
+        };
+        if let Some(times) = turned_away.say(Instant::now()) {
+            tracing::warn!(
+                times,
+                most,
+                "{most} connections are open; {times} more were told to come back (CONNECTIONS_MAX)"
+            );
+        }
+        // Whoever finds no place here either is not told.
+        spare.take(connection, &connections);
+    }
+    drop(listener);
+    connections.shutdown().await;
+    Ok(())
+}
+
+/// So many connections, and what answers them.
+struct Server {
+    room: Arc<Semaphore>,
+    http: http1::Builder,
+    router: Router,
+}
+
+impl Server {
+    fn new(most: usize, head_within: Duration, router: Router) -> Self {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(head_within)
+            .max_buf_size(BUFFER_MAX);
+        Self {
+            room: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
+            http,
+            router,
+        }
+    }
+
+    /// Serves a connection, or gives it back when there is no room.
+    fn take(&mut self, connection: TcpStream, all: &GracefulShutdown) -> Option<TcpStream> {
+        let Ok(place) = Arc::clone(&self.room).try_acquire_owned() else {
+            return Some(connection);
         };
         // Answers are small and somebody waits for them.
         _ = connection.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
-        let connection = http.serve_connection(TokioIo::new(connection), service);
-        let connection = connections.watch(connection);
+        // Nothing else ends a connection whose caller sends requests and reads no answer.
+        #[cfg(target_os = "linux")]
+        let _ = setsockopt(&connection, sockopt::TcpUserTimeout, &UNREAD_MS);
+        let service = TowerToHyperService::new(self.router.clone());
+        let connection = self
+            .http
+            .serve_connection(TokioIo::new(connection), service);
+        let connection = all.watch(connection);
         tokio::spawn(async move {
             let _place = place;
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early: {error}");
             }
         });
+        None
     }
-    drop(listener);
-    connections.shutdown().await;
-    Ok(())
 }

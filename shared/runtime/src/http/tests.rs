@@ -101,7 +101,9 @@ async fn shell_of(ready: Result<(), String>) -> Shell {
         hosts: Hosts::new("here", &[]),
     };
     let ready = move || std::future::ready(ready.clone());
-    let router = shell(api, names, metrics, ready, std::future::ready);
+    let router = shell(api, names, metrics, ready, |document| {
+        std::future::ready(Ok(document))
+    });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (drain, drained) = oneshot::channel();
@@ -109,9 +111,13 @@ async fn shell_of(ready: Result<(), String>) -> Shell {
         head_within: Duration::from_secs(1),
         connections: CONNECTIONS,
     };
-    let served = tokio::spawn(serve_within(limits, listener, router, async move {
-        _ = drained.await
-    }));
+    let served = tokio::spawn(serve_within(
+        limits,
+        listener,
+        router,
+        crowded("shop"),
+        async move { _ = drained.await },
+    ));
     Shell {
         address,
         drain,

@@ -76,6 +76,10 @@ async fn what_is_wrong_is_said_without_names_of_types() {
     for detail in &told {
         let ours = ["struct", "Thing", "Size", "`u32`", "expected u32", "i64"];
         assert!(!ours.iter().any(|word| detail.contains(word)), "{detail}");
+        assert!(
+            !detail.contains("a a ") && !detail.contains("an a "),
+            "{detail}"
+        );
     }
     assert!(told[3].contains("a whole number from 0"), "{}", told[3]);
     assert!(told[5].contains(r#"string "u32""#), "{}", told[5]);
