@@ -5,9 +5,16 @@ use serde_json::{Value, json};
 use utoipa::openapi::OpenApi;
 use utoipa::{IntoParams as _, PartialSchema as _};
 
-use crate::http::one;
 use crate::inventory::Imported;
 use crate::service::LegSpec;
+
+/// The path of one row, such as `/flights/{flight}/{date}`.
+pub(crate) fn one(spec: &LegSpec) -> String {
+    let columns = spec.stock.key.iter();
+    columns.fold(format!("/{}", spec.path), |path, column| {
+        format!("{path}/{{{}}}", column.name)
+    })
+}
 
 /// The OpenAPI document of a leg's routes.
 pub(crate) fn document(spec: &LegSpec) -> OpenApi {

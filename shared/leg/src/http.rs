@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::core::Stock;
-use crate::document::document;
+use crate::document::{document, one};
 use crate::inventory::{self, IMPORT_MAX, Imported, LegHandle, not_accepted};
 use crate::service::{Leg, LegSpec, Only, StockLevel, etag};
 
@@ -38,14 +38,6 @@ pub(crate) fn routes<L: Leg>(handle: LegHandle<L>) -> OpenApiRouter {
     let mut routes = OpenApiRouter::from(routes.with_state(handle));
     *routes.get_openapi_mut() = document(L::SPEC);
     routes
-}
-
-/// The path of one row, such as `/flights/{flight}/{date}`.
-pub(crate) fn one(spec: &LegSpec) -> String {
-    let columns = spec.stock.key.iter();
-    columns.fold(format!("/{}", spec.path), |path, column| {
-        format!("{path}/{{{}}}", column.name)
-    })
 }
 
 fn values(Path(key): Key) -> Vec<String> {
