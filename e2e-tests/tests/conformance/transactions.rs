@@ -35,6 +35,12 @@ pub(crate) async fn a_fact_is_applied_once_however_often_it_comes(place: Place) 
     );
     let sent = [done.said[0].id];
     flight.transactor.run(&[], &sent).await.unwrap();
+    // Now the inbox alone tells an echo from a question.
+    let again = flight.transactor.run(&[requested()], &[]).await.unwrap();
+    assert!(
+        again.said.is_empty(),
+        "the same id is an echo, however late"
+    );
     let question = flight.transactor.run(&question(), &[]).await.unwrap();
     assert_eq!(question.said.len(), 1, "a new id is a question");
     assert_eq!(flight.counts().await, ["2 0 8"], "and asking takes nothing");

@@ -99,7 +99,13 @@ fn condition<H: headers::Header>(headers: &HeaderMap) -> Result<Option<H>, Probl
     };
     let well_written = headers.get_all(H::name()).iter().all(|value| {
         let text = value.to_str().unwrap_or_default();
-        text.trim() == "*" || text.split(',').all(is_tag)
+        let mut quoted = false;
+        // A comma within quotes belongs to the tag.
+        let mut tags = text.split(|c| {
+            quoted ^= c == '"';
+            c == ',' && !quoted
+        });
+        text.trim() == "*" || tags.all(is_tag)
     });
     let found = well_written.then(|| headers.typed_try_get().ok()).flatten();
     found.ok_or_else(|| {
