@@ -2,7 +2,7 @@
 //! runtime and the services, where a run is dear and most such bugs say nothing, [`PLANTED`] lists those that are worth a test.
 //!
 //! All of it happens in a copy of the tree below `target/mutants`, with a target folder of its own, so that no broken program lies where
-//! a good one is looked for. Not part of `ci`: it takes hours.
+//! a good one is looked for. Not part of `ci`: it takes half an hour.
 
 mod copy;
 mod planted;
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     }
     let ground = Ground::lay()?;
     if wanted(PURE) {
-        // Not after hours.
+        // Not only after all the others.
         let version = ground.cargo().args(["mutants", "--version"]).output()?;
         let there = version.status.success();
         ensure!(

@@ -50,3 +50,19 @@ impl<R> Reaction<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Reaction;
+    use crate::FactBody;
+
+    #[test]
+    fn each_way_to_react_carries_what_it_is_for() {
+        let spoken = Reaction::say((), FactBody::Requested);
+        assert_eq!(spoken.said, [FactBody::Requested]);
+        assert_eq!(Reaction::odd((), "not-mine").anomaly, Some("not-mine"));
+        assert_eq!(Reaction::refuse((), "too late").refused, Some("too late"));
+        let silent = Reaction::silent(());
+        assert!(silent.said.is_empty() && silent.anomaly.is_none() && silent.refused.is_none());
+    }
+}
