@@ -46,7 +46,7 @@ enum Task {
     },
     /// Checks formatting, lints, documentation, dependencies and manifests, then runs every test: with containers where an engine answers
     Ci,
-    /// Plants bugs, one after another, and counts those that a test sees; takes hours
+    /// Plants bugs, one after another, and counts those that a test sees; takes half an hour
     Mutants(mutants::Args),
 }
 
