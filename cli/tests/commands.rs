@@ -1,8 +1,9 @@
 //! The commands as they are typed, each as a process of its own, against a running stack. Not about how the stack itself comes up.
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+mod command;
+
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use jiff::ToSpan as _;
@@ -51,20 +52,7 @@ impl Answer {
 }
 
 fn roundtrip(folder: &Path, args: &[&str]) -> Answer {
-    let mut command = Command::new(PROGRAM);
-    for (name, _) in std::env::vars_os() {
-        let ours = name.to_string_lossy();
-        let places = ["URL", "SERVICES", "NATS", "DATABASE", "DATABASES"];
-        let place = |name: &str| places.iter().any(|ending| name.ends_with(ending));
-        if ours.starts_with("ROUNDTRIP_") && place(&ours) || ours.starts_with("NATS_") {
-            command.env_remove(&name);
-        }
-    }
-    let output = command
-        .args(args)
-        .env("ROUNDTRIP_FOLDER", folder)
-        .output()
-        .unwrap();
+    let output = command::roundtrip(folder, args).output().unwrap();
     Answer {
         code: output.status.code(),
         out: String::from_utf8(output.stdout).unwrap(),

@@ -2,31 +2,21 @@
 //! in `commands.rs`.
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+mod command;
+
 use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use command::roundtrip;
 use serde_json::{Value, json};
 use stack::skip::{self, Need};
 use stack::{Home, Options, Stack, broker, port};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_roundtrip");
 const WITHIN: Duration = Duration::from_secs(60);
-
-fn roundtrip(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
-    for (name, _) in std::env::vars_os() {
-        let ours = name.to_string_lossy();
-        if ours.starts_with("ROUNDTRIP_") || ours.starts_with("NATS_") {
-            command.env_remove(&name);
-        }
-    }
-    command.args(args).env("ROUNDTRIP_FOLDER", folder);
-    command.stdin(Stdio::null());
-    command
-}
 
 fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()

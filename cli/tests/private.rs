@@ -1,11 +1,13 @@
 //! What others on the machine see of a stack: neither its files nor its passwords. Not about who may reach its ports.
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+mod command;
+
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -23,20 +25,8 @@ fn say(line: &str) {
     eprintln!("{line}");
 }
 
-fn command(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(ROUNDTRIP);
-    for name in ["URL", "SERVICES", "NATS", "DATABASE", "DATABASES"] {
-        command.env_remove(format!("ROUNDTRIP_{name}"));
-    }
-    command
-        .args(args)
-        .env("ROUNDTRIP_FOLDER", folder)
-        .stdin(Stdio::null());
-    command
-}
-
 fn roundtrip(folder: &Path, args: &[&str]) -> Output {
-    command(folder, args).output().unwrap()
+    command::roundtrip(folder, args).output().unwrap()
 }
 
 fn good(output: &Output) -> String {
@@ -52,7 +42,7 @@ struct Up(Child);
 impl Up {
     fn start(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Self {
         let first = ports().to_string();
-        let up = command(folder, &[&["up", "--port", &first], args].concat())
+        let up = command::roundtrip(folder, &[&["up", "--port", &first], args].concat())
             .envs(env.iter().copied())
             .stdout(Stdio::null())
             .spawn();
@@ -283,7 +273,7 @@ async fn no_password_stands_on_a_command_line() {
     let each = ["booking", "flight", "hotel"]
         .map(|service| database.replace("/postgres", &format!("/roundtrip_{service}")));
     let nowhere = above.path().join("nowhere");
-    let mut by_environment = command(&nowhere, &["audit", "--wait", "30s"]);
+    let mut by_environment = command::roundtrip(&nowhere, &["audit", "--wait", "30s"]);
     let audit = by_environment.env("ROUNDTRIP_DATABASES", each.join(","));
     assert!(good(&audit.output().unwrap()).contains("clean"));
     let list = above.path().join("databases.txt");
@@ -303,7 +293,7 @@ fn an_address_that_is_wrong_is_shown_without_its_password() {
     ] {
         for name in ["up", "audit"] {
             let typed = roundtrip(nowhere, &[name, "--database", wrong]);
-            let mut set = command(nowhere, &[name]);
+            let mut set = command::roundtrip(nowhere, &[name]);
             set.env("ROUNDTRIP_DATABASE", wrong);
             set.env("ROUNDTRIP_DATABASES", format!("car={wrong}"));
             for refused in [typed, set.output().unwrap()] {
@@ -320,7 +310,7 @@ fn an_address_that_is_wrong_is_shown_without_its_password() {
 fn a_variable_of_up_stops_no_other_command() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["list", "down", "status", "serve"] {
-        let mut set = command(folder.path(), &[name]);
+        let mut set = command::roundtrip(folder.path(), &[name]);
         set.env("ROUNDTRIP_DATABASE", "mysql://nowhere");
         set.env("ROUNDTRIP_NATS", "@there-is-no-such-file");
         let said = String::from_utf8(set.output().unwrap().stderr).unwrap();

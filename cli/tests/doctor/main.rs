@@ -5,10 +5,12 @@
 mod broker;
 mod databases;
 
+#[path = "../command/mod.rs"]
+mod command;
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -36,19 +38,8 @@ fn doctor(folder: &Path, args: &[&str]) -> (Answer, Value) {
 }
 
 fn run(folder: &Path, args: &[&str]) -> Answer {
-    let mut command = Command::new(PROGRAM);
-    for (name, _) in std::env::vars_os() {
-        let ours = name.to_string_lossy();
-        if ours.starts_with("ROUNDTRIP_") || ours.starts_with("NATS_") {
-            command.env_remove(&name);
-        }
-    }
-    let output = command
-        .arg("doctor")
-        .args(args)
-        .env("ROUNDTRIP_FOLDER", folder)
-        .output()
-        .unwrap();
+    let typed = [&["doctor"], args].concat();
+    let output = command::roundtrip(folder, &typed).output().unwrap();
     Answer {
         code: output.status.code(),
         out: String::from_utf8(output.stdout).unwrap(),

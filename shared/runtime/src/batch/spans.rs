@@ -54,9 +54,11 @@ impl Spans {
             Failure::Poison(_) => "poison",
         };
         // Of several, one is it: they are judged again in halves until it is alone.
-        let is_theirs = self.inputs.len() == 1 || matches!(failure, Failure::Retry(_));
-        let inputs = self.inputs.iter_mut().flatten();
-        let inputs = inputs.take(if is_theirs { usize::MAX } else { 0 });
+        let inputs = match failure {
+            Failure::Poison(_) if self.inputs.len() > 1 => &mut [],
+            _ => self.inputs.as_mut_slice(),
+        };
+        let inputs = inputs.iter_mut().flatten();
         for span in self.transaction.iter_mut().chain(inputs) {
             span.error(kind, &failure.to_string());
         }

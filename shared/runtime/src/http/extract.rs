@@ -63,7 +63,7 @@ impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
-        // Only reading it says whether there is one: a body wrapped by a layer, such as the timeout's, does not know its end.
+        // Only reading it says whether there is one: one that is timed (see `slow`) does not know its end.
         let (parts, body) = request.into_parts();
         let body = Request::from_parts(parts.clone(), body);
         let body = Bytes::from_request(body, state)

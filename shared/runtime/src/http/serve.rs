@@ -26,16 +26,15 @@ const HEAD_WITHIN: Duration = Duration::from_secs(30);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections beyond the bound that are answered all the same, one request each: probes have to get through, and callers to be told.
-const SPARE: usize = 64;
+const SPARE: u64 = 64;
 /// How long such a connection may take to say what it wants.
 const SPARE_HEAD_WITHIN: Duration = Duration::from_secs(1);
-/// How long an answer may lie unread before the connection ends.
-#[cfg(target_os = "linux")]
-const UNREAD_MS: u32 = 30_000;
+/// How long an answer may lie unread before the connection ends (Linux).
+const UNREAD_WITHIN_MS: u32 = 30_000;
 /// The most of a head and of a body that is buffered for one connection, in bytes.
 const BUFFER_MAX: usize = 64 * 1024;
 /// Files that are left for what is no connection of a caller: database, broker, logs.
-const FILES_KEPT: u64 = 64 + SPARE as u64;
+const FILES_KEPT: u64 = 64 + SPARE;
 
 /// Serves until `drain` is ready, then takes no more connections, finishes what it has begun and returns. Takes `connections_max` at
 /// once, fewer where this process may not have so many files open; those beyond are answered by `crowded`.
@@ -53,6 +52,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let limits = Limits {
         head_within: HEAD_WITHIN,
+        unread_within_ms: UNREAD_WITHIN_MS,
         connections: connections_max.min(files_max().saturating_sub(FILES_KEPT).max(1)),
     };
     serve_within(limits, listener, router, crowded, drain).await
@@ -70,9 +70,15 @@ fn files_max() -> u64 {
     }
 }
 
-/// What a caller may take of a server.
+/// What callers may take of a server.
+#[derive(Clone, Copy)]
 pub(super) struct Limits {
     pub(super) head_within: Duration,
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "only Linux takes it")
+    )]
+    pub(super) unread_within_ms: u32,
     pub(super) connections: u64,
 }
 
@@ -83,9 +89,14 @@ pub(super) async fn serve_within(
     crowded: Router,
     drain: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let most = usize::try_from(limits.connections).unwrap_or(usize::MAX);
-    let mut usual = Server::new(most, limits.head_within, router);
-    let mut spare = Server::new(SPARE, SPARE_HEAD_WITHIN, crowded);
+    let most = limits.connections;
+    let mut usual = Server::new(limits, router);
+    let few = Limits {
+        head_within: SPARE_HEAD_WITHIN,
+        connections: SPARE,
+        ..limits
+    };
+    let mut spare = Server::new(few, crowded);
     spare.http.keep_alive(false);
     let mut turned_away = Repeated::default();
     let connections = GracefulShutdown::new();
@@ -124,18 +135,21 @@ pub(super) async fn serve_within(
 
 /// So many connections, and what answers them.
 struct Server {
+    limits: Limits,
     room: Arc<Semaphore>,
     http: http1::Builder,
     router: Router,
 }
 
 impl Server {
-    fn new(most: usize, head_within: Duration, router: Router) -> Self {
+    fn new(limits: Limits, router: Router) -> Self {
+        let most = usize::try_from(limits.connections).unwrap_or(usize::MAX);
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
-            .header_read_timeout(head_within)
+            .header_read_timeout(limits.head_within)
             .max_buf_size(BUFFER_MAX);
         Self {
+            limits,
             room: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
             http,
             router,
@@ -151,7 +165,11 @@ impl Server {
         _ = connection.set_nodelay(true);
         // Nothing else ends a connection whose caller sends requests and reads no answer.
         #[cfg(target_os = "linux")]
-        let _ = setsockopt(&connection, sockopt::TcpUserTimeout, &UNREAD_MS);
+        let _ = setsockopt(
+            &connection,
+            sockopt::TcpUserTimeout,
+            &self.limits.unread_within_ms,
+        );
         let service = TowerToHyperService::new(self.router.clone());
         let connection = self
             .http

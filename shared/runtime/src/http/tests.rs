@@ -109,6 +109,7 @@ async fn shell_of(ready: Result<(), String>) -> Shell {
     let (drain, drained) = oneshot::channel();
     let limits = Limits {
         head_within: Duration::from_secs(1),
+        unread_within_ms: 1_000,
         connections: CONNECTIONS,
     };
     let served = tokio::spawn(serve_within(

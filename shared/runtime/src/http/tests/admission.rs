@@ -131,3 +131,15 @@ async fn a_browser_sees_a_page_and_a_program_a_problem() {
         assert_eq!(answer.headers["vary"], "Accept");
     }
 }
+
+/// Requests sent without end, and no answer read: the server can write no more, and nobody waits for it to.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn whoever_reads_no_answer_is_cut_off() {
+    let shell = shell_of(Ok(())).await;
+    let mut connection = TcpStream::connect(shell.address).await.unwrap();
+    let requests = "GET /openapi.json HTTP/1.1\r\nHost: here\r\n\r\n".repeat(1_000);
+    let asking = async { while connection.write_all(requests.as_bytes()).await.is_ok() {} };
+    let ended = tokio::time::timeout(Duration::from_secs(60), asking).await;
+    assert!(ended.is_ok(), "it is still open");
+}
