@@ -2,6 +2,7 @@
 //! database and no build of anything.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod features;
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};

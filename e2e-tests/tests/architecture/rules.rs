@@ -98,7 +98,11 @@ fn first(tokens: TokenStream) -> String {
 pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("choreography", &[]),
     ("runtime", &[]),
-    ("participant", &["choreography", "runtime"]),
+    ("workspace-hack", &[]),
+    (
+        "participant",
+        &["choreography", "runtime", "workspace-hack"],
+    ),
     ("leg", &["choreography", "participant", "runtime"]),
     ("booking", &["choreography", "participant", "runtime"]),
     ("flight", &["choreography", "leg", "runtime"]),
