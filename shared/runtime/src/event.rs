@@ -41,6 +41,20 @@ pub struct Event {
 impl Event {
     /// The message's headers. A repeat carries a new `Nats-Msg-Id` and the same `ce-id`: the broker's own deduplication
     /// says `duplicate` even of a message that it no longer has.
+    /// ```
+    /// use runtime::{Context, TraceContext};
+    ///
+    /// let mut context = Context::new(0, None, TraceContext::default());
+    /// context.say("order", "o-17".into(), "shop.sent.v1".into(), "shop.sent".into(), "{}".into());
+    /// let mut sent = context.said.remove(0);
+    /// let id = sent.id.to_string();
+    /// let header = |name, sent: &runtime::Event| sent.headers("/shop").get(name).map(|it| it.to_string());
+    /// assert_eq!(header("ce-id", &sent), Some(id.clone()));
+    /// assert_eq!(header("Nats-Msg-Id", &sent), Some(id.clone()));
+    /// sent.attempt = 1;
+    /// assert_eq!(header("ce-id", &sent), Some(id.clone()));
+    /// assert_ne!(header("Nats-Msg-Id", &sent), Some(id));
+    /// ```
     #[must_use]
     pub fn headers(&self, source: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use tokio::sync::{mpsc, oneshot};
@@ -16,6 +17,9 @@ use crate::service::{Input, Service};
 use crate::settings::Settings;
 use crate::telemetry::TraceContext;
 use crate::worker::{Completion, Item};
+
+/// How long a caller is kept waiting for a commit: longer than the largest command takes, and short of for ever while the database is away.
+const COMMIT_WITHIN: Duration = Duration::from_secs(60);
 
 /// What a service's HTTP needs of its loop.
 pub struct Handle<S: Service> {
@@ -83,15 +87,19 @@ impl<S: Service> Handle<S> {
     /// Gives the loop a command, waiting for room in its queue, and waits until it is committed.
     ///
     /// # Errors
-    /// A problem when the service is stopping or the command cannot be applied.
+    /// A problem when the command cannot be applied, when the service is stopping, or when nothing is committed within a minute: then
+    /// (503) nobody can say yet whether it will be.
     pub async fn command(
         &self,
         command: S::Command,
         trace: TraceContext,
     ) -> Result<S::Reply, Problem> {
         let (item, reply) = ordered(command, trace);
-        self.commands.send(item).await.map_err(|_| stopping())?;
-        reply.await.map_err(|_| stopping())?
+        let committed = async {
+            self.commands.send(item).await.map_err(|_| stopping())?;
+            reply.await.map_err(|_| stopping())?
+        };
+        within(COMMIT_WITHIN, committed).await
     }
 
     /// As [`command`](Self::command), but refused at once when the queue is full: for what may be asked again later.
@@ -113,7 +121,10 @@ impl<S: Service> Handle<S> {
             )
             .retry_after(1)
         })?;
-        reply.await.map_err(|_| stopping())?
+        within(COMMIT_WITHIN, async {
+            reply.await.map_err(|_| stopping())?
+        })
+        .await
     }
 }
 
@@ -129,6 +140,20 @@ fn ordered<S: Service>(command: S::Command, trace: TraceContext) -> (Item<S>, An
     ((step, Completion::Reply(reply)), answer)
 }
 
+/// What comes of it in that time, or the problem that nothing did.
+async fn within<T>(
+    time: Duration,
+    committed: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    let unknown = || {
+        let detail = "The service could not write it down in time; its database may be away. It may still be done. Ask again later with the same Idempotency-Key, or look first.";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Problem::new(status, "not-committed", "Not committed yet", detail).retry_after(5)
+    };
+    let answer = tokio::time::timeout(time, committed).await;
+    answer.unwrap_or_else(|_| Err(unknown()))
+}
+
 fn stopping() -> Problem {
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
@@ -137,4 +162,18 @@ fn stopping() -> Problem {
         "This service is stopping and cannot say whether it took the request. Ask again with the same Idempotency-Key.",
     )
     .retry_after(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_commit_for_ever() {
+        let time = Duration::from_millis(10);
+        let never = within::<()>(time, std::future::pending()).await;
+        let kind = never.map_err(|problem| (problem.status().as_u16(), problem.kind().to_owned()));
+        assert_eq!(kind, Err((503, String::from("not-committed"))));
+        assert!(matches!(within(time, async { Ok(1) }).await, Ok(1)));
+    }
 }

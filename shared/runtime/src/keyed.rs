@@ -19,7 +19,53 @@ pub type Reaction<R, F> = fn(&<R as Row>::Key, Option<&R>, &F, &mut Context) -> 
 /// A service of one kind of record `R`, changed by facts whose data read as `F`. A fact is about the record whose key is the fact's
 /// `ce-subject`; data that do not read as `F` are a dead letter.
 ///
-/// The example `savings` is a whole service in one file.
+/// The example `savings` is a whole service in one file. What it makes of a fact is tried with neither broker nor database:
+/// ```
+/// use runtime::table::{Lock, Row, Table, int, text};
+/// use runtime::{Context, Keyed, TraceContext};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// struct Jar {
+///     jar: String,
+///     coins: i64,
+/// }
+///
+/// impl Row for Jar {
+///     const TABLE: &'static Table = &Table {
+///         name: "jar",
+///         key: &[text("jar")],
+///         columns: &[int("coins")],
+///         lock: Lock::Claim,
+///     };
+///     type Key = (String,);
+///     fn key(&self) -> (String,) {
+///         (self.jar.clone(),)
+///     }
+/// }
+///
+/// #[derive(Deserialize)]
+/// struct Dropped {
+///     coins: i64,
+/// }
+///
+/// fn dropped(key: &(String,), jar: Option<&Jar>, fact: &Dropped, context: &mut Context) -> Option<Jar> {
+///     let coins = jar.map_or(0, |jar| jar.coins) + fact.coins;
+///     let (kind, subject) = ("jars.filled.v1".into(), "jars.filled".into());
+///     context.say("jar", key.0.clone(), kind, subject, format!(r#"{{"coins":{coins}}}"#));
+///     Some(Jar { jar: key.0.clone(), coins })
+/// }
+///
+/// const TABLES: &str = "create table jar (jar text not null primary key, coins bigint not null default 0)";
+/// let service = Keyed::new("jars", &["jars.dropped"], &[(1001, TABLES)], dropped);
+///
+/// let mut context = Context::new(0, None, TraceContext::default());
+/// let three = Jar { jar: "kitchen".into(), coins: 3 };
+/// let five = dropped(&("kitchen".into(),), Some(&three), &Dropped { coins: 2 }, &mut context);
+/// assert_eq!(five.map(|jar| jar.coins), Some(5));
+/// assert_eq!(context.said[0].payload, r#"{"coins":5}"#);
+/// # let _ = service;
+/// ```
 pub struct Keyed<R: Row, F> {
     name: &'static str,
     hears: &'static [&'static str],

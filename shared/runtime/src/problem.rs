@@ -34,6 +34,16 @@ impl Problem {
     /// system's, and the HTTP shell adds it.
     ///
     /// `title` is the same for every problem of this kind, `detail` speaks of this one and says what to do.
+    /// ```
+    /// use axum::http::StatusCode;
+    /// use runtime::Problem;
+    ///
+    /// let detail = "There are 2 left and 3 were asked for; ask for fewer.";
+    /// let problem = Problem::new(StatusCode::CONFLICT, "too-few", "Too few left", detail)
+    ///     .with("left", 2)
+    ///     .retry_after(60);
+    /// assert_eq!((problem.status().as_u16(), problem.kind()), (409, "too-few"));
+    /// ```
     #[must_use]
     pub fn new(
         status: StatusCode,

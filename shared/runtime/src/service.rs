@@ -173,6 +173,17 @@ impl Context {
     }
 
     /// Says a fact, and returns its new id: every saying, first or again, has one of its own.
+    /// ```
+    /// use runtime::{Context, TraceContext};
+    ///
+    /// let order = uuid::Uuid::now_v7();
+    /// let mut context = Context::new(1_700_000_000_000_000, Some(order), TraceContext::default());
+    /// let data = r#"{"parcels":2}"#.to_owned();
+    /// let id = context.say("order", "o-17".into(), "shop.sent.v1".into(), "shop.sent".into(), data);
+    /// let said = &context.said[0];
+    /// assert_eq!((said.id, said.aggregateid.as_str()), (id, "o-17"));
+    /// assert_eq!(said.causation_id, Some(order.to_string()));
+    /// ```
     pub fn say(
         &mut self,
         aggregatetype: &str,

@@ -143,7 +143,40 @@ struct Slot<R> {
     current: Option<R>,
 }
 
-/// The working set of one table whose rows have a type of their own.
+/// The working set of one table whose rows have a type of their own. A reaction names what it needs, is given what is there, and puts
+/// back what is to be; the batch saves what has changed.
+/// ```
+/// use runtime::table::{Lock, Row, Rows, Table, Working as _, int, text};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// struct Jar {
+///     jar: String,
+///     coins: i64,
+/// }
+///
+/// impl Row for Jar {
+///     const TABLE: &'static Table = &Table {
+///         name: "jar",
+///         key: &[text("jar")],
+///         columns: &[int("coins")],
+///         lock: Lock::Claim,
+///     };
+///     type Key = (String,);
+///     fn key(&self) -> (String,) {
+///         (self.jar.clone(),)
+///     }
+/// }
+///
+/// let mut jars = Rows::<Jar>::default();
+/// jars.want(("kitchen".into(),));
+/// jars.fill(r#"[{"jar":"kitchen","coins":3}]"#)?; // the batch does this
+/// let mut jar = jars.get(&("kitchen".into(),)).unwrap().clone();
+/// jar.coins += 2;
+/// jars.put(jar);
+/// assert_eq!(jars.changes().saved, r#"[{"jar":"kitchen","coins":5}]"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 pub struct Rows<R: Row> {
     slots: BTreeMap<R::Key, Slot<R>>,
 }

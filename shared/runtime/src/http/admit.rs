@@ -62,12 +62,20 @@ pub(crate) fn is_name(name: &str) -> bool {
     name == "*" || (!host.is_empty() && host.bytes().all(plain) && !host.ends_with('.'))
 }
 
+/// The longest target of a request, in bytes. The HTTP library's own bound is far above, and its answer has no words.
+const TARGET_MAX: usize = 8 * 1024;
+/// The most header lines of a request; the HTTP library, which has no words for it, takes 100.
+const HEADERS_MAX: usize = 64;
+/// The most bytes of all header lines together.
+const HEADERS_BYTES_MAX: usize = 16 * 1024;
+
 /// Lets a request in.
 ///
 /// # Errors
-/// 400 without one usable `Host`, 421 when that is not ours, 403 when a web page of another origin would change something, 415 when
+/// 414 and 431 for a head that is too long, 400 without one usable `Host`, 421 when that is not ours, 403 when a web page of another origin would change something, 415 when
 /// the body is encoded.
 pub(super) fn admit(request: &Request, hosts: &Hosts) -> Result<(), Problem> {
+    short(request)?;
     let host = host(request)?;
     if let Some(host) = host.as_ref().filter(|host| !hosts.take(host.host())) {
         let detail = format!(
@@ -95,6 +103,40 @@ pub(super) fn admit(request: &Request, hosts: &Hosts) -> Result<(), Problem> {
         let problem = Problem::new(status, "content-encoding", "Encoded body", detail);
         let identity = HeaderValue::from_static("identity");
         return Err(problem.header(header::ACCEPT_ENCODING, identity));
+    }
+    Ok(())
+}
+
+/// Whether a request's head is as short as heads are.
+fn short(request: &Request) -> Result<(), Problem> {
+    let target = request.uri().path_and_query();
+    if target.is_some_and(|target| target.as_str().len() > TARGET_MAX) {
+        let detail = format!(
+            "The target of a request has at most {TARGET_MAX} bytes; send the rest in its body."
+        );
+        let status = StatusCode::URI_TOO_LONG;
+        return Err(Problem::new(
+            status,
+            "long-target",
+            "Target too long",
+            detail,
+        ));
+    }
+    let lines = request.headers().iter();
+    let bytes: usize = lines
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    if request.headers().len() > HEADERS_MAX || bytes > HEADERS_BYTES_MAX {
+        let detail = format!(
+            "A request has at most {HEADERS_MAX} headers and {HEADERS_BYTES_MAX} bytes in them; leave out what it can do without."
+        );
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Err(Problem::new(
+            status,
+            "long-headers",
+            "Too many headers",
+            detail,
+        ));
     }
     Ok(())
 }

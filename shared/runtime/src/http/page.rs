@@ -73,6 +73,15 @@ pub struct List<T> {
 
 impl<T> List<T> {
     /// Makes a page of `limit` items from up to `limit + 1` loaded ones; `keys` names an item as the query's `after` reads it.
+    /// ```
+    /// use runtime::http::{List, Page};
+    ///
+    /// let first = List::of(vec![3, 5, 8], 2, |item: &i32| vec![item.to_string()]);
+    /// assert_eq!(first.items, [3, 5]);
+    /// let next = Page { limit: Some(2), cursor: first.next_cursor };
+    /// assert_eq!(next.after(1).unwrap(), Some(vec!["5".to_owned()]));
+    /// assert!(next.after(2).is_err(), "a cursor of another list");
+    /// ```
     pub fn of(mut items: Vec<T>, limit: usize, keys: impl Fn(&T) -> Vec<String>) -> Self {
         let more = items.len() > limit;
         items.truncate(limit);

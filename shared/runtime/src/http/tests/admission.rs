@@ -54,6 +54,20 @@ async fn a_page_of_another_origin_reaches_no_handler_that_changes_something() {
 }
 
 #[tokio::test]
+async fn a_head_that_is_too_long_is_refused_in_words() {
+    let shell = shell_of(Ok(())).await;
+    let get = async |path: &str, headers: &str| shell.ask("GET", path, headers, b"").await;
+    let long = format!("/things?a={}", "b".repeat(8 * 1024));
+    get(&long, "").await.problem(414, "long-target");
+    let many: String = (0..70).map(|n| format!("X-{n}: 1\r\n")).collect();
+    get("/things", &many).await.problem(431, "long-headers");
+    let large = format!("Cookie: {}\r\n", "c".repeat(16 * 1024));
+    get("/things", &large).await.problem(431, "long-headers");
+    let usual: String = (0..50).map(|n| format!("X-{n}: 1\r\n")).collect();
+    assert_eq!(get("/things", &usual).await.status, 200);
+}
+
+#[tokio::test]
 async fn an_encoded_body_is_refused_in_words() {
     let shell = shell_of(Ok(())).await;
     let header = "Content-Encoding: gzip\r\nContent-Type: application/json\r\n";
