@@ -1,9 +1,12 @@
 //! How travellers and operators reach a world: its services' HTTP, in the words of the domain. Cheap to clone, so that many can ask
-//! at once. What is asked here goes well or fails the test; for requests that should fail there is [`Client::request`].
+//! at once. It stands upon the command's own client. What is asked here goes well or fails the test; for requests that should fail,
+//! and for what HTTP itself answers, there is [`Client::request`].
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use ::client::{Page, is_final};
 use booking::core::State;
 use booking::view::TripView;
 use choreography::TripId;
@@ -20,14 +23,13 @@ use crate::{eventually, until_equal};
 /// Requests at a time, where many are made.
 const CALLERS: usize = 32;
 /// Longer than any outcome should take to come.
-const WAIT: &str = "wait=45";
+const WAIT: Duration = Duration::from_secs(45);
 
 /// Travellers and operators of one world, over HTTP.
 #[derive(Debug, Clone)]
 pub struct Client {
-    http: reqwest::Client,
-    /// Where the replicas of each service are, or the load balancer before them.
-    urls: BTreeMap<String, Vec<String>>,
+    /// The replicas of each service, or the load balancer before them.
+    services: BTreeMap<String, Vec<::client::Client>>,
     replicas: BTreeMap<String, usize>,
     /// The trip that was asked about last, for the story of a test that fails.
     focus: Arc<Mutex<Option<TripId>>>,
@@ -132,21 +134,21 @@ impl Answer {
 impl Client {
     pub(crate) fn new() -> Self {
         Self {
-            http: reqwest::Client::new(),
-            urls: BTreeMap::new(),
+            services: BTreeMap::new(),
             replicas: BTreeMap::new(),
             focus: Arc::default(),
         }
     }
 
     /// One more replica of a service.
-    pub(crate) fn opens(&mut self, service: &str, url: String) {
-        self.urls.entry(service.to_owned()).or_default().push(url);
+    pub(crate) fn opens(&mut self, service: &str, url: &str) {
+        let replicas = self.services.entry(service.to_owned()).or_default();
+        replicas.push(::client::Client::new(url).unwrap());
         *self.replicas.entry(service.to_owned()).or_default() += 1;
     }
 
     /// A service with so many replicas, which are asked through a load balancer.
-    pub(crate) fn is_balanced(&mut self, service: &str, url: String, replicas: usize) {
+    pub(crate) fn is_balanced(&mut self, service: &str, url: &str, replicas: usize) {
         self.opens(service, url);
         self.replicas.insert(service.to_owned(), replicas);
     }
@@ -168,9 +170,8 @@ impl Client {
         service: &str,
         path: &str,
     ) -> RequestBuilder {
-        let urls = &self.urls[service];
-        let url = format!("{}{path}", urls[replica % urls.len()]);
-        self.http.request(method, url)
+        let replicas = &self.services[service];
+        replicas[replica % replicas.len()].request_to(method, path)
     }
 
     /// What comes back, whatever it is.
@@ -190,7 +191,7 @@ impl Client {
 
     /// What is there, whichever replica says it.
     pub async fn get<T: DeserializeOwned>(&self, service: &str, path: &str) -> T {
-        for replica in 0..self.urls[service].len() {
+        for replica in 0..self.services[service].len() {
             let request = self.request_at(replica, Method::GET, service, path);
             let Some(answer) = self.try_send(request).await else {
                 continue;
@@ -259,20 +260,21 @@ impl Client {
         .await;
     }
 
+    /// Booking's first replica, as the command asks it.
+    fn booking(&self) -> &::client::Client {
+        &self.services["booking"][0]
+    }
+
     /// Books, and waits until it is final.
     pub async fn book(&self, asked: &Asked) -> TripView {
-        let request = self.asking(asked).header("Prefer", WAIT);
-        let answer = self.send(request).await;
-        let view = self.seen(&answer);
-        assert_eq!(answer.status, 200, "not final: {}", answer.text);
-        view
+        let view = self.booking().book(&asked.body, None, WAIT).await;
+        self.seen(view, is_final)
     }
 
     /// Asks for a trip, and waits for nothing.
     pub async fn ask(&self, asked: &Asked) -> TripView {
-        let answer = self.send(self.asking(asked)).await;
-        assert_eq!(answer.status, 202, "{}", answer.text);
-        self.seen(&answer)
+        let view = self.booking().book(&asked.body, None, Duration::ZERO);
+        self.seen(view.await, |_| true)
     }
 
     /// Asks for so many trips, and waits for nothing but the answers.
@@ -297,20 +299,14 @@ impl Client {
 
     /// Cancels, and waits until everything is back.
     pub async fn cancel(&self, trip: TripId) -> TripView {
-        let path = format!("/bookings/{trip}/cancel");
-        let request = self.request(Method::POST, "booking", &path);
-        let answer = self.send(request.header("Prefer", WAIT)).await;
-        assert_eq!(answer.status, 200, "not closed: {}", answer.text);
-        self.seen(&answer)
+        let view = self.booking().cancel(trip, None, WAIT).await;
+        self.seen(view, |view| view.state == State::Closed)
     }
 
     /// Cancels, and waits for nothing.
     pub async fn cancel_soon(&self, trip: TripId) -> TripView {
-        let path = format!("/bookings/{trip}/cancel");
-        let request = self.request(Method::POST, "booking", &path);
-        let answer = self.send(request).await;
-        assert_eq!(answer.status, 202, "{}", answer.text);
-        self.seen(&answer)
+        let view = self.booking().cancel(trip, None, Duration::ZERO).await;
+        self.seen(view, |_| true)
     }
 
     /// A trip as it is now.
@@ -342,18 +338,13 @@ impl Client {
 
     /// The trips of a list, such as `/bookings/stuck`.
     pub async fn trips(&self, path: &str) -> Vec<TripView> {
-        #[derive(Deserialize)]
-        struct List {
-            items: Vec<TripView>,
-        }
-        let List { items } = self.get("booking", path).await;
-        items
+        self.get::<Page<TripView>>("booking", path).await.items
     }
 
     /// The dead letters of a service.
     pub async fn letters(&self, service: &str) -> Vec<Value> {
-        let list: Value = self.get(service, "/letters?limit=1000").await;
-        list["items"].as_array().unwrap().clone()
+        let path = "/letters?limit=1000";
+        self.get::<Page<Value>>(service, path).await.items
     }
 
     /// A counter or gauge of each replica, summed over its labels; those of which `label` names a part. A load balancer says whom it
@@ -362,13 +353,10 @@ impl Client {
         let mut seen = BTreeMap::new();
         for replica in 0..20 * self.replicas[service] {
             let request = self.request_at(replica, Method::GET, service, "/metrics");
-            let asked = request.build().unwrap();
-            let who = asked.url().port();
-            let answer = self
-                .send(RequestBuilder::from_parts(self.http.clone(), asked))
-                .await;
+            let answer = self.send(request).await;
+            let asked = replica % self.services[service].len();
             seen.insert(
-                (who, answer.header("x-served-by").to_owned()),
+                (asked, answer.header("x-served-by").to_owned()),
                 sum(&answer.text, name, label),
             );
             if seen.len() == self.replicas[service] {
@@ -378,10 +366,10 @@ impl Client {
         seen.into_values().collect()
     }
 
-    fn seen(&self, answer: &Answer) -> TripView {
-        assert!(answer.status < 300, "{} {}", answer.status, answer.text);
-        let view: TripView = answer.json();
+    fn seen(&self, view: anyhow::Result<TripView>, right: impl Fn(&TripView) -> bool) -> TripView {
+        let view = view.unwrap_or_else(|error| panic!("{error:#}"));
         *self.focus.lock().unwrap() = Some(view.trip);
+        assert!(right(&view), "not yet: {view:?}");
         view
     }
 }

@@ -113,7 +113,7 @@ impl Setup {
                     fixtures::lay(&processes.database(service).await, &copy).await;
                 }
                 for _ in 0..replicas {
-                    client.opens(service, processes.start(service).await);
+                    client.opens(service, &processes.start(service).await);
                 }
             }
             Deployment::Processes(Box::new(processes))

@@ -86,7 +86,7 @@ impl World {
         let url = processes
             .start_foreign(service, program, args, settings)
             .await;
-        self.client.opens(service, url);
+        self.client.opens(service, &url);
     }
 
     /// A service is gone for good: its processes, its database, and what the broker keeps for it.

@@ -265,7 +265,7 @@ impl Stack {
         for service in SERVICES {
             let port = &self.settings[&format!("{}_PORT", service.to_uppercase())];
             let replicas = self.containers(service).len();
-            client.is_balanced(service, format!("http://127.0.0.1:{port}"), replicas);
+            client.is_balanced(service, &format!("http://127.0.0.1:{port}"), replicas);
         }
         client
     }

@@ -158,6 +158,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
         &[
             "booking",
             "choreography",
+            "client",
             "flight",
             "hotel",
             "inspect",

@@ -107,11 +107,16 @@ impl Client {
         Ok(Self { http, url })
     }
 
-    /// Asks for a trip; waits so long, within one request, for its outcome.
+    /// Asks for a trip, by an [`Ask`] or what serialises like one; waits so long, within one request, for its outcome.
     ///
     /// # Errors
     /// When booking does not take it or does not answer.
-    pub async fn book(&self, ask: &Ask, key: Option<&str>, wait: Duration) -> Result<TripView> {
+    pub async fn book(
+        &self,
+        ask: &impl Serialize,
+        key: Option<&str>,
+        wait: Duration,
+    ) -> Result<TripView> {
         let mut request = waiting(self.request(Method::POST, &["bookings"], &[])?, wait);
         if let Some(key) = key {
             let quoted = key.replace('\\', "\\\\").replace('"', "\\\"");
@@ -233,6 +238,13 @@ impl Client {
         query: &[(&str, &str)],
     ) -> Result<T> {
         self.ask(self.request(Method::GET, path, query)?).await
+    }
+
+    /// A request for a target as it stands, path and query: for whoever looks at what HTTP itself answers.
+    #[must_use]
+    pub fn request_to(&self, method: Method, target: &str) -> RequestBuilder {
+        let base = self.url.as_str().trim_end_matches('/');
+        self.http.request(method, format!("{base}{target}"))
     }
 
     /// A list, page by page.
