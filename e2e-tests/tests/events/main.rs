@@ -2,6 +2,8 @@
 //! drains, reads slowly or not at all. And the trips of one traveller.
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+mod stream;
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -10,16 +12,19 @@ use booking::view::TripView;
 use choreography::TripId;
 use e2e_tests::trip::{Asked, flight, trip};
 use e2e_tests::{World, eventually, on_both_databases, on_one_database};
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
+use stream::{Events, SOON};
+
 on_both_databases![
     a_trip_is_followed_to_its_end_whichever_replica_brings_it_about with |setup| setup.replicas(2),
     no_outcome_is_lost_when_the_listener_is_cut_off with |setup| setup.replicas(2),
-    who_reads_nothing_holds_up_nobody_and_misses_nothing,
+    who_reads_nothing_holds_up_nobody_and_misses_nothing with |setup| setup.at_default_pace(),
+    what_is_committed_late_is_heard_all_the_same,
     streams_end_when_the_service_drains,
     the_trips_of_a_traveller_are_found_page_by_page,
 ];
@@ -29,105 +34,6 @@ mod bounded {
 
     super::on_one_database!(streams_leave_room_for_others, Engine::Sqlite, |setup| setup
         .setting("CONNECTIONS_MAX", "8"));
-}
-
-/// Longer than any event should take to come.
-const SOON: Duration = Duration::from_secs(45);
-
-/// An event as a browser would have it.
-#[derive(Debug, Default)]
-struct Event {
-    name: String,
-    id: String,
-    data: String,
-}
-
-impl Event {
-    fn trip(&self) -> TripView {
-        serde_json::from_str(&self.data).unwrap_or_else(|error| panic!("{error} in {self:?}"))
-    }
-}
-
-/// A stream of events, read as the standard says.
-struct Events {
-    answer: Response,
-    text: String,
-    /// The id that a browser would come back with.
-    last_id: String,
-    heartbeats: usize,
-}
-
-impl Events {
-    /// A stream of one replica's, from there on.
-    async fn open(world: &World, replica: usize, path: &str, last_id: &str) -> Self {
-        let request = world.request_at(replica, Method::GET, "booking", path);
-        let request = request.header("Last-Event-ID", last_id);
-        let answer = request.send().await.unwrap();
-        assert_eq!(answer.status(), 200);
-        let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
-        assert_eq!(header("content-type"), "text/event-stream");
-        assert_eq!(header("cache-control"), "no-store");
-        assert_eq!(header("x-accel-buffering"), "no");
-        Self {
-            answer,
-            text: String::new(),
-            last_id: String::new(),
-            heartbeats: 0,
-        }
-    }
-
-    /// The next event; None when the stream has ended, an error when it was cut off.
-    async fn next(&mut self) -> Result<Option<Event>, reqwest::Error> {
-        loop {
-            let Some((block, rest)) = self.text.split_once("\n\n") else {
-                let more = timeout(SOON, self.answer.chunk()).await;
-                match more.unwrap_or_else(|_| panic!("nothing came after {:?}", self.last_id))? {
-                    Some(more) => self.text += std::str::from_utf8(&more).unwrap(),
-                    None => return Ok(None),
-                }
-                continue;
-            };
-            let mut event = Event::default();
-            for line in block.lines() {
-                let (field, value) = line.split_once(':').unwrap();
-                let value = value.strip_prefix(' ').unwrap_or(value);
-                match field {
-                    "event" => event.name = value.to_owned(),
-                    "id" => event.id = value.to_owned(),
-                    "data" => event.data += value,
-                    "retry" => assert!(value.parse::<u64>().unwrap() >= 1_000),
-                    "" => self.heartbeats += 1,
-                    other => panic!("{other:?} in {block}"),
-                }
-            }
-            self.text = rest.to_owned();
-            if !event.id.is_empty() {
-                self.last_id.clone_from(&event.id);
-            }
-            if !event.data.is_empty() {
-                return Ok(Some(event));
-            }
-        }
-    }
-
-    async fn expect(&mut self, name: &str, state: State) -> TripView {
-        let event = self.next().await.unwrap().unwrap();
-        let view = event.trip();
-        assert_eq!((event.name.as_str(), view.state), (name, state));
-        view
-    }
-
-    /// Reads until these have been heard; each event is an outcome.
-    async fn until_heard(&mut self, trips: &BTreeSet<TripId>, heard: &mut BTreeSet<TripId>) {
-        while heard.len() < trips.len() {
-            let event = self.next().await.unwrap().unwrap();
-            assert_eq!(event.name, "outcome");
-            let view = event.trip();
-            assert!(view.outcome.is_some() && view.waiting_for.is_empty());
-            assert!(trips.contains(&view.trip), "nobody asked for {event:?}");
-            heard.insert(view.trip);
-        }
-    }
 }
 
 fn one_seat() -> Asked {
@@ -243,6 +149,29 @@ async fn no_outcome_is_lost_when_the_listener_is_cut_off(world: &mut World) {
     .await;
 }
 
+/// Another replica judged it five seconds ago, and commits only now: as if it had, for here a trip's time is put back by hand.
+async fn what_is_committed_late_is_heard_all_the_same(world: &mut World) {
+    world.seats("RT100", 10).await;
+    let mut events = Events::open(world, 0, "/bookings/events", "").await;
+    let first = world.book(&one_seat()).await;
+    let heard = events.expect("outcome", State::Confirmed).await;
+    assert_eq!((heard.trip, heard.changed), (first.trip, first.changed));
+    let second = world.book(&one_seat()).await;
+    let heard = events.expect("outcome", State::Confirmed).await;
+    assert_eq!(heard.trip, second.trip);
+    let before = events.last_id.clone();
+
+    let late = "update trip set changed_us = changed_us - 5000000 where trip = (select min(trip) from trip)";
+    world.by_hand("booking", late).await;
+    let heard = events.expect("outcome", State::Confirmed).await;
+    assert_eq!(heard.trip, first.trip);
+    assert!(heard.changed < first.changed, "{heard:?}");
+    // Who was cut off before it was there hears of it too.
+    let mut on = Events::open(world, 0, "/bookings/events", &before).await;
+    let again = on.expect("outcome", State::Confirmed).await;
+    assert_eq!((again.trip, again.changed), (heard.trip, heard.changed));
+}
+
 /// A connection that takes in little until it is read.
 async fn narrow(world: &World) -> Lines<BufReader<TcpStream>> {
     let request = world.request(Method::GET, "booking", "").build().unwrap();
@@ -266,7 +195,7 @@ async fn who_reads_nothing_holds_up_nobody_and_misses_nothing(world: &mut World)
     let before = world.memory_peak_kb("booking", 0);
     let mut large = one_seat();
     large.body["itinerary"][0]["note"] = json!("x".repeat(50_000));
-    let mut trips = BTreeSet::from_iter(world.ask_many(&large, 150).await);
+    let mut trips = BTreeSet::from_iter(world.ask_many(&large, 100).await);
     quick.until_heard(&trips, &mut BTreeSet::new()).await;
     let more = world.ask_many(&one_seat(), 600).await;
     quick
