@@ -2,6 +2,6 @@
 
 -- What is final, in the order of when it became so: `changed_us` moves with the state and not with every save, so a trip
 -- is entered once when it is confirmed or closed, and one that is pending never.
-create index trip_final on trip (changed_us) where state in ('confirmed', 'closed');
+create index trip_final on trip (changed_us, trip) where state in ('confirmed', 'closed');
 -- The trips of one traveller.
 create index trip_traveller on trip (traveller, trip) where traveller is not null;

@@ -162,7 +162,9 @@ impl Position {
 }
 
 /// How many trips a stream that catches up has in hand at most.
-const PAGE: usize = 100;
+const PAGE: usize = 32;
+/// How many outcomes it remembers that it told while it caught up, and may hear once more.
+const REMEMBERED: usize = 4_096;
 
 /// One stream of outcomes: catches up in the database, page by page, and then hears of what comes.
 struct Listener {
@@ -200,7 +202,7 @@ impl Listener {
             // Before it catches up, so that nothing falls in between.
             heard: api.handle.service().outcomes.listen(),
             catching_up: Some(CatchingUp::from(position)),
-            told: Told::default(),
+            told: Told::none(REMEMBERED),
             api,
             position,
         }
@@ -225,10 +227,11 @@ impl Listener {
                     continue;
                 }
                 let trips = self.api.handle.database().select(TRIP);
-                let page = following(trips, catching_up.after.clone())
-                    .most(PAGE)
-                    .rows()
-                    .await;
+                let page = following(trips, catching_up.after.clone()).most(PAGE);
+                let reading = &self.api.handle.service().outcomes.reading;
+                let turn = reading.acquire().await.ok()?;
+                let page = page.rows().await;
+                drop(turn);
                 // Whoever is cut off here goes on from its last event.
                 let page: Vec<Trip> = page
                     .inspect_err(|error| tracing::warn!(%error, "outcomes cannot be read; a stream of them ends"))

@@ -16,7 +16,7 @@ use runtime::Database;
 use runtime::database::{Failure, Select};
 use runtime::table::{Table, int, text};
 use serde::Deserialize;
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, broadcast};
 
 use crate::core::{State, Trip};
 use crate::store::TRIP;
@@ -34,8 +34,10 @@ const YOUNG_US: i64 = 1_000_000;
 const PAGE: usize = 500;
 /// How many outcomes lie ready for those who read slowly. Who falls further behind reads them in the database.
 const READY: usize = 512;
-/// How many are remembered as told, at most: beyond that, they are told again.
+/// How many the reader remembers as told, at most: beyond that, they are told again.
 const REMEMBERED: usize = 100_000;
+/// How many streams may read the database at once: after a restart all of them would, and whoever asks for a trip would wait behind them.
+const READING: usize = 2;
 
 /// The trips that are final, without all that is in them.
 const FINAL: &Table = &Table {
@@ -66,32 +68,43 @@ impl Heard {
 }
 
 /// Outcomes that were told, the youngest of them.
-#[derive(Debug, Default)]
-pub(crate) struct Told(BTreeSet<Key>);
+#[derive(Debug)]
+pub(crate) struct Told {
+    keys: BTreeSet<Key>,
+    most: usize,
+}
 
 impl Told {
+    /// None yet, and never more than this.
+    pub(crate) fn none(most: usize) -> Self {
+        Self {
+            keys: BTreeSet::new(),
+            most,
+        }
+    }
+
     /// Remembers one; says whether it is new.
     pub(crate) fn add(&mut self, key: Key) -> bool {
-        let new = self.0.insert(key);
-        if self.0.len() > REMEMBERED {
-            self.0.pop_first();
+        let new = self.keys.insert(key);
+        if self.keys.len() > self.most {
+            self.keys.pop_first();
         }
         new
     }
 
     pub(crate) fn has(&self, key: &Key) -> bool {
-        self.0.contains(key)
+        self.keys.contains(key)
     }
 
     /// Forgets what cannot come again.
     pub(crate) fn forget_until(&mut self, floor_us: i64) {
-        if self.0.first().is_some_and(|(us, _)| *us <= floor_us) {
-            self.0.retain(|(us, _)| *us > floor_us);
+        if self.keys.first().is_some_and(|(us, _)| *us <= floor_us) {
+            self.keys.retain(|(us, _)| *us > floor_us);
         }
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Known {
     told: Told,
     /// Everything up to here was told, or was there before anybody listened.
@@ -103,13 +116,19 @@ struct Known {
 pub struct Outcomes {
     to: broadcast::Sender<Arc<Heard>>,
     known: Mutex<Known>,
+    /// Taken by whoever reads old outcomes for one stream.
+    pub(crate) reading: Semaphore,
 }
 
 impl Default for Outcomes {
     fn default() -> Self {
         Self {
             to: broadcast::Sender::new(READY),
-            known: Mutex::default(),
+            known: Mutex::new(Known {
+                told: Told::none(REMEMBERED),
+                floor_us: 0,
+            }),
+            reading: Semaphore::new(READING),
         }
     }
 }
