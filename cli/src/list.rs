@@ -15,7 +15,7 @@ use serde_json::json;
 /// List trips, the newest first.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  roundtrip list\n  roundtrip list --outcome rejected --limit 100\n  roundtrip list --after CURSOR   # goes on where the list before this one said\n  roundtrip list --state undoing --json | jq -r '.[].trip'"
+    after_help = "Examples:\n  roundtrip list\n  roundtrip list --outcome rejected --limit 100\n  roundtrip list --traveller 'Ada Lovelace'\n  roundtrip list --after CURSOR   # goes on where the list before this one said\n  roundtrip list --state undoing --json | jq -r '.[].trip'"
 )]
 pub(crate) struct List {
     /// Only those in this state.
@@ -24,6 +24,9 @@ pub(crate) struct List {
     /// Only those with this outcome.
     #[arg(long)]
     outcome: Option<Outcome>,
+    /// Only those for this traveller, as it was given when the trip was booked.
+    #[arg(long, value_name = "NAME")]
+    traveller: Option<String>,
     /// At most so many.
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
@@ -68,10 +71,14 @@ impl List {
         };
         let state = word(&|| self.state.and_then(|state| state.to_possible_value()));
         let outcome = word(&|| self.outcome.and_then(|outcome| outcome.to_possible_value()));
-        let filter: Vec<(&str, &str)> = [("state", &state), ("outcome", &outcome)]
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value.as_deref()?)))
-            .collect();
+        let filter: Vec<(&str, &str)> = [
+            ("state", &state),
+            ("outcome", &outcome),
+            ("traveller", &self.traveller),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.as_deref()?)))
+        .collect();
         let booking = self.place.booking()?;
         let page = booking.trips(&filter, self.limit, self.after.clone());
         let page = page.await?;

@@ -91,7 +91,8 @@ async fn a_trip_is_booked_shown_listed_and_cancelled() {
 
     let there_and_back =
         "book --flight RT100 --hotel LIS-PALACE --nights 2 --back RT101 --budget 561EUR";
-    let typed: Vec<&str> = there_and_back.split(' ').collect();
+    let mut typed: Vec<&str> = there_and_back.split(' ').collect();
+    typed.extend(["--traveller", "Ada & Co"]);
     let booked = run(&[&typed[..], &["--key", "my \"17\"", "--json"]].concat()).exits(0);
     let trip = booked.json()["trip"].as_str().unwrap().to_owned();
     assert_eq!(booked.json()["total"][0]["amount_minor"], 56_100);
@@ -140,6 +141,11 @@ async fn a_trip_is_booked_shown_listed_and_cancelled() {
     run(&["list"])
         .exits(0)
         .says(&[&trip, "flight → hotel → flight", "sold-out"]);
+    let hers = run(&["list", "--traveller", "Ada & Co", "--json"]).exits(0);
+    assert_eq!(hers.json().as_array().unwrap().len(), 1);
+    run(&["list", "--traveller", "Ada"])
+        .exits(0)
+        .says(&["no trips"]);
     assert_eq!(
         run(&["list", "--outcome", "rejected", "--json"])
             .exits(0)

@@ -8,9 +8,11 @@ mod grow;
 use std::path::PathBuf;
 use std::process::Command;
 
+use booking::core::State;
+use booking::view::TripView;
 use e2e_tests::trip::DAY;
 use e2e_tests::{SERVICES, World, on_one_database};
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use stack::skip::{self, Need};
 
@@ -22,6 +24,7 @@ mod sqlite {
         Engine::Sqlite
     );
     super::on_one_database!(an_api_only_grows, Engine::Sqlite);
+    super::on_one_database!(what_a_document_allows_is_taken, Engine::Sqlite);
     super::on_one_database!(no_route_is_driven_by_a_web_page, Engine::Sqlite);
 }
 
@@ -103,4 +106,49 @@ async fn no_route_is_driven_by_a_web_page(world: &mut World) {
         }
     }
     assert!(changing >= 7, "only {changing} routes change something");
+}
+
+async fn refused(world: &World, request: RequestBuilder, status: u16, words: &str) {
+    let problem = world.send(request).await.problem(status);
+    assert!(problem.detail.contains(words), "{words}: {problem:?}");
+}
+
+/// A whole number with a point, a body that is null, a place beyond every itinerary.
+async fn what_a_document_allows_is_taken(world: &mut World) {
+    world.seats("RT100", 10).await;
+    let asked = r#"{"itinerary": [{"leg": "flight", "flight": "RT100", "date": "DAY", "seats": 1}], "deadline_s": 60.0,
+        "budget": {"amount_minor": 17638838.0, "currency": "EUR"}}"#;
+    let asked = asked.replace("DAY", DAY);
+    let post = |path: &str, body: String| {
+        let request = world.request(Method::POST, "booking", path);
+        request
+            .header("content-type", "application/json")
+            .body(body)
+    };
+    let request = post("/bookings", asked.clone()).header("Prefer", "wait=45");
+    let view: TripView = world.send(request).await.json();
+    assert_eq!(view.state, State::Confirmed);
+    assert_eq!(view.budget.unwrap().amount_minor, 17_638_838);
+    for (right, wrong, words) in [
+        ("60.0", "60.5", "60.5 is not a whole number"),
+        ("17638838.0", "1e300", "1e+300 is not a whole number"),
+        ("17638838.0", "null", "null"),
+        ("EUR", "EURO", "ISO 4217"),
+    ] {
+        let asked = post("/bookings", asked.replace(right, wrong));
+        refused(world, asked, 422, words).await;
+    }
+
+    let at = |what: &str, body: String| post(&format!("/bookings/{}/{what}", view.trip), body);
+    let cancelled = world
+        .send(at("cancel", String::from("null")).header("Prefer", "wait=45"))
+        .await;
+    assert_eq!(cancelled.json::<TripView>().state, State::Closed);
+    let place = |position: &str| format!(r#"{{"reason": "gone", "position": {position}}}"#);
+    for none in ["0.5", "-1", "null"] {
+        refused(world, at("settle", place(none)), 422, "position").await;
+    }
+    for beyond in ["65536", "70000.0", "1e300"] {
+        refused(world, at("settle", place(beyond)), 409, "no such position").await;
+    }
 }

@@ -17,7 +17,7 @@
 mod trip;
 
 use choreography::{Fact, FactBody, Now, Plan, Position, Price, Reason, TripId};
-pub use trip::{Outcome, Settled, State, Trip};
+pub use trip::{Outcome, Progress, Settled, State, Trip};
 
 /// How long closed trips are kept after the later of their deadline and their last change. Confirmed trips are never dropped.
 pub const KEPT_US: i64 = 7 * 24 * 3_600 * 1_000_000;

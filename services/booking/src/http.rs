@@ -19,10 +19,12 @@ use uuid::Uuid;
 
 use crate::api::{Api, count_pending, trace_of};
 use crate::core::State as TripState;
+use crate::events;
+use crate::outcomes::Outcomes;
 use crate::schema;
 use crate::service::{self, Command, Reply, Request};
-use crate::view::{BookingRequest, TripView, unacceptable};
-use crate::waiters::Waiters;
+use crate::view::{BookingRequest, TripView, a_position, acceptable_traveller, unacceptable};
+use crate::waiters::{Waiters, Wants};
 
 /// The longest that a caller may wait for an outcome.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -31,6 +33,8 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 pub fn routes(handle: runtime::Handle<service::BookingService>) -> OpenApiRouter {
     let waiters = Arc::downgrade(&handle.service().waiters);
     tokio::spawn(Waiters::look(waiters, Arc::clone(handle.database())));
+    let outcomes = Arc::downgrade(&handle.service().outcomes);
+    tokio::spawn(Outcomes::look(outcomes, Arc::clone(handle.database())));
     let api = Api {
         handle,
         pending: Arc::default(),
@@ -46,6 +50,7 @@ pub fn routes(handle: runtime::Handle<service::BookingService>) -> OpenApiRouter
         .routes(routes!(settle))
         .routes(routes!(stuck))
         .routes(routes!(legs))
+        .merge(events::routes())
         .with_state(api)
 }
 
@@ -79,8 +84,12 @@ async fn book(
     let trip = TripId::from(Uuid::now_v7());
     let key = key.map(|IdempotencyKey(key)| (key, asked.fingerprint()));
     let wait = prefer.wait(WAIT_MAX);
+    let wait_for = |trip| {
+        let outcome = Wants::Outcome(TripState::None);
+        api.waiters().register(trip, outcome)
+    };
     // Before it can be decided: an outcome that comes at once is not missed.
-    let outcome = wait.map(|_| api.waiters().register(trip));
+    let outcome = wait.map(|_| wait_for(trip));
     let request = Request {
         trip,
         plan,
@@ -97,7 +106,7 @@ async fn book(
     let outcome = if made == trip {
         outcome
     } else {
-        wait.map(|_| api.waiters().register(made))
+        wait.map(|_| wait_for(made))
     };
     api.answer(made, wait, outcome).await
 }
@@ -126,6 +135,8 @@ struct Filter {
     state: Option<crate::core::State>,
     /// Only those with this outcome: `confirmed`, `rejected`, `cancelled` or `expired`.
     outcome: Option<crate::core::Outcome>,
+    /// Only those for this traveller, word for word as it was given.
+    traveller: Option<String>,
     /// Whether to count them, over all pages.
     #[serde(default)]
     total: bool,
@@ -136,6 +147,7 @@ struct Filter {
     params(Page,
         ("state" = Option<schema::State>, Query, description = "Only those in this state"),
         ("outcome" = Option<schema::Outcome>, Query, description = "Only those with this outcome"),
+        ("traveller" = Option<String>, Query, description = "Only those for this traveller, word for word as it was given"),
         ("total" = Option<bool>, Query, description = "Whether to count them, over all pages; 10000 stands for as many or more")),
     responses((status = 200, body = List<TripView>, description = "One page of them", headers(("Link" = String, description = "The next page, as `rel=\"next\"`")))))]
 async fn list(
@@ -144,10 +156,16 @@ async fn list(
     Query(filter): Query<Filter>,
 ) -> Result<List<TripView>, Problem> {
     let limit = page.limit()?;
+    if let Some(traveller) = &filter.traveller {
+        acceptable_traveller(traveller)?;
+    }
     let all = || {
         let mut trips = api.trips();
         if let Some(state) = filter.state {
             trips = trips.only("state", Is::Equal, state.as_str());
+        }
+        if let Some(traveller) = &filter.traveller {
+            trips = trips.only("traveller", Is::Equal, traveller.as_str());
         }
         if let Some(outcome) = filter.outcome {
             trips = trips.only("outcome", Is::Equal, outcome.as_str());
@@ -239,7 +257,8 @@ async fn cancel(
     let Reply::Changed(_) = reply else {
         return Err(api.refusal(reply).await);
     };
-    let outcome = wait.map(|_| api.waiters().register(trip));
+    let outcome = Wants::Outcome(TripState::Confirmed);
+    let outcome = wait.map(|_| api.waiters().register(trip, outcome));
     api.answer(trip, wait, outcome).await
 }
 
@@ -248,6 +267,7 @@ async fn cancel(
 #[serde(deny_unknown_fields)]
 pub struct SettleRequest {
     /// Which place on the itinerary, from 0.
+    #[serde(deserialize_with = "a_position")]
     #[schema(value_type = u16)]
     pub position: Position,
     /// Why it is known that nothing is held there; recorded as a fact.

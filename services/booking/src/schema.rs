@@ -132,8 +132,7 @@ fn of(leg: &Joined) -> Value {
     let mut fields = Map::new();
     let name = leg.leg.as_str();
     for count in &leg.counts {
-        let field =
-            json!({"type": "integer", "format": "int64", "minimum": 1, "description": "How many."});
+        let field = json!({"type": "integer", "format": "int64", "minimum": 1, "description": "How many; written without a fraction."});
         fields.insert(count.clone(), field);
     }
     for date in &leg.dates {

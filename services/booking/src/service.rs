@@ -9,6 +9,7 @@ use runtime::{Context, Entity, Input, Message, ReadError, ServiceInput, Settings
 use sqlx::migrate::Migrator;
 
 use crate::core::{self, Reaction, Trip};
+use crate::outcomes::Outcomes;
 use crate::schema;
 use crate::store::{IDEMPOTENCY, JOINED_LEG, JoinedLeg, Key, TRIP, Work};
 use crate::waiters::Waiters;
@@ -74,8 +75,10 @@ pub enum Reply {
 /// Booking as the runtime runs it.
 pub struct BookingService {
     backoff: Backoff,
-    /// Callers that wait for an outcome.
+    /// Who waits for news of one trip.
     pub waiters: Arc<Waiters>,
+    /// Who hears of every outcome.
+    pub outcomes: Arc<Outcomes>,
 }
 
 impl BookingService {
@@ -85,6 +88,7 @@ impl BookingService {
         Self {
             backoff: participant::backoff(settings),
             waiters: Arc::default(),
+            outcomes: Arc::default(),
         }
     }
 
@@ -319,10 +323,13 @@ impl runtime::Service for BookingService {
     fn committed(&self, rows: &Work) {
         for (before, trip) in rows.trips.changed() {
             // What is only said again is no news.
-            let news = before.is_none_or(|before| before.state != trip.state);
-            if news && trip.is_final() {
+            if before.is_some_and(|before| before.progress() == trip.progress()) {
+                continue;
+            }
+            self.waiters.wake(trip);
+            if trip.is_final() && before.is_none_or(|before| before.state != trip.state) {
                 tracing::info!(trip = %trip.trip, fact = trip.said_id, outcome = trip.outcome.map(core::Outcome::as_str), reason = trip.reason_code, "{} is {}", trip.trip, trip.state.as_str());
-                self.waiters.wake(trip);
+                self.outcomes.tell(trip);
             }
         }
     }

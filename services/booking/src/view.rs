@@ -1,10 +1,12 @@
 //! A trip as travellers and operators see it, and what they send.
 
 use axum::http::StatusCode;
-use choreography::{Itinerary, Money, Plan, Position, Reason, TripId, instant};
+use choreography::{Currency, Itinerary, Money, Plan, Position, Reason, TripId, instant};
 use jiff::{SignedDuration, Timestamp};
 use runtime::Problem;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Number;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
@@ -29,10 +31,11 @@ pub struct BookingRequest {
     ]))]
     pub itinerary: Box<RawValue>,
     /// What all legs together may cost; the leg that would exceed it refuses.
-    #[serde(default, deserialize_with = "an_object")]
+    #[serde(default, deserialize_with = "a_budget")]
     #[schema(value_type = Option<schema::Money>, example = json!({"amount_minor": 90000, "currency": "EUR"}))]
     pub budget: Option<Money>,
     /// When booking gives up waiting, in seconds from now: 1 to 86400, 120 when absent.
+    #[serde(default, deserialize_with = "a_whole_number")]
     #[schema(minimum = 1, maximum = 86400)]
     pub deadline_s: Option<i64>,
     /// For whom, in your own words; at most 200 characters.
@@ -40,9 +43,46 @@ pub struct BookingRequest {
     pub traveller: Option<String>,
 }
 
-fn an_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Money>, D::Error> {
-    let money = Option::<runtime::http::Object<Money>>::deserialize(deserializer)?;
-    Ok(money.map(|runtime::http::Object(money)| money))
+fn a_budget<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Money>, D::Error> {
+    #[derive(Deserialize)]
+    struct Budget {
+        #[serde(deserialize_with = "a_whole_number")]
+        amount_minor: Option<i64>,
+        currency: String,
+    }
+    let asked = Option::<runtime::http::Object<Budget>>::deserialize(deserializer)?;
+    let Some(runtime::http::Object(asked)) = asked else {
+        return Ok(None);
+    };
+    let amount_minor = asked.amount_minor;
+    let amount_minor = amount_minor.ok_or_else(|| D::Error::custom("`amount_minor` is null"))?;
+    let unknown = || format!("{:?} is not an ISO 4217 currency code", asked.currency);
+    let currency = Currency::from_code(&asked.currency);
+    let currency = currency.ok_or_else(|| D::Error::custom(unknown()))?;
+    Ok(Some(Money::new(amount_minor, currency)))
+}
+
+/// JSON has one kind of numbers: `5.0` is 5. Beyond 2^53 it is not said which whole number one with a point is.
+fn a_whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    const EXACT: f64 = (1_u64 << 53) as f64;
+    let Some(number) = Option::<Number>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let float = number.as_f64();
+    let float = float.filter(|float| float.fract() == 0.0 && float.abs() <= EXACT);
+    let whole = number.as_i64().or(float.map(|float| float as i64));
+    let no = || D::Error::custom(format!("{number} is not a whole number of 64 bits"));
+    whole.map(Some).ok_or_else(no)
+}
+
+/// A place on an itinerary. None is as long as the largest of them: a larger number names no leg either.
+pub(crate) fn a_position<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Position, D::Error> {
+    let number = Number::deserialize(deserializer)?;
+    let float = number.as_f64();
+    let whole = float.filter(|float| float.fract() == 0.0 && *float >= 0.0);
+    // Casting a float keeps what is too large at the largest.
+    let position = whole.map(|float| float as Position);
+    position.ok_or_else(|| D::Error::custom(format!("{number} is not a whole number from 0")))
 }
 
 impl BookingRequest {
@@ -77,16 +117,8 @@ impl BookingRequest {
                 ),
             ));
         }
-        if let Some(traveller) = &self.traveller
-            && (traveller.chars().count() > TRAVELLER_MAX
-                || traveller.chars().any(char::is_control))
-        {
-            return Err(unacceptable(
-                "traveller",
-                format!(
-                    "It is longer than {TRAVELLER_MAX} characters, or has control characters in it."
-                ),
-            ));
+        if let Some(traveller) = &self.traveller {
+            acceptable_traveller(traveller)?;
         }
         let deadline = now
             .checked_add(SignedDuration::from_secs(deadline_s))
@@ -111,6 +143,20 @@ impl BookingRequest {
             .map(|byte| format!("{byte:02x}"))
             .collect()
     }
+}
+
+/// Whether a trip can be for somebody who is called so.
+///
+/// # Errors
+/// 422, saying what is wrong.
+pub(crate) fn acceptable_traveller(traveller: &str) -> Result<(), Problem> {
+    let long = traveller.chars().count() > TRAVELLER_MAX;
+    if !long && !traveller.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let detail =
+        format!("It is longer than {TRAVELLER_MAX} characters, or has control characters in it.");
+    Err(unacceptable("traveller", detail))
 }
 
 /// A request that is well-formed and still can't be taken.
@@ -179,6 +225,12 @@ pub struct TripView {
 }
 
 impl TripView {
+    /// What there is to see of it now, as JSON.
+    pub(crate) fn json(trip: &Trip) -> String {
+        // Strings, numbers and an itinerary that is JSON already: it does not fail.
+        serde_json::to_string(&Self::of(trip, Timestamp::now())).unwrap_or_default()
+    }
+
     /// What there is to see of it now.
     #[must_use]
     pub fn of(trip: &Trip, now: Timestamp) -> Self {

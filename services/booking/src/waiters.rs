@@ -1,7 +1,7 @@
-//! Callers that wait for a trip's outcome (`Prefer: wait`).
+//! Who waits for news of one trip: callers for its outcome (`Prefer: wait`), and streams of its events.
 //!
-//! Whoever commits the outcome wakes them, when that is this process. With replicas it often is another one, so a look
-//! into the database, one query for all, finds the rest.
+//! Whoever commits the news wakes them, when that is this process. With replicas it often is another one, so a look
+//! into the database, one query for all, finds the rest. The outcomes of all trips are `outcomes`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -9,13 +9,16 @@ use std::time::{Duration, Instant};
 
 use choreography::TripId;
 use runtime::Database;
+use runtime::database::Select;
 use tokio::sync::oneshot;
 
-use crate::core::{State, Trip};
+use crate::core::{Progress, State, Trip};
 use crate::store::TRIP;
 
 /// How often the database is asked, and how long a caller waits before it is asked for them.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Streams wait long and many of them in vain: they are looked for each so many times.
+const STREAMS_EVERY: u32 = 5;
 
 /// Who waits for which trip.
 #[derive(Debug, Default)]
@@ -25,91 +28,109 @@ pub struct Waiters {
 
 #[derive(Debug)]
 struct Waiting {
+    wants: Wants,
     since: Instant,
     to: oneshot::Sender<Trip>,
 }
 
-/// Who gave up waiting is not told.
-fn tell(waiting: impl IntoIterator<Item = Waiting>, trip: &Trip) {
-    for waiting in waiting {
-        let _ = waiting.to.send(trip.clone());
+/// What somebody waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wants {
+    /// That it is final, and has left this state behind: whoever cancels a confirmed trip waits for another outcome.
+    Outcome(State),
+    /// Whatever comes after this.
+    News(Progress),
+}
+
+impl Wants {
+    fn is(self, trip: &Trip) -> bool {
+        match self {
+            Self::Outcome(past) => trip.is_final() && trip.state > past,
+            Self::News(past) => trip.progress() > past,
+        }
     }
 }
 
 impl Waiters {
-    /// Waits for a trip's outcome; `look` finds one committed before.
-    pub fn register(&self, trip: TripId) -> oneshot::Receiver<Trip> {
-        let (to, outcome) = oneshot::channel();
+    /// Waits for news of a trip; `look` finds what was committed before.
+    pub fn register(&self, trip: TripId, wants: Wants) -> oneshot::Receiver<Trip> {
+        let (to, news) = oneshot::channel();
         self.lock().entry(trip).or_default().push(Waiting {
+            wants,
             since: Instant::now(),
             to,
         });
-        outcome
+        news
     }
 
-    /// Tells everybody who waits for it.
+    /// Tells everybody to whom this is news. Who gave up waiting is not told.
     pub fn wake(&self, trip: &Trip) {
-        let woken = self.lock().remove(&trip.trip);
-        tell(woken.into_iter().flatten(), trip);
-    }
-
-    /// Tells those who waited before the trip was read. It may have been cancelled since, and whoever cancelled it waits for
-    /// another outcome.
-    fn wake_older(&self, trip: &Trip, read: Instant) {
-        let mut waiting = self.lock();
-        let Some(all) = waiting.remove(&trip.trip) else {
+        let mut all = self.lock();
+        let Some(mut waiting) = all.remove(&trip.trip) else {
             return;
         };
-        let (older, newer): (Vec<_>, Vec<_>) =
-            all.into_iter().partition(|waiting| waiting.since < read);
-        if !newer.is_empty() {
-            waiting.insert(trip.trip, newer);
+        let told: Vec<Waiting> = waiting.extract_if(.., |one| one.wants.is(trip)).collect();
+        if !waiting.is_empty() {
+            all.insert(trip.trip, waiting);
         }
-        drop(waiting);
-        tell(older, trip);
+        drop(all);
+        for waiting in told {
+            let _ = waiting.to.send(trip.clone());
+        }
     }
 
-    /// Looks into the database for outcomes that other replicas committed, for as long as this lives.
+    /// Looks into the database for what other replicas committed, for as long as this lives.
     pub async fn look(this: Weak<Self>, database: Arc<Database>) {
-        loop {
+        for turn in (0..STREAMS_EVERY).cycle() {
             tokio::time::sleep(LOOK_EVERY).await;
             let Some(waiters) = this.upgrade() else {
                 return;
             };
-            let read = Instant::now();
-            let ids = waiters.overdue();
-            if ids.is_empty() {
-                continue;
-            }
+            let (callers, streams) = waiters.overdue();
             let decided = [State::Confirmed, State::Closed].map(State::as_str);
-            let trips = database
-                .select(TRIP)
-                .one_of("trip", ids.iter().map(ToString::to_string))
-                .one_of("state", decided);
-            match trips.rows::<Trip>().await {
-                Ok(trips) => trips.iter().for_each(|trip| waiters.wake_older(trip, read)),
-                Err(error) => tracing::warn!(%error, "outcomes cannot be read; callers wait on"),
+            let of = |ids: Vec<TripId>| {
+                let ids = ids.into_iter().map(|id| id.to_string());
+                database.select(TRIP).one_of("trip", ids)
+            };
+            if !callers.is_empty() {
+                waiters.tell(of(callers).one_of("state", decided)).await;
+            }
+            if turn == 0 && !streams.is_empty() {
+                waiters.tell(of(streams)).await;
             }
         }
     }
 
-    /// Trips that somebody has waited for a while for; forgets who gave up.
-    fn overdue(&self) -> Vec<TripId> {
-        let mut waiting = self.lock();
-        for waiting in waiting.values_mut() {
-            waiting.retain(|waiting| !waiting.to.is_closed());
+    async fn tell(&self, trips: Select<'_>) {
+        match trips.rows::<Trip>().await {
+            Ok(trips) => trips.iter().for_each(|trip| self.wake(trip)),
+            Err(error) => {
+                tracing::warn!(%error, "news of trips cannot be read; who waits for them waits on")
+            }
         }
-        waiting.retain(|_, waiting| !waiting.is_empty());
-        let old = |waiting: &Vec<Waiting>| {
-            waiting
+    }
+
+    /// Trips whose outcome somebody has waited a while for, and those of streams; forgets who gave up.
+    fn overdue(&self) -> (Vec<TripId>, Vec<TripId>) {
+        let mut all = self.lock();
+        all.retain(|_, waiting| {
+            waiting.retain(|waiting| !waiting.to.is_closed());
+            !waiting.is_empty()
+        });
+        let (mut callers, mut streams) = (Vec::new(), Vec::new());
+        for (trip, waiting) in all.iter() {
+            let old = waiting
                 .iter()
-                .any(|waiting| waiting.since.elapsed() >= LOOK_EVERY)
-        };
-        waiting
-            .iter()
-            .filter(|(_, waiting)| old(waiting))
-            .map(|(trip, _)| *trip)
-            .collect()
+                .filter(|one| one.since.elapsed() >= LOOK_EVERY);
+            let (mut called, mut streamed) = (false, false);
+            old.for_each(|one| match one.wants {
+                Wants::Outcome(_) => called = true,
+                Wants::News(_) => streamed = true,
+            });
+            callers.extend(called.then_some(*trip));
+            streams.extend(streamed.then_some(*trip));
+        }
+        (callers, streams)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TripId, Vec<Waiting>>> {
@@ -124,11 +145,12 @@ mod tests {
 
     use super::*;
 
-    /// A moment after which the clock has gone on.
-    fn moment() -> Instant {
-        let now = Instant::now();
-        while Instant::now() == now {}
-        now
+    fn trip(id: TripId, state: State, settled: &str) -> Trip {
+        Trip {
+            state,
+            settled: settled.to_owned(),
+            ..Trip::none(id)
+        }
     }
 
     /// A look reads "confirmed", the trip is cancelled, and whoever cancelled it waits until everything is back: what was read is
@@ -136,20 +158,36 @@ mod tests {
     #[test]
     fn who_waits_for_what_comes_of_a_cancellation_is_not_told_what_was_read_before() {
         let waiters = Waiters::default();
-        let trip = TripId::from(uuid::Uuid::now_v7());
-        let mut confirmed = Trip::none(trip);
-        confirmed.state = State::Confirmed;
-        let mut before = waiters.register(trip);
-        moment();
-        let read = moment();
-        let mut cancelled = waiters.register(trip);
-        waiters.wake_older(&confirmed, read);
+        let id = TripId::from(uuid::Uuid::now_v7());
+        let mut before = waiters.register(id, Wants::Outcome(State::None));
+        let mut cancelled = waiters.register(id, Wants::Outcome(State::Confirmed));
+        waiters.wake(&trip(id, State::Confirmed, "[null]"));
         assert_eq!(before.try_recv().unwrap().state, State::Confirmed);
         assert_eq!(cancelled.try_recv().unwrap_err(), TryRecvError::Empty);
-        let mut closed = confirmed;
-        closed.state = State::Closed;
-        waiters.wake(&closed);
+        waiters.wake(&trip(id, State::Undoing, "[null]"));
+        assert_eq!(cancelled.try_recv().unwrap_err(), TryRecvError::Empty);
+        waiters.wake(&trip(id, State::Closed, r#"["released"]"#));
         assert_eq!(cancelled.try_recv().unwrap().state, State::Closed);
+        assert!(waiters.lock().is_empty());
+    }
+
+    /// A stream hears of each position that comes back, and nothing twice, in whichever order it is read.
+    #[test]
+    fn what_is_old_is_no_news() {
+        let waiters = Waiters::default();
+        let id = TripId::from(uuid::Uuid::now_v7());
+        let one_back = trip(id, State::Undoing, r#"[null,"released"]"#);
+        let mut stream = waiters.register(id, Wants::News(one_back.progress()));
+        for old in [
+            trip(id, State::Confirmed, "[null,null]"),
+            trip(id, State::Undoing, "[null,null]"),
+            one_back,
+        ] {
+            waiters.wake(&old);
+            assert_eq!(stream.try_recv().unwrap_err(), TryRecvError::Empty);
+        }
+        waiters.wake(&trip(id, State::Undoing, r#"["released","released"]"#));
+        assert_eq!(stream.try_recv().unwrap().progress(), (State::Undoing, 2));
     }
 
     /// Who gave up is forgotten, and not asked for again.
@@ -157,8 +195,9 @@ mod tests {
     fn nobody_looks_for_who_gave_up() {
         let waiters = Waiters::default();
         let trip = TripId::from(uuid::Uuid::now_v7());
-        drop(waiters.register(trip));
-        assert_eq!(waiters.overdue(), []);
+        drop(waiters.register(trip, Wants::Outcome(State::None)));
+        drop(waiters.register(trip, Wants::News((State::None, 0))));
+        assert_eq!(waiters.overdue(), (vec![], vec![]));
         assert!(waiters.lock().is_empty());
     }
 }

@@ -246,6 +246,7 @@ fn start_loop<S: Service>(
         publisher: shared.publisher.clone(),
         settings: Arc::new(settings.clone()),
         stopping: http_stop.clone(),
+        streams: http::EventStreams::new(settings.connections_max, http_stop.clone()),
     };
     (handle, worker, stop, give_up)
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::batch::Step;
 use crate::database::Database;
+use crate::http::EventStreams;
 use crate::problem::Problem;
 use crate::publisher::Publisher;
 use crate::service::{Input, Service};
@@ -30,6 +31,7 @@ pub struct Handle<S: Service> {
     pub(crate) publisher: Publisher,
     pub(crate) settings: Arc<Settings>,
     pub(crate) stopping: CancellationToken,
+    pub(crate) streams: EventStreams,
 }
 
 impl<S: Service> Clone for Handle<S> {
@@ -42,6 +44,7 @@ impl<S: Service> Clone for Handle<S> {
             publisher: self.publisher.clone(),
             settings: Arc::clone(&self.settings),
             stopping: self.stopping.clone(),
+            streams: self.streams.clone(),
         }
     }
 }
@@ -68,6 +71,12 @@ impl<S: Service> Handle<S> {
     /// Waits until the service is told to stop: callers who wait for something are then to be answered.
     pub async fn stopping(&self) {
         self.stopping.cancelled().await;
+    }
+
+    /// Its answers that go on.
+    #[must_use]
+    pub fn streams(&self) -> &EventStreams {
+        &self.streams
     }
 
     /// Facts that wait to be published, as last counted.

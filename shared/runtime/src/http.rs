@@ -3,6 +3,7 @@
 //! It knows no route but its own (`/`, `/livez`, `/readyz`, `/metrics`, `/openapi.json`). There is no login and no TLS in here.
 
 mod admit;
+mod events;
 mod extract;
 mod headers;
 mod home;
@@ -39,6 +40,7 @@ use utoipa_axum::routes;
 
 pub use admit::Hosts;
 pub(crate) use admit::is_name;
+pub use events::{EventStreams, LastEventId};
 pub use extract::{Json, Object, Path, Query};
 pub use headers::{IdempotencyKey, Prefer};
 pub use page::{List, Page};

@@ -124,6 +124,9 @@ pub struct Trip {
     pub forget_us: Option<i64>,
 }
 
+/// How far a trip has come; see [`Trip::progress`].
+pub type Progress = (State, usize);
+
 impl Trip {
     /// No trip yet: what a new one is made from.
     pub fn none(trip: TripId) -> Self {
@@ -185,6 +188,12 @@ impl Trip {
     /// Confirmed, or off with everything back. (A confirmed trip may still be cancelled.)
     pub fn is_final(&self) -> bool {
         matches!(self.state, State::Confirmed | State::Closed)
+    }
+
+    /// How far it has come: its state, and how many positions are back. It only grows, whatever the clocks of replicas say.
+    pub fn progress(&self) -> Progress {
+        let back = self.settled().iter().flatten().count();
+        (self.state, back)
     }
 
     /// Why it is off.

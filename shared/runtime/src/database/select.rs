@@ -122,6 +122,14 @@ impl<'a> Select<'a> {
         self
     }
 
+    /// Only rows whose text column holds one of these words of our own. They stand in the statement, so that an index on such rows alone
+    /// is used, if it names the same words in the same order.
+    pub fn among<const N: usize>(mut self, column: &str, words: [&'static str; N]) -> Self {
+        let words = words.map(|word| format!("'{word}'")).join(", ");
+        self.conditions.push(format!("t.{column} in ({words})"));
+        self
+    }
+
     /// Only rows that come after this one in the order of these columns.
     pub fn after(mut self, row: Vec<(&str, Param)>) -> Self {
         let (columns, values): (Vec<_>, Vec<_>) = row.into_iter().unzip();

@@ -58,7 +58,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// A body that may be left out. One that is there has to be JSON, and to say so.
+/// A body that may be left out; `null` says that it is. One that is there has to be JSON, and to say so.
 impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
     type Rejection = Problem;
 
@@ -75,9 +75,11 @@ impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
             return Ok(None);
         }
         let request = Request::from_parts(parts, body.into());
-        <Self as FromRequest<S>>::from_request(request, state)
-            .await
-            .map(Some)
+        match <axum::Json<Option<Object<T>>> as FromRequest<S>>::from_request(request, state).await
+        {
+            Ok(axum::Json(body)) => Ok(body.map(|Object(body)| Self(body))),
+            Err(rejection) => Err(unreadable(&rejection)),
+        }
     }
 }
 
