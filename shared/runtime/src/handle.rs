@@ -129,7 +129,7 @@ fn ordered<S: Service>(command: S::Command, trace: TraceContext) -> (Item<S>, An
     ((step, Completion::Reply(reply)), answer)
 }
 
-fn stopping() -> Problem {
+pub(crate) fn stopping() -> Problem {
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "stopping",
