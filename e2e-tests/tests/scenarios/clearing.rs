@@ -3,9 +3,8 @@
 
 use async_nats::HeaderMap;
 use booking::core::State;
-use e2e_tests::client::Answer;
 use e2e_tests::trip::{flight, stay, trip};
-use e2e_tests::{Stock, World, eventually, on_both_databases};
+use e2e_tests::{Answer, Stock, World, eventually, on_both_databases};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -58,7 +57,7 @@ async fn a_letter_that_can_be_read_at_last_is_replayed_and_has_its_effect_once(w
     world.kill("flight", 0).await;
     let asked = world.ask(&trip([flight("RT100", 3)])).await;
     let said = eventually("booking has said it", async || {
-        let said = world.timeline.words();
+        let said = world.timeline.all();
         said.into_iter().find(|word| word.subject == TO_FLIGHT)
     })
     .await;
@@ -124,43 +123,18 @@ async fn what_nobody_needs_is_discarded_and_nothing_else(world: &mut World) {
             .publish(TO_FLIGHT, junk("booking.requested.v1", about), "{")
             .await;
     }
+    world.publish(TO_FLIGHT, HeaderMap::new(), "hello").await;
+    letters(world, 7).await;
     world
         .publish(TO_FLIGHT, junk("junk.made.v1", "a"), "{}")
         .await;
-    world.publish(TO_FLIGHT, HeaderMap::new(), "hello").await;
-    letters(world, 7).await;
     eventually("all are counted", async || {
         let count = |letter: &Value| letter["count"].as_i64().unwrap();
         let counts: i64 = world.letters("flight").await.iter().map(count).sum();
         (counts == 8).then_some(())
     })
     .await;
-    for (body, words) in [
-        (json!({"which": {}, "why": "junk"}), "Say either"),
-        (
-            json!({"which": {"all": true, "reason": "x"}, "why": "junk"}),
-            "Say either",
-        ),
-        (
-            json!({"which": {"reason": ""}, "why": "junk"}),
-            "Say either",
-        ),
-        (json!({"which": {"all": true}, "why": " "}), "Say in `why`"),
-        (
-            json!({"which": {"all": true}, "why": "junk", "limit": 501}),
-            "from 1 to 500",
-        ),
-        (
-            json!({"which": {"all": true, "resaon": "x"}, "why": "junk"}),
-            "resaon",
-        ),
-        (json!({"which": {"all": true}}), "why"),
-    ] {
-        let trouble = post(world, "/letters/discard", body.clone())
-            .await
-            .problem(422);
-        assert!(trouble.detail.contains(words), "{body}: {trouble:?}");
-    }
+    what_is_not_said_well_is_refused(world).await;
     letters(world, 7).await;
 
     let some = json!({"which": {"type": "junk."}, "why": "a test", "limit": 2});
@@ -196,6 +170,35 @@ async fn what_nobody_needs_is_discarded_and_nothing_else(world: &mut World) {
         .map(|past| past["count"].as_i64().unwrap())
         .sum();
     assert_eq!(messages, 5);
+}
+
+async fn what_is_not_said_well_is_refused(world: &World) {
+    for (body, words) in [
+        (json!({"which": {}, "why": "junk"}), "Say either"),
+        (
+            json!({"which": {"all": true, "reason": "x"}, "why": "junk"}),
+            "Say either",
+        ),
+        (
+            json!({"which": {"reason": ""}, "why": "junk"}),
+            "Say either",
+        ),
+        (json!({"which": {"all": true}, "why": " "}), "Say in `why`"),
+        (
+            json!({"which": {"all": true}, "why": "junk", "limit": 501}),
+            "from 1 to 500",
+        ),
+        (
+            json!({"which": {"all": true, "resaon": "x"}, "why": "junk"}),
+            "resaon",
+        ),
+        (json!({"which": {"all": true}}), "why"),
+    ] {
+        let trouble = post(world, "/letters/discard", body.clone())
+            .await
+            .problem(422);
+        assert!(trouble.detail.contains(words), "{body}: {trouble:?}");
+    }
 }
 
 async fn six_thousand_junk_messages_stop_no_trip_and_are_cleared(world: &mut World) {

@@ -126,7 +126,7 @@ async fn show(
 struct ReplayLetter {
     /// Who wants it; nobody checks that.
     by: Option<String>,
-    /// Why.
+    /// Why it is to be heard now, in your own words.
     why: Option<String>,
 }
 
@@ -187,7 +187,7 @@ pub(super) struct WhichLetters {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ReplayLetters {
-    /// Which.
+    /// Which of them.
     which: WhichLetters,
     /// Only those behind this one: the `next` of the answer before.
     after: Option<String>,
@@ -196,7 +196,7 @@ struct ReplayLetters {
     limit: Option<usize>,
     /// Who wants it; nobody checks that.
     by: Option<String>,
-    /// Why.
+    /// Why it is to be heard now, in your own words.
     why: Option<String>,
 }
 
@@ -204,7 +204,7 @@ struct ReplayLetters {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct DiscardLetters {
-    /// Which.
+    /// Which of them.
     which: WhichLetters,
     /// Only those behind this one: the `next` of the answer before.
     after: Option<String>,

@@ -33,6 +33,8 @@ const COLUMNS: &[Column] = &[
 /// What became of a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+// Services have outcomes of their own.
+#[schema(as = DeadLetterOutcome)]
 pub enum Outcome {
     /// The message that it kept was heard again.
     Replayed,
