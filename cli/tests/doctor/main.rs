@@ -4,6 +4,7 @@
 
 mod broker;
 mod databases;
+mod letters;
 
 #[path = "../command/mod.rs"]
 mod command;
@@ -163,7 +164,7 @@ async fn a_killed_service_a_dead_letter_and_a_stack_that_is_down_are_named() {
         folder.path(),
         &[],
         &[letter],
-        &["1 dead letters", "letters flight`", "1 wrong"],
+        &["1 dead letters", "letters flight` lists", "1 wrong"],
     );
 
     let at = stack

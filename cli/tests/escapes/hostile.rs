@@ -106,6 +106,13 @@ fn friendly(path: &str, books: bool) -> (&'static str, String) {
         "openapi.json" => json!({"info": {"title": EVIL, "version": EVIL}}).to_string(),
         "legs" => json!([{"leg": EVIL, "seen": "2026-11-22T12:30:00Z"}]).to_string(),
         "letters" => page(letter()),
+        "letters/past" => page(past_letter()),
+        "letters/replay" | "letters/discard" => {
+            json!({"letters": 1, "messages": 2, "kept": [{"id": EVIL, "why": EVIL}], "next": null})
+                .to_string()
+        }
+        _ if path.ends_with("/replay") || path.ends_with("/discard") => past_letter().to_string(),
+        _ if path.starts_with("letters/") => letter().to_string(),
         "bookings" if !books => page(trip()),
         "bookings/stuck" => page(trip()),
         "flights/import" => return ("422 No", problem().to_string()),
@@ -119,7 +126,9 @@ fn odd(path: &str) -> Value {
     let mut trip = trip();
     trip["state"] = EVIL.into();
     match path {
-        "bookings" | "bookings/stuck" | "letters" => json!({"items": [trip], "next_cursor": EVIL}),
+        "bookings" | "bookings/stuck" | "letters" | "letters/past" => {
+            json!({"items": [trip], "next_cursor": EVIL})
+        }
         "legs" => json!([{"leg": "flight", "seen": EVIL}]),
         _ => trip,
     }
@@ -136,4 +145,13 @@ fn trip() -> Value {
 fn letter() -> Value {
     json!({"id": EVIL, "aggregateid": EVIL, "type": EVIL, "reason": EVIL, "subject": EVIL, "headers": EVIL, "payload": EVIL,
         "last_id": EVIL, "count": 1, "first_us": 1, "last_us": 1})
+}
+
+fn past_letter() -> Value {
+    let mut past = letter();
+    for (name, value) in [("outcome", "discarded"), ("by", EVIL), ("why", EVIL)] {
+        past[name] = value.into();
+    }
+    past["at_us"] = 1.into();
+    past
 }

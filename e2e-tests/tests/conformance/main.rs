@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod failures;
+mod letters;
 mod maintenance;
 mod meetings;
 mod opening;
@@ -63,6 +64,10 @@ on_both![
     maintenance::a_lease_from_a_clock_that_went_back_has_ended,
     maintenance::what_may_be_forgotten_goes_and_nothing_else,
     maintenance::eight_processes_that_start_together_make_one_schema,
+    letters::a_letter_that_is_replayed_twice_has_its_effect_once,
+    letters::what_is_not_committed_leaves_the_letter_where_it_was,
+    letters::two_replicas_meet_on_one_letter,
+    letters::the_past_of_dead_letters_ends_after_thirty_days,
     opening::the_writer_waits_for_the_disk,
     failures::a_row_that_another_made_first_is_tried_again;
     on postgres:

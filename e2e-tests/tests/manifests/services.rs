@@ -89,6 +89,7 @@ pub(crate) fn metrics() -> &'static BTreeSet<String> {
         metrics.window_lost();
         metrics.http_request("/", "GET", 200, 0.1);
         metrics.outbox_depth(1);
+        metrics.dead_letters_kept(1);
         metrics.publish_failed();
         metrics.publisher_stalled(1);
         metrics.queue_depth(1);

@@ -4,6 +4,7 @@
 
 mod cancelling;
 mod capacity;
+mod clearing;
 mod dead_letters;
 mod idempotency;
 mod operating;

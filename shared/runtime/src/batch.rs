@@ -2,9 +2,10 @@
 //!
 //! This is the heart. It does not gather inputs (the worker does), and does not know what they mean (the service does).
 
+mod letters;
 mod spans;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -12,12 +13,13 @@ use tracing::level_filters::LevelFilter;
 use uuid::Uuid;
 
 use crate::database::{Database, Failure, Param, Transaction, sql};
-use crate::dead_letters::DeadLetter;
+use crate::dead_letters::{DeadLetter, Fate};
 use crate::event::Event;
 use crate::faults::{self, CrashPoint, Guard};
 use crate::service::{Context, Entity, Input, Service, ServiceInput};
 use crate::table::Table;
 use crate::telemetry::TraceContext;
+use letters::put_away;
 use spans::Spans;
 
 /// One step of a batch.
@@ -48,6 +50,8 @@ pub enum Step<S: Service> {
     Due(ServiceInput<S>),
     /// A message to bury.
     DeadLetter(Box<DeadLetter>),
+    /// A dead letter to put away, and the fact it kept, if that is to be heard after all.
+    Letter(Fate, Option<Box<Self>>),
     /// The service says that it is there.
     Announcement,
 }
@@ -56,6 +60,7 @@ impl<S: Service> Step<S> {
     fn id(&self) -> Option<Uuid> {
         match self {
             Self::Fact { id, .. } | Self::Command { id, .. } => Some(*id),
+            Self::Letter(_, fact) => fact.as_ref()?.id(),
             Self::Due(_) | Self::DeadLetter(_) | Self::Announcement => None,
         }
     }
@@ -65,6 +70,7 @@ impl<S: Service> Step<S> {
             Self::Fact { input, .. } | Self::Command { input, .. } | Self::Due(input) => {
                 Some(input)
             }
+            Self::Letter(_, fact) => fact.as_ref()?.input(),
             Self::DeadLetter(_) | Self::Announcement => None,
         }
     }
@@ -80,6 +86,8 @@ pub struct Done<S: Service> {
     pub rows: S::Rows,
     /// Anomalies, to be counted and logged, and what each was about.
     pub anomalies: Vec<(&'static str, Option<Entity>)>,
+    /// At which places in the batch a dead letter was to be put away that somebody else had put away before: nothing was done there.
+    pub too_late: BTreeSet<usize>,
 }
 
 /// The transactions of one service, with their statements made once. Public so that a test can hold one open and let
@@ -222,8 +230,9 @@ impl<S: Service> Transactor<S> {
         if !steps.is_empty() {
             faults::reach(CrashPoint::Loaded);
         }
+        let too_late = put_away(&mut transaction, steps, &loaded).await?;
         let judged = self
-            .judge(steps, &loaded, rows, spans)
+            .judge(steps, &loaded, (rows, too_late), spans)
             .and_then(|mut done| {
                 let params = self.changes(steps, &mut done, published)?;
                 Ok((params, done))
@@ -242,7 +251,7 @@ impl<S: Service> Transactor<S> {
         &self,
         steps: &[Step<S>],
         loaded: &[String],
-        mut rows: S::Rows,
+        (mut rows, too_late): (S::Rows, BTreeSet<usize>),
         spans: &mut Spans,
     ) -> Result<Done<S>, Failure> {
         let broken = |error: serde_json::Error| {
@@ -259,9 +268,14 @@ impl<S: Service> Transactor<S> {
             replies: Vec::with_capacity(steps.len()),
             rows,
             anomalies: Vec::new(),
+            too_late,
         };
         let now_us = now_us();
         for (place, step) in steps.iter().enumerate() {
+            if done.too_late.contains(&place) {
+                done.replies.push(None);
+                continue;
+            }
             // Removing it makes the second of two same ids in one batch an echo too.
             let heard =
                 step.id().is_some_and(|id| !fresh.remove(&id)) && !faults::is_off(Guard::Inbox);
@@ -354,7 +368,7 @@ impl<S: Service> Transactor<S> {
 
 /// One statement may not write one row twice: of letters alike, the last stands for all of a batch.
 fn one_of_each(letters: Vec<&DeadLetter>) -> Vec<&DeadLetter> {
-    let mut kept: std::collections::BTreeMap<_, &DeadLetter> = std::collections::BTreeMap::new();
+    let mut kept: BTreeMap<_, &DeadLetter> = BTreeMap::new();
     for letter in letters {
         kept.insert((&letter.aggregateid, &letter.kind, &letter.reason), letter);
     }

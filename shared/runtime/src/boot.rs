@@ -129,7 +129,7 @@ fn router<S: Service>(
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
 ) -> Router {
-    let routes = own.merge(crate::dead_letters::routes(Arc::clone(handle.database())));
+    let routes = own.merge(crate::dead_letters::routes(handle.clone()));
     let hosts = http::Hosts::new(handle.service().name(), &handle.settings().hosts);
     let names = http::Names {
         namespace,

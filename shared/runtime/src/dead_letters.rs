@@ -1,16 +1,28 @@
 //! Dead letters: what could not be read or applied, kept whole, one row for each (what it is about, type, reason).
+//!
+//! A row stands for all messages that came alike: it counts them, and keeps one of the first, whole. An operator has it **discarded**, or
+//! **replayed**: the one that is kept is heard again, read and judged as if the broker had just brought it, in the transaction that puts
+//! the letter away. So nothing is half done, and a second replay finds nothing to do. What still cannot be read stays where it is.
+//!
+//! It is heard inside the service and is not published again. On the stream it would reach everybody who hears its subject, also those
+//! who could read it the first time; it would be a fact of another service in our mouth, which the broker rightly refuses us; and the
+//! letter could not go in one transaction with its effect. The inbox knows it by its own id, as ever: what was heard is an echo.
 
-use std::sync::Arc;
+mod desk;
+mod http;
+mod past;
 
-use axum::extract::State;
+use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
-use crate::database::{Database, Is};
-use crate::http::{List, Page, Query};
-use crate::problem::Problem;
 use crate::table::{Column, Lock, Table, int, text};
+
+pub use desk::{ClearedLetters, KeptLetter};
+pub(crate) use http::routes;
+pub use past::{DEAD_LETTER_PAST, Fate, Outcome, PastLetter};
+
+/// Why a message was put aside that the broker's client cannot hand over. What is kept of its headers is what could be saved of them.
+pub(crate) const HEADERS_UNREADABLE: &str = "its subject or headers cannot be read";
 
 /// The longest piece of data that is kept, in bytes: the broker's own limit for a message.
 const PAYLOAD_MAX: usize = 1 << 20;
@@ -18,6 +30,9 @@ const PAYLOAD_MAX: usize = 1 << 20;
 /// The most bytes kept of each of the three texts that letters are grouped by. Together they are one key of a PostgreSQL index, which
 /// refuses more than 2,704 bytes. Subject and type are whole in the headers; a longer reason is cut.
 const GROUPED_BY_MAX: usize = 800;
+
+/// So far letters are counted; more is told as so many.
+pub(crate) const TOTAL_MAX: usize = 10_000;
 
 /// The table `dead_letter`.
 pub const DEAD_LETTER: &Table = &Table {
@@ -56,11 +71,11 @@ pub struct DeadLetter {
     pub subject: String,
     /// Its headers, a JSON object.
     pub headers: String,
-    /// Its data, as text where it is text.
+    /// Its data, as text where it is text without NUL, else `hex:` and its bytes.
     pub payload: String,
     /// The `ce-id` of the last one that came, empty where it had none.
     pub last_id: String,
-    /// How many came, at most one a batch.
+    /// How many came, at most one a batch. What is kept is one of the first; the others were only counted.
     #[serde(default = "one")]
     pub count: i64,
     /// When the first came, microseconds since 1970.
@@ -110,14 +125,77 @@ impl DeadLetter {
             reason: short(reason),
             subject: storable(&message.subject),
             headers: storable(&serde_json::json!(headers).to_string()),
-            payload: std::str::from_utf8(payload)
-                .map_or_else(|_| format!("hex:{}", hex(payload)), storable),
+            payload: as_text(payload)
+                .map_or_else(|| format!("hex:{}", hex(payload)), str::to_owned),
             last_id: short(&header("ce-id")),
             count: 1,
             first_us: 0,
             last_us: 0,
         }
     }
+
+    /// The message that it kept, as it came.
+    ///
+    /// # Errors
+    /// When what is kept is not what came, with what is missing.
+    pub fn message(&self) -> Result<async_nats::Message, String> {
+        let [subject, headers] = [&self.subject, &self.headers];
+        if self.reason == HEADERS_UNREADABLE || [subject, headers].iter().any(|t| is_mended(t)) {
+            return Err(String::from(
+                "its subject or headers are not kept as they came, for they were not readable",
+            ));
+        }
+        let unreadable = |error: &dyn std::fmt::Display| format!("its kept headers: {error}");
+        let kept: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(headers).map_err(|error| unreadable(&error))?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in &kept {
+            let name: HeaderName = name.parse().map_err(|error| unreadable(&error))?;
+            let value: HeaderValue = value
+                .as_str()
+                .unwrap_or_default()
+                .parse()
+                .map_err(|error| unreadable(&error))?;
+            headers.insert(name, value);
+        }
+        Ok(async_nats::Message {
+            subject: subject.as_str().into(),
+            reply: None,
+            payload: self.data()?.into(),
+            headers: Some(headers),
+            status: None,
+            description: None,
+            length: 0,
+        })
+    }
+
+    fn data(&self) -> Result<Vec<u8>, String> {
+        let hex = self.payload.strip_prefix("hex:").and_then(unhex);
+        let data = match hex.filter(|data| as_text(data).is_none()) {
+            Some(data) => data,
+            // Only an earlier version kept such a text.
+            None if is_mended(&self.payload) => {
+                return Err(String::from(
+                    "its data may not be kept as it came: an earlier version wrote a sign in the place of NUL",
+                ));
+            }
+            None => self.payload.clone().into_bytes(),
+        };
+        if data.len() >= PAYLOAD_MAX {
+            return Err(format!("only its first {PAYLOAD_MAX} bytes are kept"));
+        }
+        Ok(data)
+    }
+}
+
+/// Data that is kept as the text it is. One with the sign in it that stands for what is no text is not: it would look like mended.
+fn as_text(data: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(data).ok()?;
+    (!text.contains('\0') && !is_mended(text)).then_some(text)
+}
+
+fn is_mended(text: &str) -> bool {
+    text.contains(char::REPLACEMENT_CHARACTER)
 }
 
 /// PostgreSQL's text holds every character but NUL.
@@ -139,28 +217,90 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// `GET /letters`.
-pub(crate) fn routes(database: Arc<Database>) -> OpenApiRouter {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .with_state(database)
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |digit: u8| u8::try_from(char::from(digit).to_digit(16)?).ok();
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
+        return None;
+    };
+    let bytes = pairs
+        .iter()
+        .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
+    bytes.collect()
 }
 
-/// Dead letters, the oldest first.
-#[utoipa::path(get, path = "/letters", operation_id = "list_dead_letters", tag = "operators", params(Page),
-    responses((status = 200, body = List<DeadLetter>, description = "One page of them", headers(("Link" = String, description = "The next page, as `rel=\"next\"`")))))]
-async fn list(
-    State(database): State<Arc<Database>>,
-    Query(page): Query<Page>,
-) -> Result<List<DeadLetter>, Problem> {
-    let limit = page.limit()?;
-    let after = page.after(1)?.unwrap_or_default().concat();
-    let rows: Vec<DeadLetter> = database
-        .select(DEAD_LETTER)
-        .only("id", Is::Greater, after)
-        .order(&["id"])
-        .most(limit + 1)
-        .rows()
-        .await?;
-    Ok(List::of(rows, limit, |letter| vec![letter.id.clone()]))
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn message(payload: &[u8]) -> async_nats::Message {
+        let mut headers = HeaderMap::new();
+        headers.insert("ce-id", "a");
+        headers.insert("x", "ü, \"quoted\"");
+        async_nats::Message {
+            subject: "orders.made".into(),
+            reply: None,
+            payload: payload.to_vec().into(),
+            headers: Some(headers),
+            status: None,
+            description: None,
+            length: 0,
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_what_came() {
+        for payload in [
+            b"".as_slice(),
+            b"{\"a\": 1}",
+            "Zoë".as_bytes(),
+            b"hex:7b7d",
+            b"hex:",
+            b"hex:00ff",
+            b"hex:xyz",
+            b"a\0b",
+            "a\u{fffd}b".as_bytes(),
+            &[0, 159, 146, 150],
+        ] {
+            let came = message(payload);
+            let letter = DeadLetter::of(&came, "because");
+            assert!(!letter.payload.contains('\0'), "PostgreSQL takes it");
+            let again = letter.message().unwrap();
+            assert_eq!(again.payload, came.payload, "{:?}", letter.payload);
+            assert_eq!(again.subject, came.subject);
+            assert_eq!(again.headers, came.headers);
+        }
+    }
+
+    #[test]
+    fn what_is_not_kept_as_it_came_is_said() {
+        let kept = DeadLetter::of(&message(b"{}"), "because");
+        let refused = |change: fn(&mut DeadLetter), word: &str| {
+            let mut letter = kept.clone();
+            change(&mut letter);
+            let why = letter.message().unwrap_err();
+            assert!(why.contains(word), "{why}");
+        };
+        refused(
+            |letter| letter.reason = HEADERS_UNREADABLE.into(),
+            "headers",
+        );
+        refused(
+            |letter| letter.headers = r#"{"x":"a\u{fffd}b"}"#.replace("\\u{fffd}", "\u{fffd}"),
+            "headers",
+        );
+        refused(
+            |letter| letter.subject = "orders.\u{fffd}".into(),
+            "subject",
+        );
+        refused(|letter| letter.headers = "17".into(), "kept headers");
+        refused(
+            |letter| letter.payload = "{\"a\": \"\u{fffd}\"}".into(),
+            "NUL",
+        );
+        let long = DeadLetter::of(&message(&[b'a'; PAYLOAD_MAX + 1]), "because");
+        assert!(long.message().unwrap_err().contains("only its first"));
+        let long = DeadLetter::of(&message(&[0xff; PAYLOAD_MAX + 1]), "because");
+        assert!(long.message().unwrap_err().contains("only its first"));
+    }
 }

@@ -163,7 +163,7 @@ async fn within<T>(
     answer.unwrap_or_else(|_| Err(unknown()))
 }
 
-fn stopping() -> Problem {
+pub(crate) fn stopping() -> Problem {
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "stopping",

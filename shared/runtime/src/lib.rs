@@ -34,6 +34,7 @@ pub mod outgoing;
 pub mod problem;
 mod publisher;
 mod readiness;
+mod reading;
 pub mod service;
 pub mod settings;
 pub mod system;

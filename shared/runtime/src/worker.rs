@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::batch::{Done, Step, Transactor};
 use crate::broker::Broker;
 use crate::database::Failure;
-use crate::dead_letters::DeadLetter;
+use crate::dead_letters::{DeadLetter, Fate};
 use crate::faults::{self, CrashPoint};
 use crate::problem::Problem;
 use crate::publisher::Publisher;
@@ -44,6 +44,8 @@ pub(crate) enum Completion<S: Service> {
     Reply(oneshot::Sender<Result<S::Reply, Problem>>),
     /// To a due record: nothing; but one that fails alone is left alone, by its key.
     Timer(S::Timer),
+    /// To whoever has a dead letter put away: whether it was still there, or why what it kept cannot be applied.
+    Letter(oneshot::Sender<Result<bool, String>>),
     /// Nothing.
     Nothing,
 }
@@ -196,7 +198,9 @@ impl<S: Service> Worker<S> {
             });
         }
         let mut applied = Vec::new();
-        for ((step, completion), reply) in steps.into_iter().zip(completions).zip(done.replies) {
+        let inputs = steps.into_iter().zip(completions).zip(done.replies);
+        for (place, ((step, completion), reply)) in inputs.enumerate() {
+            let too_late = done.too_late.contains(&place);
             match step {
                 Step::Fact { kind, .. } => self.metrics.facts_in(&kind, 1),
                 Step::DeadLetter(letter) => {
@@ -211,13 +215,26 @@ impl<S: Service> Worker<S> {
                         );
                     });
                 }
+                Step::Letter(fate, fact) if !too_late => {
+                    if let Some(Step::Fact { kind, .. }) = fact.as_deref() {
+                        self.metrics.facts_in(kind, 1);
+                    }
+                    let Fate {
+                        id,
+                        outcome,
+                        by,
+                        why,
+                    } = fate;
+                    tracing::info!(letter = id, ?outcome, by, why, "a dead letter was put away");
+                }
                 Step::Due(_) => self.metrics.timers_fired(1),
-                Step::Command { .. } | Step::Announcement => {}
+                Step::Command { .. } | Step::Announcement | Step::Letter(..) => {}
             }
             match completion {
                 Completion::Acknowledgement(message) => applied.push(*message),
                 // Nobody may be waiting any more; what was done stays done.
                 Completion::Reply(to) => drop(to.send(reply.ok_or_else(Problem::internal))),
+                Completion::Letter(to) => drop(to.send(Ok(!too_late))),
                 Completion::Timer(_) | Completion::Nothing => {}
             }
         }
@@ -265,6 +282,7 @@ impl<S: Service> Worker<S> {
                 ));
             }
             (_, Completion::Reply(to)) => drop(to.send(Err(Problem::internal()))),
+            (_, Completion::Letter(to)) => drop(to.send(Err(reason.to_owned()))),
             (_, Completion::Timer(key)) => {
                 let until = Instant::now() + BACK_OFF;
                 let mut backing_off = self

@@ -1,6 +1,7 @@
 //! The services' HTTP as a client sees it: typed where a type helps, and every refusal as words that say what to do.
 //! It retries nothing: an answer is an answer, and a request that makes something carries a key when it is to be safe to repeat.
 
+pub mod letters;
 pub mod paint;
 pub mod probe;
 pub mod redaction;
@@ -15,7 +16,6 @@ use choreography::{Money, Position, TripId};
 use jiff::Timestamp;
 use leg::inventory::Imported;
 use reqwest::{Method, RequestBuilder, Url};
-use runtime::dead_letters::DeadLetter;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -205,14 +205,6 @@ impl Client {
     /// When booking does not answer.
     pub async fn legs(&self) -> Result<Vec<Leg>> {
         self.get(&["legs"], &[]).await
-    }
-
-    /// A service's dead letters, the oldest first.
-    ///
-    /// # Errors
-    /// When it does not answer.
-    pub async fn letters(&self, most: usize) -> Result<Vec<DeadLetter>> {
-        Ok(self.list(&["letters"], &[], most, None).await?.items)
     }
 
     /// Gives a leg inventory, as CSV: all of it, or nothing.

@@ -116,6 +116,7 @@ fn of<S: Service>(service: &S, step: &Step<S>) -> Option<ActiveSpan> {
         Step::Command { trace, .. } => Some(telemetry::span(trace, || {
             SpanBuilder::from_name("command").with_attributes(about())
         })),
+        Step::Letter(_, fact) => of(service, fact.as_ref()?),
         Step::Due(_) | Step::DeadLetter(_) | Step::Announcement => None,
     }
 }

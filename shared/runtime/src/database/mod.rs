@@ -6,6 +6,7 @@
 
 mod connect;
 mod failure;
+pub(crate) mod letters;
 pub mod queries;
 mod select;
 pub(crate) mod sql;

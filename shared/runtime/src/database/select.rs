@@ -131,12 +131,29 @@ impl<'a> Select<'a> {
     }
 
     /// Only rows that come after this one in the order of these columns.
-    pub fn after(mut self, row: Vec<(&str, Param)>) -> Self {
+    pub fn after(self, row: Vec<(&str, Param)>) -> Self {
+        self.beside(">", row)
+    }
+
+    /// Only rows that come before this one in the order of these columns.
+    pub fn before(self, row: Vec<(&str, Param)>) -> Self {
+        self.beside("<", row)
+    }
+
+    /// Only rows whose text column begins with this.
+    pub fn begins(mut self, column: &str, text: impl Into<String>) -> Self {
+        let place = self.param(Param::Text(text.into()));
+        self.conditions
+            .push(format!("substr(t.{column}, 1, length({place})) = {place}"));
+        self
+    }
+
+    fn beside(mut self, sign: &str, row: Vec<(&str, Param)>) -> Self {
         let (columns, values): (Vec<_>, Vec<_>) = row.into_iter().unzip();
         let places: Vec<String> = values.into_iter().map(|value| self.param(value)).collect();
         let columns = names(&columns, "");
         self.conditions
-            .push(format!("({columns}) > ({})", places.join(", ")));
+            .push(format!("({columns}) {sign} ({})", places.join(", ")));
         self
     }
 

@@ -8,6 +8,7 @@
 
 use std::fmt::Write as _;
 
+use super::letters;
 use crate::table::{Column, Kind, Lock, Table};
 
 /// Which database it is.
@@ -111,7 +112,7 @@ impl Engine {
     }
 
     /// Rows of parameter `n`, a JSON list of objects, with these columns.
-    fn objects(self, n: usize, columns: &[&Column], alias: &str) -> String {
+    pub(super) fn objects(self, n: usize, columns: &[&Column], alias: &str) -> String {
         match self {
             Self::Sqlite => {
                 let fields: Vec<String> = columns
@@ -151,7 +152,7 @@ fn sql_type(column: &Column) -> &'static str {
     }
 }
 
-fn names<'a>(columns: impl Iterator<Item = &'a Column>) -> String {
+pub(super) fn names<'a>(columns: impl Iterator<Item = &'a Column>) -> String {
     columns.map(|c| c.name).collect::<Vec<_>>().join(", ")
 }
 
@@ -291,13 +292,8 @@ pub(crate) fn save(engine: Engine, tables: &[&'static Table]) -> String {
         engine.objects(n, &columns, "said"),
         names = names(OUTBOX.iter()),
     ));
-    statements.push(match engine {
-        Engine::Sqlite => format!("delete from outbox where id in (select value from json_each(${}))", n + 1),
-        Engine::Postgres => {
-            format!("delete from outbox using json_array_elements_text(${}::json) as gone(id) where outbox.id = gone.id", n + 1)
-        }
-    });
-    statements.push(bury(engine, n + 3));
+    statements.push(delete(engine, "outbox", n + 1));
+    statements.push(letters::bury(engine, n + 3));
     match engine {
         Engine::Sqlite => format!("{}; commit;", statements.join("; ")),
         Engine::Postgres => {
@@ -308,6 +304,18 @@ pub(crate) fn save(engine: Engine, tables: &[&'static Table]) -> String {
                 .collect();
             format!("with {} select '' as done", ctes.join(", "))
         }
+    }
+}
+
+/// Drops the rows whose ids are parameter `n`, a JSON list of texts.
+pub(super) fn delete(engine: Engine, table: &str, n: usize) -> String {
+    match engine {
+        Engine::Sqlite => {
+            format!("delete from {table} where id in (select value from json_each(${n}))")
+        }
+        Engine::Postgres => format!(
+            "delete from {table} using json_array_elements_text(${n}::json) as gone(id) where {table}.id = gone.id"
+        ),
     }
 }
 
@@ -346,30 +354,5 @@ fn add(engine: Engine, table: &Table, n: usize) -> String {
         set.join(", "),
         engine.objects(n, &columns, "d"),
         on.join(" and ")
-    )
-}
-
-/// The columns of `dead_letter` that come with a letter; `count` starts at 1.
-const LETTER: &[Column] = &[
-    crate::table::text("id"),
-    crate::table::text("aggregateid"),
-    crate::table::text("type"),
-    crate::table::text("reason"),
-    crate::table::text("subject"),
-    crate::table::text("headers"),
-    crate::table::text("payload"),
-    crate::table::text("last_id"),
-];
-
-fn bury(engine: Engine, n: usize) -> String {
-    let columns: Vec<&Column> = LETTER.iter().collect();
-    format!(
-        "insert into dead_letter ({names}, count, first_us, last_us) \
-         select {names}, 1, {now}, {now} from {rows} where true \
-         on conflict (aggregateid, type, reason) do update set last_id = excluded.last_id, last_us = excluded.last_us, \
-         count = dead_letter.count + case when dead_letter.last_id = excluded.last_id then 0 else 1 end",
-        names = names(LETTER.iter()),
-        now = engine.now_us(),
-        rows = engine.objects(n, &columns, "letter"),
     )
 }

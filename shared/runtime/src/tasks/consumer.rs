@@ -10,19 +10,16 @@ use tokio::sync::{mpsc, watch};
 
 use crate::batch::{Step, now_us};
 use crate::database::queries;
-use crate::dead_letters::DeadLetter;
-use crate::event::Message;
+use crate::dead_letters::{DeadLetter, HEADERS_UNREADABLE};
 use crate::faults::{self, CrashPoint};
-use crate::service::{Input, ReadError, Service};
+use crate::reading::read;
+use crate::service::{ReadError, Service};
 use crate::settings::Settings;
 use crate::tasks::shared::Shared;
 use crate::tasks::subscription::Subscription;
 use crate::tasks::unreadable;
 use crate::telemetry::{Redeclared, Repeated};
 use crate::worker::{Completion, Item};
-
-/// The largest fact that is read, in bytes; the broker's own limit for a message is higher.
-const FACT_MAX: usize = 256 << 10;
 
 /// The loop has ended.
 struct Gone;
@@ -107,7 +104,7 @@ impl<S: Service> Consumer<S> {
                 return;
             }
             for message in found {
-                let letter = DeadLetter::of(&message, "its subject or headers cannot be read");
+                let letter = DeadLetter::of(&message, HEADERS_UNREADABLE);
                 let step = Step::DeadLetter(Box::new(letter));
                 let completion = Completion::Acknowledgement(Box::new(message));
                 if self.facts.send((step, completion)).await.is_err() {
@@ -161,65 +158,26 @@ impl<S: Service> Consumer<S> {
 
     /// Reads a message as far as this service can. What can't be read is a dead letter; what is newer is put back.
     async fn classify(&self, message: async_nats::jetstream::Message) -> Option<Item<S>> {
-        let bury = |message: async_nats::jetstream::Message, reason: &str| {
-            let letter = Box::new(DeadLetter::of(&message, reason));
-            Some((
-                Step::DeadLetter(letter),
-                Completion::Acknowledgement(Box::new(message)),
-            ))
-        };
-        if message.payload.len() > FACT_MAX {
-            return bury(message, &format!("it is larger than {FACT_MAX} bytes"));
-        }
-        let opened = match Message::open(&message) {
-            Ok(opened) => opened,
-            Err(reason) => return bury(message, &reason),
-        };
-        let read = std::panic::AssertUnwindSafe(|| self.shared.service.read(&opened));
-        match std::panic::catch_unwind(read) {
-            Err(_) => bury(message, "reading it panicked; see the log"),
-            Ok(Ok(fact)) => {
-                let Message {
-                    id,
-                    kind,
-                    subject,
-                    trace,
-                    ..
-                } = opened;
-                let input = Input::Fact(fact);
-                Some((
-                    Step::Fact {
-                        id,
-                        kind,
-                        subject,
-                        trace,
-                        input,
-                    },
-                    Completion::Acknowledgement(Box::new(message)),
-                ))
-            }
-            Ok(Err(ReadError::Malformed(reason))) => bury(message, &reason),
-            Ok(Err(ReadError::NewerVersion(reason))) => {
-                let (delivered, age) = message.info().map_or((1, 0), |info| {
-                    (
-                        info.delivered,
-                        now_us() / 1_000 - info.published.unix_timestamp().saturating_mul(1_000),
-                    )
-                });
-                if age
-                    >= i64::try_from(self.shared.settings.unknown_version_wait_ms)
-                        .unwrap_or(i64::MAX)
-                {
-                    return bury(message, &reason);
-                }
+        let (delivered, age_ms) = message.info().map_or((1, 0), |info| {
+            let published_ms = info.published.unix_timestamp().saturating_mul(1_000);
+            (info.delivered, now_us() / 1_000 - published_ms)
+        });
+        let wait_ms = self.shared.settings.unknown_version_wait_ms;
+        let step = match read(&*self.shared.service, &message) {
+            Ok(step) => step,
+            Err(ReadError::NewerVersion(_))
+                if age_ms < i64::try_from(wait_ms).unwrap_or(i64::MAX) =>
+            {
                 let delay = Duration::from_millis(250)
                     * 2_u32.pow(u32::try_from(delivered.clamp(0, 8)).unwrap_or(8));
-                let delay = delay.min(Settings::ms(
-                    self.shared.settings.unknown_version_wait_ms.max(100),
-                ));
+                let delay = delay.min(Settings::ms(wait_ms.max(100)));
                 let _ = message.ack_with(AckKind::Nak(Some(delay))).await;
-                None
+                return None;
             }
-        }
+            Err(ReadError::NewerVersion(reason) | ReadError::Malformed(reason)) => {
+                Step::DeadLetter(Box::new(DeadLetter::of(&message, &reason)))
+            }
+        };
+        Some((step, Completion::Acknowledgement(Box::new(message))))
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::database::queries;
+use crate::dead_letters::{DEAD_LETTER, TOTAL_MAX};
 use crate::service::Service;
 use crate::tasks::shared::Shared;
 
@@ -24,6 +25,11 @@ pub(crate) async fn run<S: Service>(
             if depth == 0 {
                 shared.publisher.nothing_lies_there();
             }
+        }
+        let letters = shared.database.select(DEAD_LETTER).most(TOTAL_MAX);
+        if let Ok(letters) = letters.count().await {
+            let letters = u64::try_from(letters).unwrap_or(0);
+            shared.metrics.dead_letters_kept(letters);
         }
         shared
             .metrics

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::batch::now_us;
 use crate::database::Failure;
 use crate::database::queries::{self, ROWS_MAX};
+use crate::dead_letters::DEAD_LETTER_PAST;
 use crate::service::Service;
 use crate::settings::micros;
 use crate::tasks::shared::Shared;
@@ -29,7 +30,8 @@ async fn forget<S: Service>(shared: &Shared<S>, keep_us: i64) -> Result<(), Fail
     while queries::forget_inbox(&shared.database, now.saturating_sub(keep_us)).await? >= ROWS_MAX
         && !shared.stop.is_cancelled()
     {}
-    for table in shared.service.forgettable() {
+    let own = shared.service.forgettable().iter().copied();
+    for table in own.chain([DEAD_LETTER_PAST]) {
         while queries::forget_rows(&shared.database, table, now).await? >= ROWS_MAX
             && !shared.stop.is_cancelled()
         {}

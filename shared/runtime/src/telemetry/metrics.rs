@@ -54,6 +54,7 @@ pub struct Metrics {
     transaction: Histogram<f64>,
     http_request: Histogram<f64>,
     outbox_depth: Gauge<u64>,
+    dead_letters_kept: Gauge<u64>,
     publisher_stalled: Gauge<u64>,
     queue_depth: Gauge<u64>,
     consumer_lag: Gauge<u64>,
@@ -118,6 +119,9 @@ impl Metrics {
             ),
             http_request: meter.seconds("http_request",
                 "Time to answer an HTTP request, by route, method and status",
+            ),
+            dead_letters_kept: meter.gauge("dead_letters_kept",
+                "Dead letters that nobody has replayed or discarded, counted up to 10000",
             ),
             outbox_depth: meter.gauge("outbox_depth",
                 "Facts committed and not yet published",
@@ -234,6 +238,11 @@ impl Metrics {
     /// How many facts wait to be published.
     pub fn outbox_depth(&self, rows: u64) {
         self.outbox_depth.record(rows, &[]);
+    }
+
+    /// So many dead letters lie there.
+    pub fn dead_letters_kept(&self, letters: u64) {
+        self.dead_letters_kept.record(letters, &[]);
     }
 
     /// For how many seconds nothing was stored although something waits.
@@ -353,6 +362,7 @@ mod tests {
         metrics.window_lost();
         metrics.http_request("/things", "GET", 200, 0.02);
         metrics.outbox_depth(6);
+        metrics.dead_letters_kept(2);
         metrics.publisher_stalled(12);
         metrics.queue_depth(7);
         metrics.consumer_lag(8);
@@ -385,6 +395,7 @@ mod tests {
             r#"shop_transaction_seconds_bucket{le="0.005"} 1"#,
             r#"shop_http_request_seconds_sum{method="GET",route="/things",status="200"} 0.02"#,
             "shop_outbox_depth 6",
+            "shop_dead_letters_kept 2",
             "shop_queue_depth 7",
             "shop_consumer_lag 9",
         ] {

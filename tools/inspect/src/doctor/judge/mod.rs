@@ -82,8 +82,9 @@ fn letters(sheet: &mut Sheet<'_>, service: &str, letters: &Letters, now_us: i64)
         span(age)
     );
     let todo = format!(
-        "`{} letters {service}` shows each whole: find who said it, or finish an upgrade; a trip does not hang for it",
-        client::invocation()
+        "`{me} letters {service}` lists them, `{me} letters show ID` shows one whole: find who said it, or finish an upgrade, and \
+         `{me} letters replay --of {service} --all`; `{me} letters discard` puts away what nobody needs; a trip does not hang for it",
+        me = client::invocation()
     );
     if age > DAY_US {
         sheet.warning(NAME, seen, todo);

@@ -12,9 +12,9 @@ use serde::Deserialize;
 use super::{WITHIN, in_time};
 use crate::doctor::ServicePlace;
 use crate::doctor::observations::{Ahead, Booking, Letters, Metrics, Service, Unfinished};
-use client::Client;
 use client::probe;
 use client::redaction::shown;
+use client::{Client, TOTAL_MAX};
 
 /// How often it is asked whether it is ready, each time on a connection of its own: a balancer then sends us to several replicas.
 const ASKED: usize = 6;
@@ -136,11 +136,16 @@ async fn metrics(http: &reqwest::Client, base: &str) -> Result<Metrics> {
 }
 
 async fn letters(url: &str) -> Result<Letters> {
-    let letters = Client::new(url)?.letters(LETTERS_MAX).await?;
+    let found = Client::new(url)?.newest_letters(LETTERS_MAX).await?;
+    let (letters, total) = (&found.items, found.total);
     let newest = letters.iter().max_by_key(|letter| letter.last_us);
+    let count = total.unwrap_or(letters.len() as u64);
     Ok(Letters {
-        count: letters.len() as u64,
-        more: letters.len() == LETTERS_MAX,
+        count,
+        more: match total {
+            Some(total) => total >= TOTAL_MAX,
+            None => letters.len() == LETTERS_MAX,
+        },
         last_us: newest.map_or(0, |letter| letter.last_us),
         reason: newest
             .map(|letter| letter.reason.clone())

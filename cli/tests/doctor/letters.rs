@@ -1,0 +1,135 @@
+//! Six thousand junk messages: trips go through meanwhile, the doctor says what it was, and is content once they are put away.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::{command, doctor, run, stack, with, wrong};
+
+const TO_FLIGHT: &str = "trips.booking.requested.flight";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn six_thousand_junk_messages_are_named_and_cleared_and_the_doctor_is_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(stack) = stack("six_thousand_junk_messages", folder.path()).await else {
+        return;
+    };
+    let typed = |args: &[&str]| {
+        let output = command::roundtrip(folder.path(), args).output().unwrap();
+        let out = String::from_utf8(output.stdout).unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), out, err)
+    };
+    junk(stack.nats_url()).await;
+    let (code, out, _) = typed(&["book", "--flight", "RT100"]);
+    assert_eq!(code, Some(0), "a trip goes through meanwhile: {out}");
+    let until = Instant::now() + Duration::from_secs(60);
+    while !run(folder.path(), &[]).out.contains("6000 dead letters") {
+        assert!(Instant::now() < until, "{}", run(folder.path(), &[]).out);
+    }
+    let letter = "services/flight/dead-letters";
+    let words = ["the header ce-specversion is missing", "letters discard`"];
+    wrong(folder.path(), &[], &[letter], &words);
+
+    let id = one_is_shown_whole(&typed);
+    let id = id.as_str();
+    // It still cannot be read, and says so; one by its id, the rest by their reason.
+    let (code, _, err) = typed(&["letters", "replay", id]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(
+        err.contains("the header ce-specversion is missing"),
+        "{err}"
+    );
+    let (code, out, err) = typed(&["letters", "discard", id, "--reason", "mine", "--by", "ada"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(out, format!("flight: discarded {id}\n"));
+    let (code, _, err) = typed(&["letters", "replay", id]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("It was discarded before"), "{err}");
+    let (code, _, err) = typed(&["letters", "show", id]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("no dead letter"), "{err}");
+    let (code, out, _) = typed(&[
+        "letters",
+        "discard",
+        "--with-type",
+        "other",
+        "--reason",
+        "no",
+    ]);
+    assert_eq!(code, Some(0));
+    assert!(out.contains("flight: 0 discarded"), "{out}");
+    let all = [
+        "letters",
+        "discard",
+        "--with-reason",
+        "the header ce-spec",
+        "--reason",
+        "a test",
+    ];
+    let (code, out, err) = typed(&all);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("flight: 5999 discarded\n"), "{out}");
+    let (said, report) = doctor(folder.path(), &[]);
+    assert_eq!(said.code, Some(0), "{said:#?}");
+    assert!(with(&report, "fine").contains(&letter.to_owned()));
+
+    the_past_has_them(&typed, id);
+    let (code, out, _) = typed(&["audit"]);
+    assert_eq!(code, Some(0), "{out}");
+    stack.stop().await.unwrap();
+}
+
+async fn junk(nats_url: &str) {
+    let client = async_nats::connect(nats_url).await.unwrap();
+    for number in 0..6_000 {
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("ce-subject", number.to_string());
+        headers.insert("ce-type", "junk.made.v1");
+        let payload = "\u{1b}[31mnonsense\n\u{202e}".into();
+        client
+            .publish_with_headers(TO_FLIGHT, headers, payload)
+            .await
+            .unwrap();
+    }
+    client.flush().await.unwrap();
+}
+
+/// What is typed, and how it ended.
+type Typed<'a> = dyn Fn(&[&str]) -> (Option<i32>, String, String) + 'a;
+
+/// Nothing of it acts on the terminal. Answers its id.
+fn one_is_shown_whole(typed: &Typed<'_>) -> String {
+    let (_, listed, _) = typed(&["letters", "flight", "--limit", "2", "--json"]);
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let id = listed[0]["letter"]["id"].as_str().unwrap().to_owned();
+    let (code, shown, _) = typed(&["letters", "show", &id]);
+    assert_eq!(code, Some(0));
+    for word in [
+        id.as_str(),
+        "subject  trips.booking.requested.flight",
+        "  ce-type: junk.made.v1",
+        r"payload  \u{1b}[31mnonsense\u{a}\u{202e}",
+    ] {
+        assert!(shown.contains(word), "{word:?} in {shown}");
+    }
+    let (_, whole, _) = typed(&["letters", "list", "flight", "--limit", "2", "--whole"]);
+    assert!(whole.starts_with(&shown[..shown.len() - 1]), "{whole}");
+    id
+}
+
+fn the_past_has_them(typed: &Typed<'_>, id: &str) {
+    let (_, past, _) = typed(&["letters", "past", "--json", "--limit", "6000"]);
+    let past: Vec<Value> = serde_json::from_str(&past).unwrap();
+    assert_eq!(past.len(), 6_000);
+    assert_eq!(past[0]["letter"]["why"], "a test");
+    assert_eq!(
+        (&past[5_999]["letter"]["by"], &past[5_999]["letter"]["id"]),
+        (&"ada".into(), &id.into())
+    );
+    let (code, out, _) = typed(&["letters", "past", "flight", "--limit", "1"]);
+    assert!(
+        code == Some(0) && out.contains("discarded") && out.contains("a test"),
+        "{out}"
+    );
+}

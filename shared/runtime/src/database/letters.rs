@@ -1,0 +1,92 @@
+//! The statements about dead letters: one is buried, and one goes to the past. What becomes of one is not decided here.
+
+use super::sql::{delete, names};
+use super::{Engine, Failure, Param, Transaction};
+use crate::table::{Column, int, text};
+
+/// The columns of `dead_letter` that come with a letter; `count` starts at 1.
+const LETTER: &[Column] = &[
+    text("id"),
+    text("aggregateid"),
+    text("type"),
+    text("reason"),
+    text("subject"),
+    text("headers"),
+    text("payload"),
+    text("last_id"),
+];
+/// And those that count what came.
+const COUNTED: &[Column] = &[int("count"), int("first_us"), int("last_us")];
+/// What is said of a letter that goes.
+const FATE: &[Column] = &[text("id"), text("outcome"), text("why"), text("who")];
+
+/// How long the past of dead letters is kept.
+const KEEP_PAST_US: i64 = 30 * 86_400_000_000;
+
+/// Keeps the letters of parameter `n`, or counts them with those that are alike: of these the first is the one that stays.
+pub(super) fn bury(engine: Engine, n: usize) -> String {
+    let columns: Vec<&Column> = LETTER.iter().collect();
+    format!(
+        "insert into dead_letter ({names}, count, first_us, last_us) \
+         select {names}, 1, {now}, {now} from {rows} where true \
+         on conflict (aggregateid, type, reason) do update set last_id = excluded.last_id, last_us = excluded.last_us, \
+         count = dead_letter.count + case when dead_letter.last_id = excluded.last_id then 0 else 1 end",
+        names = names(LETTER.iter()),
+        now = engine.now_us(),
+        rows = engine.objects(n, &columns, "letter"),
+    )
+}
+
+/// Moves letters to the past, each with its fate (a JSON list of them). Answers the ids of those that were still there.
+pub(crate) async fn put_away(
+    transaction: &mut Transaction<'_>,
+    fates: String,
+) -> Result<Vec<String>, Failure> {
+    let engine = transaction.engine;
+    let fate: Vec<&Column> = FATE.iter().collect();
+    let kept: Vec<&str> = LETTER.iter().chain(COUNTED).map(|c| c.name).collect();
+    // Whoever else takes one waits here, and then finds it gone.
+    let lock = match engine {
+        Engine::Sqlite => "",
+        Engine::Postgres => "for update of dead_letter",
+    };
+    let sql = format!(
+        "insert into dead_letter_past ({kept}, outcome, why, who, at_us, forget_us) \
+         select {from}, fate.outcome, fate.why, fate.who, {now}, {now} + {KEEP_PAST_US} \
+         from {fates} join dead_letter on dead_letter.id = fate.id where true order by dead_letter.id {lock} \
+         on conflict (id) do nothing returning id",
+        kept = kept.join(", "),
+        from = kept
+            .iter()
+            .map(|name| format!("dead_letter.{name}"))
+            .collect::<Vec<_>>()
+            .join(", "),
+        now = engine.now_us(),
+        fates = engine.objects(1, &fate, "fate"),
+    );
+    let gone = transaction.run(&sql, vec![Param::Text(fates)]).await?;
+    drop_ids(transaction, "dead_letter", &gone).await?;
+    Ok(gone)
+}
+
+/// Takes back that these facts were heard, in the transaction that said so.
+pub(crate) async fn unhear(
+    transaction: &mut Transaction<'_>,
+    ids: &[String],
+) -> Result<(), Failure> {
+    drop_ids(transaction, "inbox", ids).await
+}
+
+async fn drop_ids(
+    transaction: &mut Transaction<'_>,
+    table: &str,
+    ids: &[String],
+) -> Result<(), Failure> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let ids = serde_json::Value::from(ids).to_string();
+    let sql = delete(transaction.engine, table, 1);
+    transaction.run(&sql, vec![Param::Text(ids)]).await?;
+    Ok(())
+}
