@@ -4,11 +4,12 @@
 //! nobody, and knows no leg by name: what can be booked is what has joined.
 //!
 //! - [`core`]: the decisions, pure; [`store`]: its rows; [`service`]: the loop's view; [`http`]: what travellers see;
-//!   [`waiters`]: who waits for an outcome.
+//!   [`legs`]: what can be booked; [`waiters`]: who waits for an outcome.
 
 mod api;
 pub mod core;
 pub mod http;
+pub mod legs;
 mod schema;
 pub mod service;
 pub mod store;
