@@ -61,7 +61,6 @@ fn sqlite(url: &str, cache_kib: u32) -> Result<SqliteConnectOptions, anyhow::Err
     let options = SqliteConnectOptions::from_str(url)
         .context("the SQLite URL cannot be read; it looks like sqlite:///path/to/file.db")?;
     Ok(options
-        .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         // On macOS a plain fsync does not reach the disk; elsewhere this does nothing.
         .pragma("fullfsync", "1")
@@ -108,6 +107,7 @@ impl Writer {
         Ok(match engine(url)? {
             Engine::Sqlite => {
                 let mut connection = sqlite(url, WRITER_CACHE_KIB)?
+                    .journal_mode(SqliteJournalMode::Wal)
                     .connect()
                     .await
                     .with_context(|| unreachable(url))?;
@@ -128,6 +128,7 @@ impl Readers {
     pub(super) async fn open(url: &str) -> Result<Self, anyhow::Error> {
         Ok(match engine(url)? {
             Engine::Sqlite => {
+                // In whatever journal mode it is: who only reads cannot change that, and it may be somebody else's file.
                 let options = sqlite(url, CACHE_KIB)?.read_only(true);
                 Self::Sqlite(
                     SqlitePoolOptions::new()
@@ -260,7 +261,9 @@ async fn run_migrations(url: &str, migrators: [Migrator; 2]) -> Result<(), anyho
             Engine::Sqlite => {
                 // sqlx takes no lock on SQLite: processes that start together would all create the same tables.
                 let _lock = lock_beside(url)?;
-                let options = sqlite(url, CACHE_KIB)?.create_if_missing(true);
+                let options = sqlite(url, CACHE_KIB)?
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .create_if_missing(true);
                 make_private(options.get_filename())?;
                 let mut connection = options.connect().await.with_context(|| unreachable(url))?;
                 migrator.run(&mut connection).await.context(FAILED)?;
