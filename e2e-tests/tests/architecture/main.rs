@@ -82,7 +82,7 @@ fn every_promise_names_a_test_that_is_there() {
 
 #[test]
 fn every_link_of_the_documents_leads_somewhere() {
-    let documents = "README.md ARCHITECTURE.md CONTRIBUTING.md docs/chaos.md docs/first-minutes.md docs/guarantees.md docs/operations.md";
+    let documents = "README.md ARCHITECTURE.md CONTRIBUTING.md docs/chaos.md docs/first-minutes.md docs/guarantees.md docs/leg-in-containers.md docs/operations.md";
     for document in documents.split(' ') {
         let folder = root().join(document).parent().unwrap().to_owned();
         for link in read(document).split("](").skip(1) {
@@ -139,6 +139,23 @@ fn arrows_between_crates_point_one_way() {
     let dependencies = flight.unwrap()["dependencies"].as_array_mut();
     dependencies.unwrap().push(more);
     assert_eq!(rules::arrows(&metadata), ["flight → hotel"]);
+}
+
+/// A leg joins by existing: its folder in `services/` is all there is of it, and it is held to what every leg is held to.
+#[test]
+fn a_further_leg_needs_no_arrow_of_its_own() {
+    let package = |room: &str, to: &str| {
+        let manifest = format!("/somewhere/{room}/train/Cargo.toml");
+        let dependency = json!({"name": to, "path": format!("shared/{to}"), "kind": null});
+        json!({"packages": [{"name": "train", "manifest_path": manifest, "dependencies": [dependency]}]})
+    };
+    assert_none("a leg as any", rules::arrows(&package("services", "leg")));
+    for to in ["hotel", "booking", "stack"] {
+        let wrong = rules::arrows(&package("services", to));
+        assert_eq!(wrong, [format!("train → {to}")]);
+    }
+    let elsewhere = rules::arrows(&package("tools", "leg"));
+    assert_eq!(elsewhere, ["train: a crate that no arrow is drawn for"]);
 }
 
 #[test]
