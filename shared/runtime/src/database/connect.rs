@@ -73,6 +73,11 @@ fn sqlite(url: &str, cache_kib: u32) -> Result<SqliteConnectOptions, anyhow::Err
         .disable_statement_logging())
 }
 
+/// Who only reads takes a file in whatever journal mode it is: it may be somebody else's.
+fn sqlite_writer(url: &str, cache_kib: u32) -> Result<SqliteConnectOptions, anyhow::Error> {
+    Ok(sqlite(url, cache_kib)?.journal_mode(SqliteJournalMode::Wal))
+}
+
 fn postgres(url: &str) -> Result<PgConnectOptions, anyhow::Error> {
     let options = PgConnectOptions::from_str(url).context(
         "the PostgreSQL URL cannot be read; it looks like postgres://user:password@host/database",
@@ -106,8 +111,7 @@ impl Writer {
     pub(super) async fn open(url: &str) -> Result<Self, anyhow::Error> {
         Ok(match engine(url)? {
             Engine::Sqlite => {
-                let mut connection = sqlite(url, WRITER_CACHE_KIB)?
-                    .journal_mode(SqliteJournalMode::Wal)
+                let mut connection = sqlite_writer(url, WRITER_CACHE_KIB)?
                     .connect()
                     .await
                     .with_context(|| unreachable(url))?;
@@ -128,7 +132,6 @@ impl Readers {
     pub(super) async fn open(url: &str) -> Result<Self, anyhow::Error> {
         Ok(match engine(url)? {
             Engine::Sqlite => {
-                // In whatever journal mode it is: who only reads cannot change that, and it may be somebody else's file.
                 let options = sqlite(url, CACHE_KIB)?.read_only(true);
                 Self::Sqlite(
                     SqlitePoolOptions::new()
@@ -261,9 +264,7 @@ async fn run_migrations(url: &str, migrators: [Migrator; 2]) -> Result<(), anyho
             Engine::Sqlite => {
                 // sqlx takes no lock on SQLite: processes that start together would all create the same tables.
                 let _lock = lock_beside(url)?;
-                let options = sqlite(url, CACHE_KIB)?
-                    .journal_mode(SqliteJournalMode::Wal)
-                    .create_if_missing(true);
+                let options = sqlite_writer(url, CACHE_KIB)?.create_if_missing(true);
                 make_private(options.get_filename())?;
                 let mut connection = options.connect().await.with_context(|| unreachable(url))?;
                 migrator.run(&mut connection).await.context(FAILED)?;
