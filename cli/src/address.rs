@@ -1,13 +1,18 @@
 //! Where a command finds the services: at the addresses it is given, or where the local stack says that they are.
 
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
 use anyhow::{Result, bail};
 use clap::Args;
 
 use super::folder::Folder;
 use super::parse;
 use client::Client;
-use inspect::audit::Nats;
-use stack::State;
+use inspect::audit::{Nats, Part};
+use inspect::doctor::observations::Home;
+use stack::state::{Process, ServiceState};
+use stack::{Lock, SERVICES, State};
 
 /// Where booking is.
 #[derive(Debug, Clone, Args)]
@@ -57,7 +62,8 @@ impl Address {
 pub(crate) struct Addresses {
     #[command(flatten)]
     booking: Address,
-    /// Another service's address, such as flight=http://127.0.0.1:8081; for each service one.
+    /// Another service's address, such as flight=http://127.0.0.1:8081; for each service one. A further leg's, such as
+    /// train=http://127.0.0.1:8083, is added to the stack in the folder; any other means another stack.
     #[arg(
         long = "service",
         env = "ROUNDTRIP_SERVICES",
@@ -87,7 +93,7 @@ impl Addresses {
         match given.iter().find(|(given, _)| given == name) {
             Some((_, url)) => Client::new(url),
             // Not half of one stack and half of another.
-            None if !given.is_empty() => bail!(
+            None if self.is_elsewhere(&[]) => bail!(
                 "{name} is not looked for in {} when another service's address is given: say where it is with --service {name}=URL",
                 self.folder().shown(),
             ),
@@ -104,10 +110,114 @@ impl Addresses {
             .collect()
     }
 
-    /// The folder of the stack that is meant when no address was given.
+    /// The folder of the stack that is meant when no other one is.
     pub(crate) fn folder(&self) -> &Folder {
         &self.booking.folder
     }
+
+    /// Whether another stack is meant than the folder's: by its booking, by one of the services that every stack has, or by databases that
+    /// do not say whose they are. Of other legs the folder's stack need not know.
+    pub(crate) fn is_elsewhere(&self, databases: &[Part]) -> bool {
+        let every = |name: &str| SERVICES.contains(&name);
+        let of_other = |part: &Part| part.name.as_deref().is_none_or(every);
+        self.booking.url.is_some()
+            || self.services.iter().any(|(name, _)| every(name))
+            || databases.iter().any(of_other)
+    }
+
+    /// All that there is to look at: what was given, added to what the folder's stack has unless another stack is meant. What was given
+    /// stands in place of the folder's own of that name.
+    pub(crate) fn look(&self, databases: Vec<Part>, broker: &BrokerAddress) -> Result<Found> {
+        let mut found = Found::default();
+        let elsewhere = self.is_elsewhere(&databases);
+        let given = self.given().into_iter().map(|(name, url)| ServiceState {
+            name: name.clone(),
+            service: name,
+            url,
+            http: true,
+            log: PathBuf::new(),
+            process: None,
+        });
+        found.services.extend(given);
+        found.databases = databases;
+        let folder = &self.folder().path;
+        let mut nats_url = None;
+        if !elsewhere {
+            found.holder = Lock::holder(folder)?;
+            if let Some(state) = State::read(folder)? {
+                nats_url = found.add(folder, state);
+            }
+        }
+        found.broker = broker.or(nats_url);
+        Ok(found)
+    }
+}
+
+/// What there is to look at, and where.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Services and legs, or their replicas.
+    pub(crate) services: Vec<ServiceState>,
+    /// Databases of booking and of legs.
+    pub(crate) databases: Vec<Part>,
+    /// Legs of the folder's that never made a database.
+    pub(crate) without: BTreeSet<String>,
+    /// The broker.
+    pub(crate) broker: Option<Nats>,
+    /// Who runs the folder's stack.
+    pub(crate) holder: Option<Process>,
+    /// The folder's stack, if that is meant and there ever was one.
+    pub(crate) home: Option<Home>,
+    /// Its PostgreSQL is its own, and ends with it.
+    pub(crate) own_server: bool,
+}
+
+impl Found {
+    /// Adds what a stack left in its folder, and says where its broker is.
+    fn add(&mut self, folder: &Path, state: State) -> Option<String> {
+        let runs = self.holder.is_some();
+        self.home = Some(Home {
+            folder: folder.to_owned(),
+            runs,
+            up: state.up,
+        });
+        self.own_server = state.postgres.is_some();
+        let given: BTreeSet<String> = self.services.iter().map(|it| it.service.clone()).collect();
+        let own = state.services.into_iter();
+        let own = own.filter(|it| runs && !given.contains(&it.service));
+        self.services = own.chain(std::mem::take(&mut self.services)).collect();
+        let given: BTreeSet<String> = self
+            .databases
+            .iter()
+            .filter_map(|it| it.name.clone())
+            .collect();
+        let mut databases = Vec::new();
+        for (name, url) in state.databases {
+            if given.contains(&name) {
+                continue;
+            }
+            if !SERVICES.contains(&name.as_str()) && is_absent(&url) {
+                self.without.insert(name);
+            } else {
+                let name = Some(name);
+                databases.push(Part { name, url });
+            }
+        }
+        databases.append(&mut self.databases);
+        self.databases = databases;
+        Some(state.nats_url).filter(|_| runs)
+    }
+}
+
+/// Whether a database is a file that is not there: whoever was told of it keeps nothing in it.
+fn is_absent(url: &str) -> bool {
+    let file = url.strip_prefix("sqlite://").unwrap_or_default();
+    // As the stack writes it.
+    let file = file
+        .replace("%3F", "?")
+        .replace("%23", "#")
+        .replace("%25", "%");
+    url.starts_with("sqlite://") && !Path::new(&file).exists()
 }
 
 /// Where the broker is.

@@ -6,20 +6,20 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use super::address::BrokerAddress;
-use super::folder::Folder;
+use super::address::{Addresses, BrokerAddress};
 use super::parse::Databases;
 use super::{failure, out, parse};
 use client::paint::{Paint, Tone};
 use inspect::audit::{self, Part, Parts, Report, Verdict};
-use stack::{Lock, SERVICES, State};
+use stack::SERVICES;
 
 /// Where the broker is looked at, a stack that still moves is given so long to come to rest.
 const WAIT: Duration = Duration::from_secs(10);
 
 /// Judge every trip by the databases themselves, read-only, whether the services run or not.
 ///
-/// Without --database it judges the stack in the folder. No confirmed trip lacks a leg, no closed one keeps one; held, confirmed and free
+/// Without --database it judges the stack in the folder. A leg whose records it can't read (its database was not given, or has tables of
+/// its own) is named as not looked at. No confirmed trip lacks a leg, no closed one keeps one; held, confirmed and free
 /// add up for every seat and room, and are what the legs' records say; nothing moves any more, and still not at a second look. Exits 0
 /// and says `clean` only then; 1 with each violation named; 2 when there was nothing to judge or a part could not be reached.
 #[derive(Debug, Args)]
@@ -27,8 +27,9 @@ const WAIT: Duration = Duration::from_secs(10);
     after_help = "Examples:\n  roundtrip audit\n  roundtrip audit --folder /tmp/second --json\n  roundtrip audit --database sqlite://booking.db --database sqlite://flight.db --database sqlite://hotel.db\n  roundtrip audit --database @databases.txt --without hotel"
 )]
 pub(crate) struct Audit {
-    /// Databases of booking and of legs, one for each service: URL, or NAME=URL where a database does not say whose it is. Every user of the
-    /// machine can read what stands on a command line: give passwords by the environment, after commas, or as @FILE, on a line each.
+    /// Databases of booking and of legs, one for each service: URL, or NAME=URL where a database does not say whose it is. A further leg's,
+    /// such as train=URL, is added to those of the stack in the folder; any other means another stack. Every user of the machine can read
+    /// what stands on a command line: give passwords by the environment, after commas, or as @FILE, on a line each.
     #[arg(long, value_name = "URL", env = "ROUNDTRIP_DATABASES", hide_env_values = true, value_parser = parse::databases)]
     database: Vec<Databases>,
     /// A leg whose database is out of reach and that is left unjudged.
@@ -41,7 +42,7 @@ pub(crate) struct Audit {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    folder: Folder,
+    places: Addresses,
     #[command(flatten)]
     broker: BrokerAddress,
 }
@@ -69,41 +70,27 @@ impl Audit {
     }
 
     fn parts(&self) -> Result<Parts> {
-        let without = self.without.iter().cloned().collect();
-        let databases = given(&self.database);
-        if !databases.is_empty() {
-            return Ok(Parts {
-                databases,
-                nats: self.broker.or(None),
-                without,
-            });
+        let given = given(&self.database);
+        let elsewhere = self.places.is_elsewhere(&given);
+        let found = self.places.look(given, &self.broker)?;
+        let (mut databases, mut without) = (found.databases, found.without);
+        without.extend(self.without.iter().cloned());
+        if !elsewhere && found.home.is_none() {
+            databases.extend(self.files());
         }
-        let folder = &self.folder.path;
-        let runs = Lock::holder(folder)?.is_some();
-        let (databases, nats_url) = match State::read(folder)? {
-            Some(state) => (
-                state
-                    .databases
-                    .into_iter()
-                    .map(|(name, url)| Part {
-                        name: Some(name),
-                        url,
-                    })
-                    .collect(),
-                Some(state.nats_url),
-            ),
-            None => (self.files(), None),
-        };
+        if databases.is_empty() && elsewhere {
+            bail!("an audit reads the databases themselves: name them with --database");
+        }
         if databases.is_empty() {
             bail!(
                 "there is no stack's data in {}: start one with `{} up`, or name databases with --database",
-                self.folder.shown(),
+                self.places.folder().shown(),
                 client::invocation()
             );
         }
         Ok(Parts {
             databases,
-            nats: self.broker.or(nats_url.filter(|_| runs)),
+            nats: found.broker,
             without,
         })
     }
@@ -112,7 +99,7 @@ impl Audit {
     fn files(&self) -> Vec<Part> {
         SERVICES
             .iter()
-            .map(|name| (name, self.folder.path.join(format!("{name}.db"))))
+            .map(|name| (name, self.places.folder().path.join(format!("{name}.db"))))
             .filter(|(_, file)| file.is_file())
             .map(|(name, file)| Part {
                 name: Some((*name).to_owned()),

@@ -13,6 +13,7 @@ mod down;
 mod failure;
 mod folder;
 mod import;
+mod legs;
 mod list;
 mod out;
 mod parse;
@@ -64,6 +65,7 @@ enum Command {
     Show(show::Show),
     List(list::List),
     Stuck(stuck::Stuck),
+    Legs(legs::Legs),
     Settle(settle::Settle),
     DeadLetters(dead_letters::DeadLetters),
     Import(import::Import),
@@ -122,6 +124,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Show(show) => show.run().await,
         Command::List(list) => list.run().await,
         Command::Stuck(stuck) => stuck.run().await,
+        Command::Legs(legs) => legs.run().await,
         Command::Settle(settle) => settle.run().await,
         Command::DeadLetters(letters) => letters.run().await,
         Command::Import(import) => import.run().await,

@@ -1,6 +1,6 @@
 //! `roundtrip status`: what runs, where, and whether it is ready. Not what is wrong: that is for `doctor`.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,13 +8,15 @@ use anyhow::Result;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::address::Addresses;
+use super::address::{Addresses, BrokerAddress, Found};
 use super::out;
 use client::paint::visible;
 use client::probe::{detail, gauge};
 use client::redaction::shown;
+use client::{Client, Leg};
+use inspect::audit::Nats;
+use inspect::doctor;
 use stack::state::ServiceState;
-use stack::{Lock, State};
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
@@ -30,6 +32,8 @@ pub(crate) struct Status {
     json: bool,
     #[command(flatten)]
     places: Addresses,
+    #[command(flatten)]
+    broker: BrokerAddress,
 }
 
 /// What is seen from outside.
@@ -42,6 +46,10 @@ struct Seen {
     /// None of services that were named by their addresses.
     nats_url: Option<String>,
     legs: Vec<String>,
+    /// Of these, the ones that nobody listens for at the broker: trips with them wait.
+    silent: Vec<String>,
+    /// Legs that an operator has retired.
+    retired: Vec<String>,
     /// Trips that are not final, counted up to a page of them.
     unfinished: Option<usize>,
     services: Vec<Service>,
@@ -61,26 +69,13 @@ struct Service {
 
 impl Status {
     pub(crate) async fn run(self) -> Result<ExitCode> {
-        let given = self.places.given();
-        let seen = if given.is_empty() {
-            let folder = &self.places.folder().path;
-            let up = Lock::holder(folder)?;
-            let Some(state) = State::read(folder)?.filter(|_| up.is_some()) else {
-                return self.silent(up.is_some());
-            };
-            let nats_url = Some(shown(&state.nats_url));
-            see(&state.services, state.up, up.map(|up| up.pid), nats_url).await?
-        } else {
-            let service = |(name, url): (String, String)| ServiceState {
-                name: name.clone(),
-                service: name,
-                url,
-                log: PathBuf::new(),
-                process: None,
-            };
-            let services: Vec<ServiceState> = given.into_iter().map(service).collect();
-            see(&services, true, None, None).await?
-        };
+        let found = self.places.look(Vec::new(), &self.broker)?;
+        let elsewhere = self.places.is_elsewhere(&[]);
+        let up = elsewhere || found.home.as_ref().is_some_and(|home| home.up);
+        if !elsewhere && (found.holder.is_none() || found.home.is_none()) {
+            return self.silent(found.holder.is_some());
+        }
+        let seen = see(&found, up).await?;
         if self.json {
             out::json(&seen)?;
         } else {
@@ -111,12 +106,8 @@ impl Status {
     }
 }
 
-async fn see(
-    services: &[ServiceState],
-    up: bool,
-    pid: Option<u32>,
-    nats_url: Option<String>,
-) -> Result<Seen> {
+async fn see(found: &Found, up: bool) -> Result<Seen> {
+    let services = &found.services;
     let http = reqwest::Client::builder().timeout(ANSWER_WITHIN).build()?;
     let booking = services
         .iter()
@@ -124,20 +115,57 @@ async fn see(
         .map(|service| service.url.trim_end_matches('/'))
         .unwrap_or_default();
     let looks = services.iter().map(|service| look(&http, service));
-    let looks = futures::future::join_all(looks).await;
+    let (looks, legs, unfinished, silent) = tokio::join!(
+        futures::future::join_all(looks),
+        legs(booking),
+        unfinished(&http, booking),
+        silent(found.broker.as_ref()),
+    );
+    let (retired, legs): (Vec<Leg>, Vec<Leg>) =
+        legs.into_iter().partition(|leg| leg.retired.is_some());
+    let names = |legs: Vec<Leg>| legs.into_iter().map(|leg| leg.leg).collect::<Vec<_>>();
+    let (retired, legs) = (names(retired), names(legs));
     Ok(Seen {
         up,
         ready: up && looks.iter().all(|service| service.ready),
-        pid,
-        nats_url,
-        legs: legs(&http, booking).await.unwrap_or_default(),
-        unfinished: unfinished(&http, booking).await,
+        pid: found.holder.as_ref().map(|holder| holder.pid),
+        nats_url: found.broker.as_ref().map(|nats| format!("{nats:?}")),
+        silent: legs
+            .iter()
+            .filter(|leg| silent.contains(*leg))
+            .cloned()
+            .collect(),
+        legs,
+        retired,
+        unfinished,
         services: looks,
     })
 }
 
+/// Legs that nobody listens for, as far as the broker says so.
+async fn silent(broker: Option<&Nats>) -> BTreeSet<String> {
+    match broker {
+        Some(broker) => doctor::silent(broker).await.unwrap_or_default(),
+        None => BTreeSet::new(),
+    }
+}
+
 async fn look(http: &reqwest::Client, service: &ServiceState) -> Service {
     let url = service.url.trim_end_matches('/');
+    let process = service.process.as_ref().filter(|process| process.lives());
+    let pid = process.map(|process| process.pid);
+    if !service.http {
+        let missing = pid.is_none().then(|| String::from("it does not run"));
+        return Service {
+            name: service.name.clone(),
+            url: String::from("-"),
+            pid,
+            ready: missing.is_none(),
+            missing,
+            outbox: None,
+            lag: None,
+        };
+    }
     let missing = match http.get(format!("{url}/readyz")).send().await {
         Ok(answer) if answer.status().is_success() => None,
         Ok(answer) => Some(detail(&answer.text().await.unwrap_or_default())),
@@ -147,11 +175,10 @@ async fn look(http: &reqwest::Client, service: &ServiceState) -> Service {
         Ok(answer) => answer.text().await.unwrap_or_default(),
         Err(_) => String::new(),
     };
-    let process = service.process.as_ref().filter(|process| process.lives());
     Service {
         name: service.name.clone(),
         url: shown(&service.url),
-        pid: process.map(|process| process.pid),
+        pid,
         ready: missing.is_none(),
         missing,
         outbox: gauge(&metrics, "roundtrip_outbox_depth"),
@@ -159,14 +186,10 @@ async fn look(http: &reqwest::Client, service: &ServiceState) -> Service {
     }
 }
 
-async fn legs(http: &reqwest::Client, booking: &str) -> Option<Vec<String>> {
-    #[derive(Deserialize)]
-    struct Leg {
-        leg: String,
-    }
-    let answer = http.get(format!("{booking}/legs")).send().await.ok()?;
-    let legs: Vec<Leg> = answer.json().await.ok()?;
-    Some(legs.into_iter().map(|leg| leg.leg).collect())
+async fn legs(booking: &str) -> Vec<Leg> {
+    let legs = async { Client::new(booking)?.all_legs().await };
+    let legs = tokio::time::timeout(ANSWER_WITHIN, legs).await;
+    legs.map_or_else(|_| Vec::new(), Result::unwrap_or_default)
 }
 
 async fn unfinished(http: &reqwest::Client, booking: &str) -> Option<usize> {
@@ -205,6 +228,20 @@ fn show(seen: &Seen) {
     }
     let legs = seen.legs.join(", ");
     out::line(&format!("legs that can be booked: {}", visible(&legs)));
+    if !seen.retired.is_empty() {
+        out::line(&format!(
+            "legs that are retired: {}",
+            visible(&seen.retired.join(", "))
+        ));
+    }
+    if !seen.silent.is_empty() {
+        let silent = seen.silent.join(", ");
+        let me = client::invocation();
+        out::line(&format!(
+            "nobody listens for {}: trips with it wait; see `{me} doctor`",
+            visible(&silent)
+        ));
+    }
     if let Some(count) = seen.unfinished {
         let more = if count == UNFINISHED_MAX {
             " or more"

@@ -1,5 +1,6 @@
 //! `roundtrip up`: the local stack, until Ctrl-C.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::folder::Folder;
 use super::{out, parse};
 use client::paint::visible_path;
-use stack::{DatabaseChoice, FIRST_PORT, Options, REPLICA_PORTS, REPLICAS_MAX, Stack};
+use stack::{
+    DatabaseChoice, FIRST_PORT, LegProgram, Options, REPLICA_PORTS, REPLICAS_MAX, Stack, legs,
+};
 
 /// A second signal within this time means what the first one meant.
 const SAME_WISH: Duration = Duration::from_secs(1);
@@ -20,9 +23,15 @@ const SAME_WISH: Duration = Duration::from_secs(1);
 /// A broker and, where asked for, PostgreSQL are found on this machine or fetched as verified packages. Ctrl-C drains and stops
 /// everything; what is in the folder is there at the next `up`. Services listen on 127.0.0.1 only: there is no login yet. Their settings
 /// are environment variables (see `roundtrip serve --help`), which they inherit.
+///
+/// A further leg, a program in any language, is started beside them (one process; NATS_URL, DATABASE_URL, LISTEN and PORT say where
+/// everything is), awaited, started again when it ends, and drained by SIGTERM. A `roundtrip.toml` names it:
+///   [legs.train]
+///   command = ["cargo", "run", "-p", "train"]   # in the file's folder, and not by a shell
+///   http = true                                 # when absent; false: it has no /readyz, and its `joined` is awaited
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  roundtrip up\n  roundtrip up --replicas 3 --database postgres\n  roundtrip up --nats nats://127.0.0.1:4222\n  roundtrip up --database @database.url --nats @broker.url\n  roundtrip up --folder /tmp/second --port 9080\n  LOG=info,runtime=debug roundtrip up"
+    after_help = "Examples:\n  roundtrip up\n  roundtrip up --replicas 3 --database postgres\n  roundtrip up --nats nats://127.0.0.1:4222\n  roundtrip up --database @database.url --nats @broker.url\n  roundtrip up --folder /tmp/second --port 9080\n  roundtrip up --service 'train=cargo run -p train'\n  LOG=info,runtime=debug roundtrip up"
 )]
 pub(crate) struct Up {
     #[command(flatten)]
@@ -38,7 +47,13 @@ pub(crate) struct Up {
     /// A broker that is there, such as nats://127.0.0.1:4222, or @FILE with its URL; without it the stack has its own.
     #[arg(long, value_name = "URL", env = "ROUNDTRIP_NATS", hide_env_values = true, value_parser = parse::text)]
     nats: Option<String>,
-    /// Booking's port; flight has the next one and hotel the one after.
+    /// The file that names further legs to start; without it, `roundtrip.toml` in the current folder where there is one.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A further leg to start, and its command, its words between blanks: "train=cargo run -p train". Once for each.
+    #[arg(long = "service", value_name = "NAME=COMMAND", value_parser = legs::typed)]
+    legs: Vec<LegProgram>,
+    /// Booking's port; flight has the next one and hotel the one after, and further legs those behind.
     #[arg(long, value_name = "PORT", default_value_t = FIRST_PORT, value_parser = clap::value_parser!(u16).range(1..=i64::from(u16::MAX - REPLICA_PORTS * REPLICAS_MAX)))]
     port: u16,
 }
@@ -53,6 +68,7 @@ impl Up {
             // A variable that is set to nothing.
             nats_url: self.nats.clone().filter(|url| !url.is_empty()),
             first_port: Some(self.port),
+            legs: self.legs()?,
             ..Options::kept(self.folder.path.clone())
         };
         let mut stack = tokio::select! {
@@ -77,6 +93,18 @@ impl Up {
         }
         out::line("stopped");
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// What the file names, and what was typed.
+    fn legs(&self) -> Result<Vec<LegProgram>> {
+        let file = match &self.config {
+            Some(file) => Some(file.as_path()),
+            None => Some(Path::new(legs::FILE)).filter(|file| file.exists()),
+        };
+        let mut all = file.map(legs::read).transpose()?.unwrap_or_default();
+        all.extend(self.legs.iter().cloned());
+        legs::check(&all)?;
+        Ok(all)
     }
 
     fn tell_what_next(&self, stack: &Stack, began: Instant) -> Result<()> {

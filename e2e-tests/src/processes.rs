@@ -120,6 +120,7 @@ impl Processes {
             args,
             env,
             port: None,
+            folder: None,
         })
         .unwrap();
         let url = process.url();

@@ -102,6 +102,7 @@ on_both_databases![
     what_the_fourth_leg_refuses_comes_back_from_all_the_others,
     a_leg_that_is_gone_keeps_the_trip_undoing_until_it_is_back,
     a_leg_that_is_gone_for_good_is_settled_by_hand,
+    a_retired_leg_is_booked_no_more_and_what_was_booked_goes_on with |setup| setup.replicas(2),
 ];
 
 fn car(cars: i64) -> Value {
@@ -236,4 +237,62 @@ async fn a_leg_that_is_gone_for_good_is_settled_by_hand(world: &mut World) {
     assert_eq!(view.settled[2], Some(Settled::ByHand));
     assert!(world.trips("/bookings/stuck").await.is_empty());
     world.leave("car").await;
+}
+
+/// At every replica of booking, and whatever the leg says of itself. What was asked for before goes through, and comes back.
+async fn a_retired_leg_is_booked_no_more_and_what_was_booked_goes_on(world: &mut World) {
+    join(world, 3).await;
+    let older = world.book(&whole_trip(1)).await;
+    assert_eq!(older.state, State::Confirmed);
+    // Under way, and its turn has not come when the leg is retired.
+    world.pause("car", 0).await;
+    let under_way = world.ask(&whole_trip(1)).await.trip;
+    let say = |path: &str| world.request(Method::POST, "booking", path);
+    let retire = say("/legs/car/retire");
+    let retired = world.send(retire.json(&json!({"reason": "the garage is sold"})));
+    let retired: Value = retired.await.json();
+    assert_eq!(retired["retired"]["reason"], "the garage is sold");
+    world.resume("car", 0).await;
+    world.until_state(under_way, State::Confirmed).await;
+    refused_as_retired(world).await;
+
+    // It says again that it is there, and that undoes nothing.
+    let seen = heard_of_the_car(world).await;
+    world.kill("car", 0).await;
+    world.restart("car", 0).await;
+    eventually("booking has heard of the car again", async || {
+        (heard_of_the_car(world).await != seen).then_some(())
+    })
+    .await;
+    refused_as_retired(world).await;
+    assert_eq!(world.cancel(older.trip).await.state, State::Closed);
+    world.until_state(older.trip, State::Closed).await;
+
+    let say = |path: &str| world.request(Method::POST, "booking", path);
+    let answer = world.send(say("/legs/car/restore")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(world.book(&whole_trip(1)).await.state, State::Confirmed);
+    let none = say("/legs/train/retire").json(&json!({"reason": "none"}));
+    world.send(none).await.problem(404);
+    let wordless = say("/legs/car/retire").json(&json!({"reason": " "}));
+    world.send(wordless).await.problem(422);
+}
+
+async fn refused_as_retired(world: &World) {
+    for _ in 0..world.replicas("booking") * 2 {
+        let problem = world.send(world.asking(&whole_trip(1))).await.problem(422);
+        assert!(problem.kind.ends_with("leg-retired"), "{problem:?}");
+        assert!(problem.detail.contains("the garage is sold"), "{problem:?}");
+    }
+    let legs: Value = world.get("booking", "/legs").await;
+    assert!(!legs.to_string().contains("car"), "{legs}");
+}
+
+/// When booking last heard that it is there.
+async fn heard_of_the_car(world: &World) -> Value {
+    let legs: Value = world.get("booking", "/legs?all=true").await;
+    let legs = legs.as_array().unwrap();
+    let car = legs.iter().find(|leg| leg["leg"] == "car").unwrap();
+    assert!(car["retired"]["since"].is_string(), "{car}");
+    car["seen"].clone()
 }

@@ -316,6 +316,7 @@ async fn flight_with(
         env,
         log: folder.path().join("flight.log"),
         port: None,
+        folder: None,
     });
     Some((folder, broker, process.unwrap()))
 }

@@ -136,6 +136,7 @@ async fn every_payment_counts_once(nats: &Path, folder: &Path, database: String)
         env: BTreeMap::from(settings),
         log: folder.join("savings.log"),
         port: None,
+        folder: None,
     })
     .unwrap();
     let http = reqwest::Client::new();

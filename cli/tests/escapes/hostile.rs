@@ -104,7 +104,11 @@ fn friendly(path: &str, books: bool) -> (&'static str, String) {
             EVIL.replace(['\r', '\n'], "")
         ),
         "openapi.json" => json!({"info": {"title": EVIL, "version": EVIL}}).to_string(),
-        "legs" => json!([{"leg": EVIL, "seen": "2026-11-22T12:30:00Z"}]).to_string(),
+        "legs" => json!([
+            {"leg": EVIL, "seen": "2026-11-22T12:30:00Z"},
+            {"leg": EVIL, "seen": "2026-11-22T12:30:00Z", "retired": {"since": "2026-11-22T12:30:00Z", "reason": EVIL}},
+        ])
+        .to_string(),
         "letters" => page(letter()),
         "letters/past" => page(past_letter()),
         "letters/replay" | "letters/discard" => {

@@ -105,12 +105,18 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("leg", &["choreography", "participant", "runtime"]),
     ("booking", &["choreography", "participant", "runtime"]),
-    ("flight", &["choreography", "leg", "runtime"]),
-    ("hotel", &["choreography", "leg", "runtime"]),
     ("client", &["booking", "choreography", "leg", "runtime"]),
     (
         "stack",
-        &["booking", "client", "flight", "hotel", "leg", "runtime"],
+        &[
+            "booking",
+            "choreography",
+            "client",
+            "flight",
+            "hotel",
+            "leg",
+            "runtime",
+        ],
     ),
     (
         "inspect",
@@ -171,6 +177,9 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("xtask", &[]),
 ];
 
+/// Where the arrows of a leg lead: of any crate in `services/` that has none of its own above.
+const LEG_ARROWS: &[&str] = &["choreography", "leg", "runtime"];
+
 /// Arrows between crates, by `cargo metadata`.
 pub(crate) fn arrows(metadata: &Value) -> Vec<String> {
     let allowed: BTreeMap<&str, BTreeSet<&str>> = ARROWS
@@ -180,7 +189,10 @@ pub(crate) fn arrows(metadata: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
     for package in metadata["packages"].as_array().expect("packages") {
         let name = package["name"].as_str().unwrap_or_default();
-        let Some(allowed) = allowed.get(name) else {
+        let manifest = package["manifest_path"].as_str().unwrap_or_default();
+        let is_leg = manifest.ends_with(&format!("/services/{name}/Cargo.toml"));
+        let a_legs = is_leg.then(|| LEG_ARROWS.iter().copied().collect());
+        let Some(allowed) = allowed.get(name).cloned().or(a_legs) else {
             wrong.push(format!("{name}: a crate that no arrow is drawn for"));
             continue;
         };

@@ -6,6 +6,7 @@
 
 mod compose;
 mod kubernetes;
+mod leg;
 mod observability;
 mod services;
 mod yaml;

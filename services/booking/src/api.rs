@@ -14,6 +14,7 @@ use runtime::{Problem, TraceContext};
 use tokio::sync::oneshot;
 
 use crate::core::{State, Trip};
+use crate::legs;
 use crate::service::{self, Reply};
 use crate::store::TRIP;
 use crate::view::{TripView, unacceptable};
@@ -175,7 +176,7 @@ impl Api {
             ),
             Reply::UnknownLegs(unknown) => {
                 let unknown: Vec<String> = unknown.iter().map(ToString::to_string).collect();
-                let joined = service::joined_legs(self.handle.database())
+                let joined = legs::bookable(self.handle.database())
                     .await
                     .unwrap_or_default();
                 let joined: Vec<String> = joined.iter().map(|row| row.leg.to_string()).collect();
@@ -193,6 +194,8 @@ impl Api {
                 .with("unknown", unknown)
                 .with("joined", joined)
             }
+            Reply::RetiredLegs(retired) => legs::are_retired(&retired),
+            Reply::NoSuchLeg => legs::no_such_leg(),
             Reply::Unacceptable(reason) => {
                 unacceptable("itinerary", format!("{}.", reason.message)).with("code", reason.code)
             }
@@ -203,7 +206,7 @@ impl Api {
                 "Not as the trip stands",
                 format!("Nothing was changed: {why}."),
             ),
-            Reply::Trip(_) | Reply::Changed(_) => Problem::internal(),
+            Reply::Trip(_) | Reply::Changed(_) | Reply::Leg(..) => Problem::internal(),
         }
     }
 }

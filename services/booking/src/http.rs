@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use runtime::database::Is;
 use runtime::http::{IdempotencyKey, Json, List, Page, Path, Prefer, Query};
 use runtime::{Problem, TraceContext};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::api::{Api, count_pending, trace_of};
 use crate::core::State as TripState;
 use crate::events;
+use crate::legs;
 use crate::outcomes::Outcomes;
 use crate::schema;
 use crate::service::{self, Command, Reply, Request};
@@ -49,8 +50,10 @@ pub fn routes(handle: runtime::Handle<service::BookingService>) -> OpenApiRouter
         .routes(routes!(cancel))
         .routes(routes!(settle))
         .routes(routes!(stuck))
-        .routes(routes!(legs))
         .merge(events::routes())
+        .routes(routes!(legs::list))
+        .routes(routes!(legs::retire))
+        .routes(routes!(legs::restore))
         .with_state(api)
 }
 
@@ -310,25 +313,4 @@ async fn settle(
         )),
         other => Err(api.refusal(other).await),
     }
-}
-
-/// A leg that can be booked.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Leg {
-    /// Its name.
-    pub leg: String,
-    /// When it last said that it is there.
-    #[schema(value_type = String, format = DateTime)]
-    pub seen: Timestamp,
-}
-
-/// The legs that can be booked.
-#[utoipa::path(get, path = "/legs", operation_id = "list_legs", tag = "bookings", responses((status = 200, body = Vec<Leg>, description = "All of them")))]
-async fn legs(State(api): State<Api>) -> Result<axum::Json<Vec<Leg>>, Problem> {
-    let legs = service::joined_legs(api.handle.database()).await?;
-    let leg = |row: crate::store::JoinedLeg| Leg {
-        leg: row.leg.to_string(),
-        seen: choreography::instant(row.seen_us),
-    };
-    Ok(axum::Json(legs.into_iter().map(leg).collect()))
 }

@@ -4,12 +4,13 @@
 //! nobody, and knows no leg by name: what can be booked is what has joined.
 //!
 //! - [`core`]: the decisions, pure; [`store`]: its rows; [`service`]: the loop's view; [`http`]: what travellers see;
-//!   [`waiters`]: who waits for news of one trip; [`outcomes`]: who hears of every outcome.
+//!   [`legs`]: what can be booked; [`waiters`]: who waits for news of one trip; [`outcomes`]: who hears of every outcome.
 
 mod api;
 pub mod core;
 mod events;
 pub mod http;
+pub mod legs;
 pub mod outcomes;
 mod schema;
 pub mod service;

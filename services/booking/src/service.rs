@@ -9,9 +9,10 @@ use runtime::{Context, Entity, Input, Message, ReadError, ServiceInput, Settings
 use sqlx::migrate::Migrator;
 
 use crate::core::{self, Reaction, Trip};
+use crate::legs;
 use crate::outcomes::Outcomes;
 use crate::schema;
-use crate::store::{IDEMPOTENCY, JOINED_LEG, JoinedLeg, Key, TRIP, Work};
+use crate::store::{IDEMPOTENCY, JoinedLeg, Key, RetiredLeg, TRIP, Work};
 use crate::waiters::Waiters;
 
 /// How long an idempotency key stands for its trip.
@@ -37,6 +38,18 @@ pub enum Command {
         position: Position,
         /// Why it happened, for programs and for people.
         reason: Reason,
+    },
+    /// That no new trip be taken with a leg.
+    Retire {
+        /// Which leg.
+        leg: LegName,
+        /// The operator's word.
+        reason: String,
+    },
+    /// That trips with a retired leg be taken again.
+    Restore {
+        /// Which leg.
+        leg: LegName,
     },
 }
 
@@ -64,6 +77,12 @@ pub enum Reply {
     KeyReused,
     /// Legs that never joined.
     UnknownLegs(Vec<LegName>),
+    /// Legs that an operator has retired.
+    RetiredLegs(Vec<RetiredLeg>),
+    /// The leg as it is now.
+    Leg(JoinedLeg, Option<RetiredLeg>),
+    /// No such leg has joined.
+    NoSuchLeg,
     /// Details that no leg would take.
     Unacceptable(Reason),
     /// There is no such trip.
@@ -107,21 +126,13 @@ impl BookingService {
                 Reply::KeyReused
             };
         }
-        let joined = |leg: &LegName| rows.legs.get(&(leg.clone(),));
         let itinerary = &request.plan.itinerary;
-        let mut unknown: Vec<LegName> = itinerary
-            .legs()
-            .iter()
-            .filter(|leg| joined(leg).is_none())
-            .cloned()
-            .collect();
-        if !unknown.is_empty() {
-            unknown.sort();
-            unknown.dedup();
-            return Reply::UnknownLegs(unknown);
+        if let Some(refusal) = legs::refusal(itinerary.legs(), rows) {
+            return refusal;
         }
         for (position, leg) in (0..).zip(itinerary.legs()) {
-            let shape = joined(leg).and_then(|row| serde_json::from_str::<Joined>(&row.shape).ok());
+            let joined = rows.legs.get(&(leg.clone(),));
+            let shape = joined.and_then(|row| serde_json::from_str::<Joined>(&row.shape).ok());
             let details = itinerary.details(position).unwrap_or_default();
             if let Some(Err(reason)) =
                 shape.map(|shape| shape.check(details, choreography::instant(context.now_us)))
@@ -215,7 +226,12 @@ impl runtime::Service for BookingService {
     }
 
     fn tables<'a>(&self, rows: &'a mut Work) -> Vec<&'a mut dyn Working> {
-        vec![&mut rows.keys, &mut rows.trips, &mut rows.legs]
+        vec![
+            &mut rows.keys,
+            &mut rows.trips,
+            &mut rows.legs,
+            &mut rows.retired,
+        ]
     }
 
     fn need(&self, input: &ServiceInput<Self>, rows: &mut Work) {
@@ -229,7 +245,12 @@ impl runtime::Service for BookingService {
                 }
                 for leg in request.plan.itinerary.legs() {
                     rows.legs.want((leg.clone(),));
+                    rows.retired.want((leg.clone(),));
                 }
+            }
+            Input::Command(Command::Retire { leg, .. } | Command::Restore { leg }) => {
+                rows.legs.want((leg.clone(),));
+                rows.retired.want((leg.clone(),));
             }
             Input::Command(Command::Cancel { trip, .. } | Command::Settle { trip, .. }) => {
                 rows.trips.want((*trip,))
@@ -274,6 +295,12 @@ impl runtime::Service for BookingService {
                 rows,
                 context,
             )),
+            Input::Command(Command::Retire { leg, reason }) => {
+                Some(legs::change(leg, Some(reason), rows, context.now_us))
+            }
+            Input::Command(Command::Restore { leg }) => {
+                Some(legs::change(leg, None, rows, context.now_us))
+            }
             Input::Due {
                 key: (trip,),
                 waiting,
@@ -288,7 +315,10 @@ impl runtime::Service for BookingService {
         let trip = match input {
             Input::Fact(WireFact::Trip(fact)) => fact.trip,
             // Its id may be for nothing: refused, or its key stands for another trip.
-            Input::Fact(WireFact::Joined(_)) | Input::Command(Command::Request(_)) => return None,
+            Input::Fact(WireFact::Joined(_))
+            | Input::Command(
+                Command::Request(_) | Command::Retire { .. } | Command::Restore { .. },
+            ) => return None,
             Input::Command(Command::Cancel { trip, .. } | Command::Settle { trip, .. })
             | Input::Due { key: (trip,), .. } => *trip,
         };
@@ -311,6 +341,7 @@ impl runtime::Service for BookingService {
                     None => Reply::Trip(request.trip),
                 }
             }
+            Command::Retire { leg, .. } | Command::Restore { leg } => legs::stands(leg, rows),
             Command::Cancel { trip, .. } | Command::Settle { trip, .. } => {
                 match rows.trips.get(&(*trip,)) {
                     Some(trip) => Reply::Changed(Box::new(trip.clone())),
@@ -339,7 +370,7 @@ impl runtime::Service for BookingService {
         database: &runtime::Database,
         document: &mut serde_json::Value,
     ) -> Result<(), runtime::Problem> {
-        let legs = joined_legs(database).await?;
+        let legs = legs::bookable(database).await?;
         let legs = legs.iter().map(|leg| serde_json::from_str(&leg.shape));
         let legs: Vec<Joined> = legs.filter_map(Result::ok).collect();
         schema::describe_legs(document, &legs);
@@ -362,12 +393,4 @@ impl BookingService {
             None => context.anomalies.push("unknown-trip"),
         }
     }
-}
-
-/// Which legs can be booked.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn joined_legs(database: &runtime::Database) -> Result<Vec<JoinedLeg>, runtime::Problem> {
-    Ok(database.select(JOINED_LEG).order(&["leg"]).rows().await?)
 }

@@ -135,6 +135,35 @@ impl Row for JoinedLeg {
     }
 }
 
+/// What an operator has said of a leg.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetiredLeg {
+    /// Its name.
+    pub leg: LegName,
+    /// Since when no new trip is taken with it; None once it has been restored.
+    pub retired_us: Option<i64>,
+    /// The operator's word.
+    pub reason: String,
+}
+
+/// The table `retired_leg`.
+pub const RETIRED_LEG: &Table = &Table {
+    name: "retired_leg",
+    key: &[text("leg")],
+    columns: &[int("retired_us"), text("reason")],
+    // As `joined_leg`: a trip that was asked for before the operator had an answer is under way.
+    lock: Lock::None,
+};
+
+impl Row for RetiredLeg {
+    const TABLE: &'static Table = RETIRED_LEG;
+    type Key = (LegName,);
+
+    fn key(&self) -> Self::Key {
+        (self.leg.clone(),)
+    }
+}
+
 /// The rows of one batch.
 #[derive(Default)]
 pub struct Work {
@@ -142,6 +171,8 @@ pub struct Work {
     pub keys: Rows<Key>,
     /// Trips.
     pub trips: Rows<Trip>,
-    /// What can be booked.
+    /// What has joined.
     pub legs: Rows<JoinedLeg>,
+    /// What of it can't be booked.
+    pub retired: Rows<RetiredLeg>,
 }

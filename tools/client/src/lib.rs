@@ -1,6 +1,7 @@
 //! The services' HTTP as a client sees it: typed where a type helps, and every refusal as words that say what to do.
 //! It retries nothing: an answer is an answer, and a request that makes something carries a key when it is to be safe to repeat.
 
+pub mod legs;
 pub mod letters;
 pub mod paint;
 pub mod probe;
@@ -81,13 +82,16 @@ pub struct Page<T> {
 /// So far the service counts a list; more is told as so many.
 pub const TOTAL_MAX: u64 = 10_000;
 
-/// A leg that can be booked.
-#[derive(Debug, Clone, Deserialize)]
+/// A leg that has joined.
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Leg {
     /// Its name.
     pub leg: String,
     /// When it last said that it is there.
     pub seen: Timestamp,
+    /// That it can't be booked: an operator has retired it.
+    #[serde(default)]
+    pub retired: Option<legs::Retired>,
 }
 
 impl Client {

@@ -9,8 +9,6 @@ use anyhow::{Context as _, Result, bail};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
 
-use super::SERVICES;
-
 /// Where services keep their data.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum DatabaseChoice {
@@ -58,8 +56,11 @@ fn address(url: &str) -> &str {
     rest[..end].rsplit('@').next().unwrap_or_default()
 }
 
-/// A file in the folder for each service.
-pub(super) fn files(folder: &Path) -> BTreeMap<String, String> {
+/// A file in the folder for each service of these names.
+pub(super) fn files<'a>(
+    folder: &Path,
+    names: impl Iterator<Item = &'a str>,
+) -> BTreeMap<String, String> {
     // What means something in a URL.
     let path = |service: &str| {
         let file = folder.join(format!("{service}.db"));
@@ -68,8 +69,8 @@ pub(super) fn files(folder: &Path) -> BTreeMap<String, String> {
             .replace('?', "%3F")
             .replace('#', "%23")
     };
-    let url = |service: &&str| ((*service).to_owned(), format!("sqlite://{}", path(service)));
-    SERVICES.iter().map(url).collect()
+    let url = |service: &str| (service.to_owned(), format!("sqlite://{}", path(service)));
+    names.map(url).collect()
 }
 
 /// Databases of ours on a server of somebody else's.
@@ -77,24 +78,25 @@ pub(super) fn files(folder: &Path) -> BTreeMap<String, String> {
 pub(super) struct OnServer {
     url: String,
     prefix: String,
+    names: Vec<String>,
 }
 
 impl OnServer {
     /// `roundtrip_booking` and so on; with a word, `roundtrip_WORD_booking`.
-    pub(super) fn new(url: &str, word: Option<&str>) -> Self {
+    pub(super) fn new(url: &str, word: Option<&str>, names: Vec<String>) -> Self {
         let prefix = word.map_or_else(
             || String::from("roundtrip_"),
             |word| format!("roundtrip_{word}_"),
         );
         let url = url.to_owned();
-        Self { url, prefix }
+        Self { url, prefix, names }
     }
 
     /// Makes those that are missing, and says where they are.
     pub(super) async fn make(&self) -> Result<BTreeMap<String, String>> {
         let mut connection = self.connect().await?;
         let mut urls = BTreeMap::new();
-        for service in SERVICES {
+        for service in &self.names {
             let name = format!("{}{service}", self.prefix);
             let there: bool =
                 sqlx::query_scalar("select exists (select 1 from pg_database where datname = $1)")
@@ -102,7 +104,7 @@ impl OnServer {
                     .fetch_one(&mut connection)
                     .await?;
             if !there {
-                sqlx::query(AssertSqlSafe(format!("create database {name}")))
+                sqlx::query(AssertSqlSafe(format!("create database \"{name}\"")))
                     .execute(&mut connection)
                     .await
                     .with_context(|| {
@@ -112,7 +114,7 @@ impl OnServer {
                         )
                     })?;
             }
-            urls.insert(service.to_owned(), with_database(&self.url, &name)?);
+            urls.insert(service.clone(), with_database(&self.url, &name)?);
         }
         connection.close().await?;
         Ok(urls)
@@ -121,9 +123,9 @@ impl OnServer {
     /// Removes them.
     pub(super) async fn drop(&self) -> Result<()> {
         let mut connection = self.connect().await?;
-        for service in SERVICES {
+        for service in &self.names {
             let drop = format!(
-                "drop database if exists {}{service} with (force)",
+                "drop database if exists \"{}{service}\" with (force)",
                 self.prefix
             );
             sqlx::query(AssertSqlSafe(drop))
@@ -183,7 +185,8 @@ mod tests {
 
     #[test]
     fn a_file_for_each_service_whatever_its_folder_is_called() {
-        let files = files(std::path::Path::new("/tmp/50% off?"));
+        let names = ["booking", "flight", "car-hire"].into_iter();
+        let files = files(std::path::Path::new("/tmp/50% off?"), names);
         assert_eq!(files["flight"], "sqlite:///tmp/50%25 off%3F/flight.db");
         assert_eq!(files.len(), 3);
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use async_nats::ServerAddr;
-use client::paint::visible_path;
+use client::paint::{visible, visible_path};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::Deserialize;
@@ -16,19 +16,18 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::databases::{DatabaseChoice, OnServer, files};
+use super::legs;
 use super::state::{Process, State};
-use super::{
-    FIRST_PORT, Home, Member, Options, REPLICA_PORTS, SERVICES, Stack, inventory, process,
-};
+use super::{Home, Member, Options, Stack, inventory};
 use crate::Say;
 use crate::broker::{self, Broker};
 use crate::postgres::{Cluster, Programs};
 use crate::service::{ServiceProcess, Spec};
+use crate::wanted::{Wanted, free_or_say, names, wanted, within};
 use crate::{disk, port, private};
 
 /// Where clients look for a broker first.
 const NATS_PORT: u16 = 4222;
-const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How long a broker that is not ours may take to answer before that is said.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 const LEFTOVERS_WITHIN: Duration = Duration::from_secs(10);
@@ -45,7 +44,7 @@ async fn look(urls: &str, say: Say<'_>) {
         let connecting = TcpStream::connect((server.host(), server.port()));
         if !matches!(timeout(ANSWERS_WITHIN, connecting).await, Ok(Ok(_))) {
             let shown = client::redaction::shown(url);
-            let most = READY_WITHIN.as_secs();
+            let most = within(booking::NAME).as_secs();
             say(&format!(
                 "nobody answers at {shown}; the services wait for it for {most} s"
             ));
@@ -59,19 +58,21 @@ impl Stack {
         self.folder.close(&options.database)?;
         State::forget(&self.folder.path)?;
         let program = program(options)?;
+        legs::check(&options.legs)?;
         let wanted = wanted(options);
         free_or_say(&wanted)?;
         self.start_broker(options, say).await?;
         self.make_databases(options, say).await?;
-        for (service, name, port) in wanted {
-            self.start_service(options, &program, service, name, port)?;
+        for wanted in wanted {
+            self.start_service(options, &program, wanted, say)?;
         }
         // Early, so that `status` sees what is missing.
         self.write_state()?;
         for at in 0..self.services.len() {
             let http = self.http.clone();
-            if let Some(member) = self.services.get_mut(at) {
-                member.process.wait_ready(&http, READY_WITHIN).await?;
+            if let Some(member) = self.services.get_mut(at).filter(|member| member.http) {
+                let within = within(&member.service);
+                member.process.wait_ready(&http, within).await?;
                 say(&format!(
                     "{} is ready at {}",
                     member.process.name(),
@@ -79,7 +80,7 @@ impl Stack {
                 ));
             }
         }
-        self.wait_joined().await?;
+        self.wait_joined(options).await?;
         self.load_sample(options, say).await?;
         self.up = true;
         self.write_state()
@@ -124,13 +125,13 @@ impl Stack {
     async fn make_databases(&mut self, options: &Options, say: Say<'_>) -> Result<()> {
         let folder = &self.folder.path;
         match &options.database {
-            DatabaseChoice::Sqlite => self.databases = files(folder),
+            DatabaseChoice::Sqlite => self.databases = files(folder, names(options)),
             DatabaseChoice::Local => {
                 let programs = Programs::find(say)?;
                 let temporary = self.folder.temporary;
                 let cluster =
                     Cluster::start(&programs, &folder.join("postgres"), temporary).await?;
-                for service in SERVICES {
+                for service in names(options) {
                     let url = cluster.database(service).await?;
                     self.databases.insert(service.to_owned(), url);
                 }
@@ -140,7 +141,8 @@ impl Stack {
             DatabaseChoice::Server(url) => {
                 let word = format!("{:08x}", fastrand::u32(..));
                 let word = self.folder.temporary.then_some(word.as_str());
-                let on_server = self.on_server.insert(OnServer::new(url, word));
+                let names = names(options).map(str::to_owned).collect();
+                let on_server = self.on_server.insert(OnServer::new(url, word, names));
                 self.databases = on_server.make().await?;
                 say(&format!("the databases are there: {}", options.database));
             }
@@ -152,25 +154,47 @@ impl Stack {
         &mut self,
         options: &Options,
         program: &std::path::Path,
-        service: &'static str,
-        name: String,
-        port: Option<u16>,
+        wanted: Wanted<'_>,
+        say: Say<'_>,
     ) -> Result<()> {
+        let Wanted {
+            service,
+            name,
+            port,
+            leg,
+        } = wanted;
         let log = self.folder.path.join("logs").join(format!("{name}.log"));
         let database = self.databases.get(service).context("no database for it")?;
         let mut env: BTreeMap<String, String> = options.settings.iter().cloned().collect();
         env.insert("NATS_URL".into(), self.nats_url.clone());
         env.insert("DATABASE_URL".into(), database.clone());
+        let (program, args) = match leg {
+            Some(leg) => {
+                say(&format!(
+                    "{service} is started by `{}`; its log: {}",
+                    visible(&leg.command.join(" ")),
+                    visible_path(&log)
+                ));
+                let args = leg.command.iter().skip(1).map(OsString::from);
+                (leg.program(), args.collect())
+            }
+            None => (
+                program.to_owned(),
+                ["serve", service].map(OsString::from).to_vec(),
+            ),
+        };
         let process = ServiceProcess::start(Spec {
             name,
-            program: program.to_owned(),
-            args: vec![OsString::from("serve"), OsString::from(service)],
+            program,
+            args,
             env,
             log: log.clone(),
             port,
+            folder: leg.map(|leg| leg.folder.clone()),
         })?;
         self.services.push(Member {
-            service,
+            service: service.to_owned(),
+            http: leg.is_none_or(|leg| leg.http),
             log,
             process,
         });
@@ -178,27 +202,34 @@ impl Stack {
     }
 
     /// Booking takes no trip for a leg that it has not heard of.
-    async fn wait_joined(&self) -> Result<()> {
+    async fn wait_joined(&mut self, options: &Options) -> Result<()> {
         #[derive(Deserialize)]
         struct Leg {
             leg: String,
         }
-        let url = format!("{}/legs", self.url(booking::NAME)?);
-        let until = Instant::now() + READY_WITHIN;
+        // One that was retired has joined all the same.
+        let url = format!("{}/legs?all=true", self.url(booking::NAME)?);
+        let began = Instant::now();
         loop {
             let answer = self.http.get(&url).send().await?.error_for_status()?;
             let legs: Vec<Leg> = answer.json().await?;
             let joined: BTreeSet<&str> = legs.iter().map(|leg| leg.leg.as_str()).collect();
-            let mut missing = SERVICES
-                .into_iter()
-                .filter(|s| *s != booking::NAME && !joined.contains(s));
+            let mut missing =
+                names(options).filter(|name| *name != booking::NAME && !joined.contains(name));
             let Some(missing) = missing.next() else {
                 return Ok(());
             };
-            if Instant::now() >= until {
+            let mut members = self.services.iter_mut();
+            if let Some(member) = members.find(|member| member.service == missing)
+                && let Some(status) = member.process.ended()
+            {
+                let last = member.process.last_words();
+                bail!("{missing} ended ({status}) before it had joined:\n{last}");
+            }
+            if began.elapsed() >= within(missing) {
                 bail!(
                     "{missing} has not joined after {} s: booking has not heard of it through the broker at {}; does another stack use that one?",
-                    READY_WITHIN.as_secs(),
+                    within(missing).as_secs(),
                     client::redaction::shown(&self.nats_url)
                 );
             }
@@ -269,46 +300,6 @@ fn program(options: &Options) -> Result<PathBuf> {
     }
 }
 
-type Wanted = (&'static str, String, Option<u16>);
-
-/// Every service process: which service, its name and its port.
-fn wanted(options: &Options) -> Vec<Wanted> {
-    let mut all = Vec::new();
-    for replica in 0..options.replicas {
-        for (place, service) in (0..).zip(SERVICES) {
-            let name = match replica {
-                0 => service.to_owned(),
-                _ => format!("{service}-{}", replica + 1),
-            };
-            let offset: u16 = place + replica * REPLICA_PORTS;
-            let port = options.first_port.map(|first| first.saturating_add(offset));
-            all.push((service, name, port));
-        }
-    }
-    all
-}
-
-/// Fails with one error naming all taken ports.
-fn free_or_say(wanted: &[Wanted]) -> Result<()> {
-    let taken: Vec<String> = wanted
-        .iter()
-        .filter_map(|(_, name, port)| Some((name, (*port)?)))
-        .filter(|(_, port)| !port::is_free(*port))
-        .map(|(name, port)| {
-            let who = process::listener(port).unwrap_or_else(|| "another program".into());
-            format!("port {port} for {name} is taken by {who}")
-        })
-        .collect();
-    if taken.is_empty() {
-        return Ok(());
-    }
-    bail!(
-        "{}: end it, or choose other ports with `--port {}`",
-        taken.join("; "),
-        FIRST_PORT + 1000
-    )
-}
-
 /// What a run that was killed left behind is on its way out; it must be gone before its ports and files are used again.
 async fn end_leftovers(folder: &std::path::Path, say: Say<'_>) -> Result<()> {
     // One that cannot be read is from another version, and overwritten.
@@ -334,48 +325,5 @@ async fn end_leftovers(folder: &std::path::Path, say: Say<'_>) -> Result<()> {
             }
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{free_or_say, wanted};
-    use crate::Options;
-
-    #[test]
-    fn replicas_have_ports_of_their_own() {
-        let options = Options {
-            replicas: 2,
-            ..Options::kept("x".into())
-        };
-        let wanted = wanted(&options);
-        let wanted: Vec<(&str, Option<u16>)> = wanted
-            .iter()
-            .map(|(_, name, port)| (name.as_str(), *port))
-            .collect();
-        assert_eq!(
-            wanted,
-            [
-                ("booking", Some(8080)),
-                ("flight", Some(8081)),
-                ("hotel", Some(8082)),
-                ("booking-2", Some(8180)),
-                ("flight-2", Some(8181)),
-                ("hotel-2", Some(8182)),
-            ]
-        );
-    }
-
-    #[test]
-    fn a_taken_port_is_named_with_what_to_do() {
-        let taken = std::net::TcpListener::bind("127.0.0.1:0");
-        let port = taken.as_ref().ok().and_then(|l| l.local_addr().ok());
-        let port = port.map(|address| address.port());
-        let refused = free_or_say(&[("flight", "flight".into(), port)]);
-        assert!(refused.is_err_and(|error| {
-            let words = error.to_string();
-            words.contains("for flight is taken by") && words.contains("--port")
-        }));
-        assert!(free_or_say(&[("flight", "flight".into(), None)]).is_ok());
     }
 }

@@ -4,7 +4,8 @@
 //! it in production: that is what images and an orchestrator are for.
 //!
 //! - [`Stack`]: start, reach, stop; `supervise`: starts again what crashed; [`state`]: what others find in the folder.
-//! - [`catalogue`]: which services there are, the one list of them; [`inventory`]: something to book on the first day.
+//! - [`catalogue`]: which services there are, the one list of them; [`legs`]: programs that are started beside them;
+//!   [`inventory`]: something to book on the first day.
 //! - [`broker`], [`postgres`], [`service`]: servers and services as [child processes](child), found on this machine or
 //!   [fetched](fetch) as verified packages; [`skip`]: what a test does where they cannot be had.
 //! - [`databases`], [`disk`], [`logs`], [`port`], [`private`], [`process`]: what the name says.
@@ -17,6 +18,7 @@ pub mod disk;
 pub mod fetch;
 pub mod inventory;
 mod launch;
+pub mod legs;
 pub mod logs;
 pub mod port;
 pub mod postgres;
@@ -27,6 +29,7 @@ pub mod service;
 pub mod skip;
 pub mod state;
 mod supervise;
+mod wanted;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,6 +41,7 @@ use anyhow::{Context as _, Result};
 
 pub use catalogue::SERVICES;
 pub use databases::DatabaseChoice;
+pub use legs::LegProgram;
 pub use state::{Lock, State};
 
 use broker::Broker;
@@ -80,6 +84,8 @@ pub struct Options {
     pub first_port: Option<u16>,
     /// Settings of every service, as environment variables.
     pub settings: Vec<(String, String)>,
+    /// Legs that are started beside the services, a process each.
+    pub legs: Vec<LegProgram>,
     /// Whether the sample inventory is loaded where there is none.
     pub sample: bool,
     /// The program that serves; `ROUNDTRIP_BIN` or this very one when None.
@@ -97,6 +103,7 @@ impl Options {
             nats_url: None,
             first_port: None,
             settings: Vec::new(),
+            legs: Vec::new(),
             sample: true,
             program: None,
         }
@@ -124,7 +131,9 @@ impl Options {
 #[derive(Debug)]
 pub struct Member {
     /// Which service it is, such as `flight`.
-    pub service: &'static str,
+    pub service: String,
+    /// Whether it answers HTTP.
+    pub http: bool,
     /// Its log file.
     pub log: PathBuf,
     /// The process.
@@ -254,8 +263,9 @@ impl Stack {
         let process = |pid: Option<u32>| pid.and_then(Process::of);
         let services = self.services.iter().map(|member| ServiceState {
             name: member.process.name().to_owned(),
-            service: member.service.to_owned(),
+            service: member.service.clone(),
             url: member.process.url(),
+            http: member.http,
             log: member.log.clone(),
             process: process(member.process.pid()),
         });

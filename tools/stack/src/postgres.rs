@@ -328,9 +328,10 @@ impl Drop for Cluster {
 }
 
 fn must_be_plain(name: &str) -> Result<()> {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let plain =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
     if name.is_empty() || name.len() > 63 || !name.bytes().all(plain) {
-        bail!("{name:?} is no name for a database: a-z, 0-9 and _, at most 63");
+        bail!("{name:?} is no name for a database: a-z, 0-9, _ and -, at most 63");
     }
     Ok(())
 }

@@ -32,6 +32,8 @@ pub struct Spec {
     pub log: PathBuf,
     /// Its port on 127.0.0.1; kept over restarts. A free one where none is given.
     pub port: Option<u16>,
+    /// Where it runs; in this process' own folder where none is given.
+    pub folder: Option<PathBuf>,
 }
 
 /// A service process.
@@ -66,7 +68,12 @@ impl ServiceProcess {
         command
             .args(&self.spec.args)
             .envs(&self.spec.env)
-            .env("LISTEN", format!("127.0.0.1:{}", self.port));
+            .env("LISTEN", format!("127.0.0.1:{}", self.port))
+            // As programs of other make are told.
+            .env("PORT", self.port.to_string());
+        if let Some(folder) = &self.spec.folder {
+            command.current_dir(folder);
+        }
         // Asked to end when we are gone: it drains, and keeps what it has.
         let will = LastWill {
             signal: Some(Signal::SIGTERM),

@@ -51,10 +51,17 @@ pub struct ServiceState {
     pub service: String,
     /// Its HTTP.
     pub url: String,
+    /// Whether anybody answers there: a leg may have no HTTP.
+    #[serde(default = "yes")]
+    pub http: bool,
     /// Its log file.
     pub log: PathBuf,
     /// The process; None while it is down.
     pub process: Option<Process>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Where everything of a stack is.

@@ -61,7 +61,6 @@ fn sqlite(url: &str, cache_kib: u32) -> Result<SqliteConnectOptions, anyhow::Err
     let options = SqliteConnectOptions::from_str(url)
         .context("the SQLite URL cannot be read; it looks like sqlite:///path/to/file.db")?;
     Ok(options
-        .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         // On macOS a plain fsync does not reach the disk; elsewhere this does nothing.
         .pragma("fullfsync", "1")
@@ -72,6 +71,11 @@ fn sqlite(url: &str, cache_kib: u32) -> Result<SqliteConnectOptions, anyhow::Err
         .foreign_keys(false)
         .statement_cache_capacity(200)
         .disable_statement_logging())
+}
+
+/// Who only reads takes a file in whatever journal mode it is: it may be somebody else's.
+fn sqlite_writer(url: &str, cache_kib: u32) -> Result<SqliteConnectOptions, anyhow::Error> {
+    Ok(sqlite(url, cache_kib)?.journal_mode(SqliteJournalMode::Wal))
 }
 
 fn postgres(url: &str) -> Result<PgConnectOptions, anyhow::Error> {
@@ -107,7 +111,7 @@ impl Writer {
     pub(super) async fn open(url: &str) -> Result<Self, anyhow::Error> {
         Ok(match engine(url)? {
             Engine::Sqlite => {
-                let mut connection = sqlite(url, WRITER_CACHE_KIB)?
+                let mut connection = sqlite_writer(url, WRITER_CACHE_KIB)?
                     .connect()
                     .await
                     .with_context(|| unreachable(url))?;
@@ -260,7 +264,7 @@ async fn run_migrations(url: &str, migrators: [Migrator; 2]) -> Result<(), anyho
             Engine::Sqlite => {
                 // sqlx takes no lock on SQLite: processes that start together would all create the same tables.
                 let _lock = lock_beside(url)?;
-                let options = sqlite(url, CACHE_KIB)?.create_if_missing(true);
+                let options = sqlite_writer(url, CACHE_KIB)?.create_if_missing(true);
                 make_private(options.get_filename())?;
                 let mut connection = options.connect().await.with_context(|| unreachable(url))?;
                 migrator.run(&mut connection).await.context(FAILED)?;

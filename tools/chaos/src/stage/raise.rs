@@ -183,6 +183,7 @@ impl Stage {
             env,
             log: log.clone(),
             port: None,
+            folder: None,
         })?;
         Ok(Replica {
             url: process.url(),

@@ -85,7 +85,7 @@ impl Opened {
         }
         for (leg, (trip, count)) in unjudged {
             judgement.missing.push(format!(
-                "{leg}: its database was not given, and {count} trips have such a leg, trip {trip} for one"
+                "{leg}: its database was not given, and {count} trips have such a leg, trip {trip} for one: --database {leg}=URL, or --without {leg}"
             ));
         }
         judgement

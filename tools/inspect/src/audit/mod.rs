@@ -84,6 +84,10 @@ impl Opened {
         }
         // What lies in two databases was read at two moments: it can be compared only when nothing happened in between.
         report.violate(violations, same);
+        match self.not_looked_at().await {
+            Ok(names) => report.not_looked_at.extend(names),
+            Err(error) => report.reach([format!("{}: {error:#}", booking::NAME)]),
+        }
         if self.nats.is_none() {
             report
                 .notes

@@ -57,6 +57,11 @@ impl fmt::Debug for Part {
     }
 }
 
+/// Whether this program has a service of that name in it, and so knows its tables.
+fn is_ours(name: &str) -> bool {
+    stack::SERVICES.contains(&name)
+}
+
 fn is_name(text: &str) -> bool {
     text == booking::NAME || text.parse::<choreography::LegName>().is_ok()
 }
@@ -75,7 +80,8 @@ pub struct Parts {
     pub databases: Vec<Part>,
     /// The broker; without it the consumers are not looked at, and the report says so.
     pub nats: Option<Nats>,
-    /// Legs that are left unjudged when their database is not among them: without this, such a leg is a part that could not be reached.
+    /// Legs that are left unjudged when their database is not among them, and named: without this, such a leg is a part that could not be
+    /// reached.
     pub without: BTreeSet<String>,
 }
 
@@ -146,10 +152,23 @@ impl Opened {
                 database,
                 stock,
             });
+        } else if let Some(name) = part.name.as_ref().filter(|name| !is_ours(name)) {
+            // A leg of other make keeps its records as it likes.
+            self.without.insert(name.clone());
         } else {
             bail!("it has neither trips nor legs in it");
         }
         Ok(())
+    }
+
+    /// Legs that have joined or were named, and whose records nobody looks at.
+    pub(super) async fn not_looked_at(&self) -> Result<BTreeSet<String>> {
+        let mut names = self.without.clone();
+        if let Some(booking) = &self.booking {
+            names.extend(booking.texts("select leg from joined_leg", vec![]).await?);
+        }
+        names.retain(|name| self.legs.iter().all(|leg| leg.name != *name));
+        Ok(names)
     }
 
     /// The services whose databases are open.

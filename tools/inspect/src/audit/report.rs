@@ -47,6 +47,8 @@ pub struct Report {
     pub moving: Vec<String>,
     /// What could not be reached, and so was not judged.
     pub unreached: Vec<String>,
+    /// Legs whose records were not looked at: their databases were not given, or have tables of their own.
+    pub not_looked_at: Vec<String>,
     /// What the reader should know besides.
     pub notes: Vec<String>,
     /// A database that is needed was not given: no waiting brings it.
@@ -63,6 +65,7 @@ impl Report {
             violations: Vec::new(),
             moving,
             unreached: Vec::new(),
+            not_looked_at: Vec::new(),
             notes: Vec::new(),
             missing: false,
         }
@@ -124,6 +127,7 @@ impl fmt::Display for Report {
             ("violated", &self.violations),
             ("still moving", &self.moving),
             ("not reached", &self.unreached),
+            ("not looked at", &self.not_looked_at),
             ("note", &self.notes),
         ] {
             for line in lines {
@@ -131,7 +135,14 @@ impl fmt::Display for Report {
             }
         }
         match self.verdict {
-            Verdict::Clean => write!(f, "clean: every trip went through or came all the way back"),
+            Verdict::Clean => {
+                write!(f, "clean: every trip went through or came all the way back")?;
+                if !self.not_looked_at.is_empty() {
+                    let legs = self.not_looked_at.join(", ");
+                    write!(f, ", as far as was looked: not at {}", visible(&legs))?;
+                }
+                Ok(())
+            }
             Verdict::Violated if self.violations.is_empty() => {
                 write!(
                     f,

@@ -11,6 +11,7 @@ pub mod observations;
 mod observe;
 pub mod report;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -41,8 +42,18 @@ pub struct ServicePlace {
     pub service: String,
     /// Its HTTP.
     pub url: String,
+    /// Whether anybody answers there: a leg may have no HTTP.
+    pub http: bool,
     /// Its log file, on this machine.
     pub log: Option<PathBuf>,
+}
+
+/// The services that nobody listens for at the broker: their consumers were looked at for some seconds, and nobody asked for anything.
+///
+/// # Errors
+/// When the broker does not answer.
+pub async fn silent(broker: &Nats) -> Result<BTreeSet<String>> {
+    observe::silent(broker, &expected::Expected::new()?.stream().name).await
 }
 
 /// Looks, everywhere at once, and judges what was seen.

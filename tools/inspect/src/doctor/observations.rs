@@ -43,6 +43,15 @@ pub struct Ahead {
     pub most_us: i64,
 }
 
+impl Seen {
+    /// The legs that have joined, as booking knows them.
+    pub fn joined(&self) -> impl Iterator<Item = (&str, Joined)> {
+        let booking = self.services.iter().filter_map(|it| it.booking.as_ref());
+        let legs = booking.filter_map(|booking| booking.legs.as_ref().ok());
+        legs.flatten().map(|(name, leg)| (name.as_str(), *leg))
+    }
+}
+
 impl Ahead {
     /// A clock that said `from_us` to `until_us` at some moment between two of ours.
     #[must_use]
@@ -73,6 +82,8 @@ pub struct Service {
     pub service: String,
     /// Its address, without a password.
     pub url: String,
+    /// Whether it has HTTP at all; else nothing of what follows was looked at.
+    pub http: bool,
     /// Its log file, on this machine.
     pub log: Option<PathBuf>,
     /// Whether `/livez` answers, or why not.
@@ -118,10 +129,19 @@ pub struct Letters {
 /// What only booking knows.
 #[derive(Debug, Clone)]
 pub struct Booking {
-    /// Legs that have joined, and when each last said that it is there, in microseconds since 1970.
-    pub legs: Result<BTreeMap<String, i64>, String>,
+    /// Legs that have joined, by name.
+    pub legs: Result<BTreeMap<String, Joined>, String>,
     /// Trips that have not changed for a while and are not final.
     pub unfinished: Result<Vec<Unfinished>, String>,
+}
+
+/// A leg that has joined.
+#[derive(Debug, Clone, Copy)]
+pub struct Joined {
+    /// When it last said that it is there, in microseconds since 1970.
+    pub said_us: i64,
+    /// An operator has retired it.
+    pub retired: bool,
 }
 
 /// A trip that is not final.
@@ -231,6 +251,8 @@ pub struct Consumer {
     pub delivered: u64,
     /// Whether something was taken between two looks; None when nothing was waiting.
     pub took: Option<bool>,
+    /// For some seconds nobody asked for anything, and nothing was delivered.
+    pub silent: bool,
 }
 
 /// A database.

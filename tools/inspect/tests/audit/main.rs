@@ -9,7 +9,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use inspect::audit::{self, Nats, Verdict};
+use inspect::audit::{self, Nats, Part, Verdict};
+use sqlx::Connection as _;
 use stack::broker::{self, Broker};
 use stack::postgres::{Cluster, Programs};
 use stack::skip::{self, Need};
@@ -214,6 +215,39 @@ async fn a_leg_that_nobody_answers_for_is_judged_only_when_it_was_settled_by_han
         .await;
     let report = fixture.audit().await;
     assert_eq!(report.verdict, Verdict::Unreachable, "{report}");
+}
+
+/// A leg of other make keeps its records as it likes: it is named, and nothing is wrong with it.
+#[tokio::test]
+async fn a_leg_with_tables_of_its_own_is_not_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = Fixture::on_files(&folder).await;
+    let settled = r#"["released","released"]"#;
+    fixture
+        .trip(1, "closed", "'expired'", FLIGHT_CAR, settled)
+        .await;
+    let file = folder.path().join("garage.db");
+    let url = format!("sqlite://{}", file.display());
+    let car: Part = format!("car={url}").parse().unwrap();
+    let created = format!("{url}?mode=rwc");
+    let mut garage = sqlx::SqliteConnection::connect(&created).await.unwrap();
+    let table = "create table garage (id text, trip text)";
+    sqlx::query(table).execute(&mut garage).await.unwrap();
+    let mut parts = fixture.parts(&[BOOKING, FLIGHT, HOTEL]);
+    parts.databases.push(car);
+    let report = audit::audit(&parts).await;
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(report.not_looked_at, ["car"]);
+    let last = report.to_string().lines().last().unwrap().to_owned();
+    assert!(last.ends_with("as far as was looked: not at car"), "{last}");
+
+    // One that does not say whose it is may be a wrong address; and the services' own are known.
+    for wrong in [url.clone(), format!("flight={url}")] {
+        let mut parts = fixture.parts(&[BOOKING, HOTEL]);
+        parts.databases.push(wrong.parse().unwrap());
+        let report = audit::audit(&parts).await;
+        assert_eq!(report.verdict, Verdict::Unreachable, "{report}");
+    }
 }
 
 #[tokio::test]

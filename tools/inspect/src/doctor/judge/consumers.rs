@@ -1,13 +1,13 @@
 //! The stream's consumers, one for each service, held against what the services would declare.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_nats::jetstream::consumer::Config;
 use runtime::broker::{CONSUMER_CONFIG, config_key};
 
 use super::MANY;
 use crate::doctor::expected::Expected;
-use crate::doctor::observations::{Broker, Consumer, Seen};
+use crate::doctor::observations::{Broker, Consumer, Joined, Seen};
 use crate::doctor::report::{Finding, Group, Sheet};
 use stack::SERVICES;
 
@@ -30,15 +30,25 @@ pub(super) fn judge(
             );
         }
     };
-    // Whoever has a consumer or a database is expected, and so are the services that this program has in it.
+    let joined: BTreeMap<&str, Joined> = seen.joined().collect();
+    // Whoever has a consumer or a database, or has joined, is expected, and so are the services that this program has in it.
     let mut names: BTreeSet<&str> = SERVICES.into();
     names.extend(consumers.iter().map(|consumer| consumer.name.as_str()));
     names.extend(seen.databases.iter().map(|database| database.name.as_str()));
+    names.extend(joined.keys());
     for name in names {
         let subject = format!("consumer {name}");
         let mut sheet = sheet(&subject, findings);
         match consumers.iter().find(|consumer| consumer.name == name) {
-            Some(consumer) => judge_one(&mut sheet, consumer, expected),
+            Some(consumer) => {
+                let retired = joined.get(name).is_some_and(|leg| leg.retired);
+                judge_one(&mut sheet, consumer, retired, expected);
+            }
+            None if !SERVICES.contains(&name) => sheet.warning(
+                "consumer",
+                format!("{name} has no consumer of its name: it hears nothing, unless it hears in another way"),
+                gone(name),
+            ),
             None => sheet.wrong(
                 "consumer",
                 format!("{name} has no consumer: it hears nothing"),
@@ -56,7 +66,7 @@ fn sheet<'a>(subject: &'a str, findings: &'a mut Vec<Finding>) -> Sheet<'a> {
     }
 }
 
-fn judge_one(sheet: &mut Sheet<'_>, consumer: &Consumer, expected: &Expected) {
+fn judge_one(sheet: &mut Sheet<'_>, consumer: &Consumer, retired: bool, expected: &Expected) {
     let name = &consumer.name;
     let Some(expected) = expected.consumer(name) else {
         return sheet.unseen(
@@ -72,9 +82,19 @@ fn judge_one(sheet: &mut Sheet<'_>, consumer: &Consumer, expected: &Expected) {
             "ask with the command of that version",
         );
     } else {
-        let odd = odd(&consumer.config, &expected);
+        let ours = SERVICES.contains(&name.as_str());
+        let odd = odd(&consumer.config, &expected, ours);
         if odd.is_empty() {
             sheet.fine("config", "set up as its service declares it");
+        } else if !ours {
+            sheet.warning(
+                "config",
+                format!(
+                    "is set up otherwise than a leg made with shared/leg declares it: {}",
+                    odd.join("; ")
+                ),
+                "ask whoever made that leg whether it is meant (shared/choreography, protocol)",
+            );
         } else {
             sheet.wrong(
                 "config",
@@ -90,7 +110,39 @@ fn judge_one(sheet: &mut Sheet<'_>, consumer: &Consumer, expected: &Expected) {
             format!("`nats consumer resume TRIPS {name}`"),
         );
     }
+    if !consumer.silent {
+        sheet.fine("listens", "somebody listens");
+    } else if retired {
+        return sheet.fine(
+            "listens",
+            format!(
+                "nobody listens, and {name} is retired: {} facts wait",
+                consumer.pending
+            ),
+        );
+    } else {
+        let pending = consumer.pending;
+        sheet.warning(
+            "listens",
+            format!(
+                "nobody listens: no replica of {name} asks for facts, and {pending} wait for it"
+            ),
+            gone(name),
+        );
+    }
     work(sheet, consumer);
+}
+
+/// What to do about who does not listen.
+fn gone(name: &str) -> String {
+    let start = format!("start {name}: what it missed is said again");
+    if name == booking::NAME {
+        return start;
+    }
+    let me = client::invocation();
+    format!(
+        "{start}; one that is gone for good is booked no more after `{me} legs retire {name} --reason TEXT`"
+    )
 }
 
 fn number(config: &Config) -> u32 {
@@ -99,7 +151,7 @@ fn number(config: &Config) -> u32 {
 }
 
 /// What of a consumer is set up otherwise, in a way that counts.
-fn odd(found: &Config, expected: &Config) -> Vec<String> {
+fn odd(found: &Config, expected: &Config, ours: bool) -> Vec<String> {
     let mut odd = Vec::new();
     let filters = |config: &Config| -> BTreeSet<String> {
         let one = Some(config.filter_subject.clone()).filter(|filter| !filter.is_empty());
@@ -136,7 +188,8 @@ fn odd(found: &Config, expected: &Config) -> Vec<String> {
             found.max_deliver
         ));
     }
-    if found.max_ack_pending != expected.max_ack_pending {
+    // How much a leg of other make takes at once is its own affair.
+    if ours && found.max_ack_pending != expected.max_ack_pending {
         odd.push(format!(
             "it has {} in work at most, not {}",
             found.max_ack_pending, expected.max_ack_pending
@@ -175,7 +228,7 @@ fn work(sheet: &mut Sheet<'_>, consumer: &Consumer) {
             format!("{seen}: that is the most, and it delivers no more"),
             format!("{name} takes facts and does not finish them: see its log and its database; a restart loses nothing"),
         );
-    } else if consumer.took == Some(false) && *pending > 0 {
+    } else if consumer.took == Some(false) && *pending > 0 && !consumer.silent {
         sheet.warning(
             "work",
             format!("{seen}, and in a second none was taken"),

@@ -26,9 +26,18 @@ pub(super) fn judge(seen: &Seen, expected: &Expected, findings: &mut Vec<Finding
             ),
         }
     }
-    for name in SERVICES {
+    let legs = seen.joined().filter(|(_, leg)| !leg.retired);
+    let legs = legs
+        .map(|(name, _)| name)
+        .filter(|name| !SERVICES.contains(name));
+    for name in SERVICES.into_iter().chain(legs) {
         if !seen.databases.iter().any(|database| database.name == name) {
-            let (why, todo) = if seen.home.is_some() {
+            let (why, todo) = if !SERVICES.contains(&name) {
+                (
+                    "nobody said where it is, if it has one",
+                    format!("--database {name}=URL, where that leg is made with shared/leg"),
+                )
+            } else if seen.home.is_some() {
                 (
                     "its server runs only with the stack",
                     format!("start it with `{} up`", client::invocation()),
@@ -65,7 +74,15 @@ fn judge_one(
         "SQLite"
     };
     sheet.fine("opens", format!("{engine} opens"));
-    if found.runtime.is_none() && found.service.is_none() {
+    let none_of_ours = found.runtime.is_none() && found.service.is_none();
+    if none_of_ours && !SERVICES.contains(&database.name.as_str()) {
+        return sheet.unseen(
+            "schema",
+            "has none of the tables that this command knows",
+            "ask whoever made that leg; `audit` leaves it out and says so",
+        );
+    }
+    if none_of_ours {
         return sheet.wrong(
             "schema",
             format!(

@@ -2,7 +2,7 @@
 
 use super::{MANY, MINUTE_US, clock, letters, span};
 use crate::doctor::expected::Expected;
-use crate::doctor::observations::{Booking, Seen, Service, Unfinished};
+use crate::doctor::observations::{Booking, Joined, Seen, Service, Unfinished};
 use crate::doctor::report::{Finding, Group, Sheet};
 use stack::SERVICES;
 
@@ -15,10 +15,13 @@ pub(super) fn judge(seen: &Seen, expected: &Expected, findings: &mut Vec<Finding
     for service in &seen.services {
         judge_one(service, seen, expected, findings);
     }
-    if seen.home.is_some() {
-        return;
-    }
-    for name in SERVICES {
+    // Of the services of a stack that is at home nobody need say where they are.
+    let services = SERVICES.into_iter().filter(|_| seen.home.is_none());
+    let legs = seen.joined().filter(|(_, leg)| !leg.retired);
+    let legs = legs
+        .map(|(name, _)| name)
+        .filter(|name| !SERVICES.contains(name));
+    for name in services.chain(legs) {
         if !seen.services.iter().any(|service| service.service == name) {
             let flag = match name {
                 booking::NAME => String::from("--url URL"),
@@ -40,6 +43,9 @@ fn sheet<'a>(subject: &'a str, findings: &'a mut Vec<Finding>) -> Sheet<'a> {
 
 fn judge_one(service: &Service, seen: &Seen, expected: &Expected, findings: &mut Vec<Finding>) {
     let mut sheet = sheet(&service.name, findings);
+    if !service.http {
+        return sheet.fine("answers", "has no HTTP: see its consumer");
+    }
     if let Err(why) = &service.alive {
         return silent(&mut sheet, service, why);
     }
@@ -62,6 +68,11 @@ fn judge_one(service: &Service, seen: &Seen, expected: &Expected, findings: &mut
     }
     match &service.letters {
         Some(Ok(found)) => letters(&mut sheet, &service.service, found, seen.now_us),
+        Some(Err(_)) if expected.title(&service.service).is_none() => sheet.unseen(
+            "dead-letters",
+            "has no dead letters that this command can read",
+            "ask whoever made that leg",
+        ),
         Some(Err(why)) => sheet.warning(
             "dead-letters",
             format!("its dead letters cannot be read ({why})"),
@@ -130,16 +141,22 @@ fn ready(sheet: &mut Sheet<'_>, service: &Service) {
 }
 
 fn identity(sheet: &mut Sheet<'_>, service: &Service, expected: &Expected) {
+    let ours = expected.title(&service.service);
     let Some((title, version)) = &service.about else {
+        if ours.is_none() {
+            return;
+        }
         return sheet.warning(
             "version",
             "does not say which service and version it is (/openapi.json)",
             "check that it is a service of Roundtrip that answers at this address",
         );
     };
-    if let Some(expected) = expected.title(&service.service)
-        && title != expected
-    {
+    let Some(expected) = ours else {
+        // It has versions of its own.
+        return sheet.fine("version", format!("{title}, version {version}"));
+    };
+    if title != expected {
         return sheet.wrong(
             "version",
             format!("what answers calls itself {title:?}, not {expected:?}"),
@@ -236,18 +253,27 @@ fn legs(sheet: &mut Sheet<'_>, booking: &Booking, seen: &Seen) {
     }
     let silent: Vec<String> = joined
         .iter()
-        .map(|(leg, said_us)| (leg, seen.now_us.saturating_sub(*said_us)))
+        .filter(|(_, joined)| !joined.retired)
+        .map(|(leg, joined)| (leg, seen.now_us.saturating_sub(joined.said_us)))
         .filter(|(_, silent_us)| *silent_us > SILENT_US)
         .map(|(leg, silent_us)| format!("{leg} for {}", span(silent_us)))
         .collect();
-    let names: Vec<&str> = joined.keys().map(String::as_str).collect();
     if silent.is_empty() {
-        return sheet.fine("legs", format!("can book {}", names.join(", ")));
+        let (retired, names): (Vec<_>, Vec<_>) = joined.iter().partition(|(_, leg)| leg.retired);
+        let list = |legs: Vec<(&String, &Joined)>| {
+            let names: Vec<&str> = legs.into_iter().map(|(name, _)| name.as_str()).collect();
+            names.join(", ")
+        };
+        let retired = match list(retired).as_str() {
+            "" => String::new(),
+            names => format!("; retired: {names}"),
+        };
+        return sheet.fine("legs", format!("can book {}{retired}", list(names)));
     }
     sheet.warning(
         "legs",
         format!("has not heard that it is there: {}", silent.join(", ")),
-        "start that leg, or see why its facts do not come through; one that is gone for good: `stuck` and `settle`",
+        "start that leg, or see why its facts do not come through; one that is gone for good: `legs retire`, then `stuck` and `settle`",
     );
 }
 

@@ -12,8 +12,9 @@ use super::in_time;
 use crate::audit::Nats;
 use crate::doctor::observations::{Account, Broker, Consumer, Copy, Server, Stream};
 
-/// Between two looks at consumers that have something to deliver.
-const BETWEEN: Duration = Duration::from_secs(1);
+/// Between looks at consumers, where one says too little. Services ask once a second: not so often that every look falls between two
+/// requests.
+const BETWEEN: [Duration; 2] = [Duration::from_secs(1), Duration::from_millis(1_300)];
 
 pub(super) async fn observe(nats: &Nats, stream: &str) -> Broker {
     let mut broker = Broker {
@@ -43,7 +44,7 @@ pub(super) async fn observe(nats: &Nats, stream: &str) -> Broker {
     let (account, found, consumers) = tokio::join!(
         in_time(account(&context)),
         in_time(find(&context, stream)),
-        in_time(list(&context, stream)),
+        consumers(&context, stream),
     );
     broker.account = account;
     broker.stream = found;
@@ -52,18 +53,34 @@ pub(super) async fn observe(nats: &Nats, stream: &str) -> Broker {
     {
         broker.stores = Some(in_time(store(&context, &stream.config.name, subject)).await);
     }
-    broker.consumers = consumers.map(|infos| infos.into_iter().map(seen).collect());
-    if let Ok(first) = &mut broker.consumers
-        && first.iter().any(|consumer| consumer.pending > 0)
-    {
-        tokio::time::sleep(BETWEEN).await;
-        if let Ok(second) = in_time(list(&context, stream)).await {
-            for consumer in first.iter_mut() {
-                consumer.took = took(consumer, &second);
+    broker.consumers = consumers;
+    broker
+}
+
+/// The stream's consumers. Where something waits to be delivered, or nobody asks for anything, they are looked at again.
+pub(super) async fn consumers(context: &Context, stream: &str) -> Result<Vec<Consumer>, String> {
+    let infos = in_time(list(context, stream)).await?;
+    let mut consumers: Vec<Consumer> = infos.into_iter().map(seen).collect();
+    for (at, pause) in BETWEEN.into_iter().enumerate() {
+        let waits = at == 0 && consumers.iter().any(|consumer| consumer.pending > 0);
+        if !waits && !consumers.iter().any(|consumer| consumer.silent) {
+            break;
+        }
+        tokio::time::sleep(pause).await;
+        let Ok(again) = in_time(list(context, stream)).await else {
+            break;
+        };
+        for consumer in &mut consumers {
+            if at == 0 {
+                consumer.took = took(consumer, &again);
             }
+            let found = again.iter().find(|info| info.name == consumer.name);
+            consumer.silent &= found.is_none_or(|info| {
+                info.num_waiting == 0 && info.delivered.consumer_sequence == consumer.delivered
+            });
         }
     }
-    broker
+    Ok(consumers)
 }
 
 /// A subject that the stream takes and no service listens for: theirs have three tokens at least.
@@ -164,6 +181,8 @@ fn seen(info: consumer::Info) -> Consumer {
         paused: info.paused,
         delivered: info.delivered.consumer_sequence,
         took: None,
+        // So far. Who is delivered to unasked asks for nothing.
+        silent: info.num_waiting == 0 && info.config.deliver_subject.is_none(),
         config: info.config,
     }
 }

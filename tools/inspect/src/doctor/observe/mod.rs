@@ -5,6 +5,7 @@ mod connections;
 mod databases;
 mod services;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::{OptionFuture, join_all};
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use super::Places;
 use super::expected::Expected;
 use super::observations::Seen;
+use crate::audit::Nats;
 
 /// The longest that one look may take.
 const WITHIN: Duration = Duration::from_secs(3);
@@ -39,6 +41,18 @@ pub(super) async fn observe(places: &Places, expected: &Expected) -> Seen {
         databases,
         connections,
     }
+}
+
+/// See [`super::silent`].
+pub(super) async fn silent(nats: &Nats, stream: &str) -> anyhow::Result<BTreeSet<String>> {
+    let consumers = async {
+        let context = nats.connect().await?;
+        broker::consumers(&context, stream)
+            .await
+            .map_err(anyhow::Error::msg)
+    };
+    let silent = consumers.await?.into_iter().filter(|it| it.silent);
+    Ok(silent.map(|consumer| consumer.name).collect())
 }
 
 /// What comes of it in time; else that it did not.

@@ -11,10 +11,11 @@ use serde::Deserialize;
 
 use super::{WITHIN, in_time};
 use crate::doctor::ServicePlace;
-use crate::doctor::observations::{Ahead, Booking, Letters, Metrics, Service, Unfinished};
+use crate::doctor::observations::{Ahead, Booking, Joined, Letters, Metrics, Service, Unfinished};
 use client::probe;
 use client::redaction::shown;
 use client::{Client, TOTAL_MAX};
+use stack::SERVICES;
 
 /// How often it is asked whether it is ready, each time on a connection of its own: a balancer then sends us to several replicas.
 const ASKED: usize = 6;
@@ -28,6 +29,7 @@ pub(super) async fn observe(place: &ServicePlace) -> Service {
         name: place.name.clone(),
         service: place.service.clone(),
         url: shown(&place.url),
+        http: place.http,
         log: place.log.clone(),
         alive: Ok(()),
         ready: Vec::new(),
@@ -37,6 +39,9 @@ pub(super) async fn observe(place: &ServicePlace) -> Service {
         letters: None,
         booking: None,
     };
+    if !place.http {
+        return service;
+    }
     let client = reqwest::Client::builder()
         .timeout(WITHIN)
         .pool_max_idle_per_host(0)
@@ -49,7 +54,7 @@ pub(super) async fn observe(place: &ServicePlace) -> Service {
         }
     };
     let base = place.url.trim_end_matches('/');
-    service.alive = alive(&http, base).await;
+    service.alive = alive(&http, base, SERVICES.contains(&place.service.as_str())).await;
     if service.alive.is_err() {
         return service;
     }
@@ -71,9 +76,11 @@ pub(super) async fn observe(place: &ServicePlace) -> Service {
     service
 }
 
-async fn alive(http: &reqwest::Client, base: &str) -> Result<(), String> {
+async fn alive(http: &reqwest::Client, base: &str, ours: bool) -> Result<(), String> {
     match http.get(format!("{base}/livez")).send().await {
         Ok(answer) if answer.status().is_success() => Ok(()),
+        // A leg of other make need not have this path.
+        Ok(answer) if !ours && answer.status().is_client_error() => Ok(()),
         // A balancer that has nobody to ask, or no service of Roundtrip at all.
         Ok(answer) => Err(format!("it answered {}", answer.status())),
         Err(error) => Err(probe::cause(&error)),
@@ -162,9 +169,15 @@ async fn booking(place: &ServicePlace) -> Option<Booking> {
     Some(Booking { legs, unfinished })
 }
 
-async fn legs(url: &str) -> Result<BTreeMap<String, i64>> {
-    let legs = Client::new(url)?.legs().await?;
-    let leg = |leg: client::Leg| (leg.leg, leg.seen.as_microsecond());
+async fn legs(url: &str) -> Result<BTreeMap<String, Joined>> {
+    let legs = Client::new(url)?.all_legs().await?;
+    let leg = |leg: client::Leg| {
+        let joined = Joined {
+            said_us: leg.seen.as_microsecond(),
+            retired: leg.retired.is_some(),
+        };
+        (leg.leg, joined)
+    };
     Ok(legs.into_iter().map(leg).collect())
 }
 

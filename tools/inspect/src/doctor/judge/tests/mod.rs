@@ -3,6 +3,7 @@
 
 mod broker;
 mod databases;
+mod legs;
 mod services;
 
 use std::time::Duration;
@@ -10,8 +11,8 @@ use std::time::Duration;
 use super::*;
 use crate::doctor::Verdict;
 use crate::doctor::observations::{
-    Account, Applied, Booking, Broker, Connection, Consumer, Copy, Database, Found, Home, Metrics,
-    Server, Service, Stream, Transactions, Unfinished,
+    Account, Applied, Booking, Broker, Connection, Consumer, Copy, Database, Found, Home, Joined,
+    Metrics, Server, Service, Stream, Transactions, Unfinished,
 };
 
 const NOW_US: i64 = 1_800_000_000 * SECOND_US;
@@ -20,12 +21,20 @@ fn expected() -> Expected {
     Expected::new().unwrap()
 }
 
+fn joined(said_us: i64) -> Joined {
+    Joined {
+        said_us,
+        retired: false,
+    }
+}
+
 fn service(name: &str, expected: &Expected) -> Service {
-    let legs = ["flight", "hotel"].map(|leg| (leg.to_owned(), NOW_US - MINUTE_US));
+    let legs = ["flight", "hotel"].map(|leg| (leg.to_owned(), joined(NOW_US - MINUTE_US)));
     Service {
         name: name.into(),
         service: name.into(),
         url: String::from("http://127.0.0.1:1"),
+        http: true,
         log: None,
         alive: Ok(()),
         ready: vec![Ok(()); 6],
@@ -57,6 +66,7 @@ fn broker(expected: &Expected) -> Broker {
         paused: false,
         delivered: 9,
         took: None,
+        silent: false,
     };
     let mut config = expected.stream();
     config.duplicate_window = Duration::from_secs(120);
@@ -188,6 +198,7 @@ fn a_healthy_stack_is_healthy_and_nothing_is_left_out() {
         "jetstream",
         "config",
         "window",
+        "listens",
         "work",
         "opens",
         "schema",

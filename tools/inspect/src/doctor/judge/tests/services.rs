@@ -135,7 +135,7 @@ fn what_booking_knows_of_legs_and_trips() {
                 .legs
                 .as_mut()
                 .unwrap()
-                .insert("car".into(), NOW_US - 20 * MINUTE_US);
+                .insert("hotel".into(), joined(NOW_US - 20 * MINUTE_US));
         },
         "booking",
         "legs",
