@@ -64,9 +64,14 @@ pub(crate) async fn a_letter_that_is_replayed_twice_has_its_effect_once(place: P
     flight.stock(10).await;
     let letter = buried(&flight, "a").await;
     let other = buried(&flight, "b").await;
-    let requested = fact(trip(), 3, FactBody::Requested);
-    // In one batch, and in the next, also under an id of its own.
-    let again = || replayed(&letter, Uuid::now_v7(), &requested);
+    // In one batch, and in the next. Neither the inbox nor a record that is there already may be what stops the second.
+    let again = || {
+        replayed(
+            &letter,
+            Uuid::now_v7(),
+            &fact(trip(), 3, FactBody::Requested),
+        )
+    };
     let done = flight
         .transactor
         .run(&[again(), again()], &[])
