@@ -41,8 +41,7 @@ pub(super) fn judge(
         let mut sheet = sheet(&subject, findings);
         match consumers.iter().find(|consumer| consumer.name == name) {
             Some(consumer) => {
-                let retired = joined.get(name).is_some_and(|leg| leg.retired);
-                judge_one(&mut sheet, consumer, retired, expected);
+                judge_one(&mut sheet, consumer, joined.get(name).copied(), expected);
             }
             None if !SERVICES.contains(&name) => sheet.warning(
                 "consumer",
@@ -66,7 +65,12 @@ fn sheet<'a>(subject: &'a str, findings: &'a mut Vec<Finding>) -> Sheet<'a> {
     }
 }
 
-fn judge_one(sheet: &mut Sheet<'_>, consumer: &Consumer, retired: bool, expected: &Expected) {
+fn judge_one(
+    sheet: &mut Sheet<'_>,
+    consumer: &Consumer,
+    joined: Option<Joined>,
+    expected: &Expected,
+) {
     let name = &consumer.name;
     let Some(expected) = expected.consumer(name) else {
         return sheet.unseen(
@@ -110,38 +114,34 @@ fn judge_one(sheet: &mut Sheet<'_>, consumer: &Consumer, retired: bool, expected
             format!("`nats consumer resume TRIPS {name}`"),
         );
     }
-    if !consumer.silent {
-        sheet.fine("listens", "somebody listens");
-    } else if retired {
-        return sheet.fine(
-            "listens",
-            format!(
-                "nobody listens, and {name} is retired: {} facts wait",
-                consumer.pending
-            ),
-        );
-    } else {
-        let pending = consumer.pending;
-        sheet.warning(
-            "listens",
-            format!(
-                "nobody listens: no replica of {name} asks for facts, and {pending} wait for it"
-            ),
-            gone(name),
-        );
+    match joined {
+        _ if !consumer.silent => sheet.fine("listens", "somebody listens"),
+        Some(leg) if leg.retired => {
+            let pending = consumer.pending;
+            let seen = format!("nobody listens, and {name} is retired: {pending} facts wait");
+            return sheet.fine("listens", seen);
+        }
+        // It can be booked.
+        Some(_) => {
+            let pending = consumer.pending;
+            return sheet.warning(
+                "listens",
+                format!(
+                    "nobody listens: no replica of {name} asks for facts, and {pending} wait for it"
+                ),
+                gone(name),
+            );
+        }
+        None => {}
     }
     work(sheet, consumer);
 }
 
-/// What to do about who does not listen.
+/// What to do about a leg that does not listen.
 fn gone(name: &str) -> String {
-    let start = format!("start {name}: what it missed is said again");
-    if name == booking::NAME {
-        return start;
-    }
     let me = client::invocation();
     format!(
-        "{start}; one that is gone for good is booked no more after `{me} legs retire {name} --reason TEXT`"
+        "start {name}: what it missed is said again; one that is gone for good is booked no more after `{me} legs retire {name} --reason TEXT`"
     )
 }
 
@@ -228,7 +228,7 @@ fn work(sheet: &mut Sheet<'_>, consumer: &Consumer) {
             format!("{seen}: that is the most, and it delivers no more"),
             format!("{name} takes facts and does not finish them: see its log and its database; a restart loses nothing"),
         );
-    } else if consumer.took == Some(false) && *pending > 0 && !consumer.silent {
+    } else if consumer.took == Some(false) && *pending > 0 {
         sheet.warning(
             "work",
             format!("{seen}, and in a second none was taken"),
