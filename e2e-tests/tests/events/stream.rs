@@ -8,10 +8,10 @@ use booking::view::TripView;
 use choreography::TripId;
 use e2e_tests::World;
 use reqwest::{Method, Response};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 /// Longer than any event should take to come.
-pub(crate) const SOON: Duration = Duration::from_secs(45);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// An event as a browser would have it.
 #[derive(Debug, Default)]
@@ -58,9 +58,11 @@ impl Events {
 
     /// The next event; None when the stream has ended, an error when it was cut off.
     pub(crate) async fn next(&mut self) -> Result<Option<Event>, reqwest::Error> {
+        let until = Instant::now() + SOON;
         loop {
             let Some((block, rest)) = self.text.split_once("\n\n") else {
-                let more = timeout(SOON, self.answer.chunk()).await;
+                // Heartbeats are no event.
+                let more = timeout_at(until, self.answer.chunk()).await;
                 match more.unwrap_or_else(|_| panic!("nothing came after {:?}", self.last_id))? {
                     Some(more) => self.text += std::str::from_utf8(&more).unwrap(),
                     None => return Ok(None),
