@@ -117,27 +117,33 @@ async fn see(
     pid: Option<u32>,
     nats_url: Option<String>,
 ) -> Result<Seen> {
-    let http = reqwest::Client::builder().timeout(ANSWER_WITHIN).build()?;
     let booking = services
         .iter()
         .find(|service| service.service == booking::NAME)
         .map(|service| service.url.trim_end_matches('/'))
         .unwrap_or_default();
-    let looks = services.iter().map(|service| look(&http, service));
-    let looks = futures::future::join_all(looks).await;
+    let looks = futures::future::try_join_all(services.iter().map(look)).await?;
+    let http = http(booking);
     Ok(Seen {
         up,
         ready: up && looks.iter().all(|service| service.ready),
         pid,
         nats_url,
-        legs: legs(&http, booking).await.unwrap_or_default(),
-        unfinished: unfinished(&http, booking).await,
+        legs: legs(http.as_ref().ok(), booking).await.unwrap_or_default(),
+        unfinished: unfinished(http.as_ref().ok(), booking).await,
         services: looks,
     })
 }
 
-async fn look(http: &reqwest::Client, service: &ServiceState) -> Service {
+fn http(url: &str) -> Result<reqwest::Client> {
+    Ok(client::http::to(&client::url(url)?)?
+        .timeout(ANSWER_WITHIN)
+        .build()?)
+}
+
+async fn look(service: &ServiceState) -> Result<Service> {
     let url = service.url.trim_end_matches('/');
+    let http = http(url)?;
     let missing = match http.get(format!("{url}/readyz")).send().await {
         Ok(answer) if answer.status().is_success() => None,
         Ok(answer) => Some(detail(&answer.text().await.unwrap_or_default())),
@@ -148,7 +154,7 @@ async fn look(http: &reqwest::Client, service: &ServiceState) -> Service {
         Err(_) => String::new(),
     };
     let process = service.process.as_ref().filter(|process| process.lives());
-    Service {
+    Ok(Service {
         name: service.name.clone(),
         url: shown(&service.url),
         pid: process.map(|process| process.pid),
@@ -156,26 +162,26 @@ async fn look(http: &reqwest::Client, service: &ServiceState) -> Service {
         missing,
         outbox: gauge(&metrics, "roundtrip_outbox_depth"),
         lag: gauge(&metrics, "roundtrip_consumer_lag"),
-    }
+    })
 }
 
-async fn legs(http: &reqwest::Client, booking: &str) -> Option<Vec<String>> {
+async fn legs(http: Option<&reqwest::Client>, booking: &str) -> Option<Vec<String>> {
     #[derive(Deserialize)]
     struct Leg {
         leg: String,
     }
-    let answer = http.get(format!("{booking}/legs")).send().await.ok()?;
+    let answer = http?.get(format!("{booking}/legs")).send().await.ok()?;
     let legs: Vec<Leg> = answer.json().await.ok()?;
     Some(legs.into_iter().map(|leg| leg.leg).collect())
 }
 
-async fn unfinished(http: &reqwest::Client, booking: &str) -> Option<usize> {
+async fn unfinished(http: Option<&reqwest::Client>, booking: &str) -> Option<usize> {
     #[derive(Deserialize)]
     struct Page {
         items: Vec<serde_json::Value>,
     }
     let url = format!("{booking}/bookings/stuck?limit={UNFINISHED_MAX}");
-    let page: Page = http.get(url).send().await.ok()?.json().await.ok()?;
+    let page: Page = http?.get(url).send().await.ok()?.json().await.ok()?;
     Some(page.items.len())
 }
 

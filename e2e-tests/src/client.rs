@@ -132,7 +132,7 @@ impl Answer {
 impl Client {
     pub(crate) fn new() -> Self {
         Self {
-            http: reqwest::Client::new(),
+            http: ::client::http::local().unwrap().build().unwrap(),
             urls: BTreeMap::new(),
             replicas: BTreeMap::new(),
             focus: Arc::default(),

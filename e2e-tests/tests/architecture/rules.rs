@@ -154,6 +154,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
         &[
             "booking",
             "choreography",
+            "client",
             "flight",
             "hotel",
             "inspect",
