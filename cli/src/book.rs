@@ -8,8 +8,8 @@ use booking::core::Outcome;
 use booking::view::{DEADLINE_DEFAULT_S, TripView};
 use choreography::Money;
 use clap::Args;
-use jiff::ToSpan as _;
 use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan as _};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -104,16 +104,17 @@ impl Book {
         let booking = client.book(&ask, self.key.as_deref(), at_first).await?;
         if !self.no_wait && !is_final(&booking) {
             out::aside(&format!(
-                "trip {} is {}; waiting for its outcome (Ctrl-C ends the waiting, not the trip)",
+                "trip {} is {}: {} (Ctrl-C ends the waiting, not the trip)",
                 booking.trip,
-                booking.state.as_str()
+                booking.state.as_str(),
+                render::waits(&booking, Timestamp::now())
             ));
         }
         let booking = client.settled(booking, within).await?;
-        if self.json {
-            out::json(&booking)?;
-        } else {
-            out::line(&render::trip(&booking, Paint::stdout()));
+        out::answer(self.json, &booking, || {
+            render::trip(&booking, Paint::stdout())
+        })?;
+        if !self.json {
             let me = client::invocation();
             out::aside(&format!("\nIts facts in order: {me} show {}", booking.trip));
         }

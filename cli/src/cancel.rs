@@ -4,13 +4,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
-use choreography::TripId;
 use clap::Args;
 
 use super::address::Address;
 use super::{out, render};
-use client::is_final;
 use client::paint::Paint;
+use client::{Typed, is_final};
 
 const WAIT: Duration = Duration::from_secs(60);
 /// Not everything is back yet.
@@ -21,11 +20,11 @@ const NOT_BACK: u8 = 4;
 /// Exits 0 when everything is back or with --no-wait, 4 when a leg has not given back yet: it will, or see `stuck`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  roundtrip cancel 01981a2b-0000-7000-8000-000000000000\n  roundtrip cancel 01981a2b-0000-7000-8000-000000000000 --reason 'the meeting moved' --no-wait"
+    after_help = "Examples:\n  roundtrip cancel 01981a2b-0000-7000-8000-000000000000\n  roundtrip cancel 01981a2b-00 --reason 'the meeting moved' --no-wait"
 )]
 pub(crate) struct Cancel {
-    /// The trip's id.
-    trip: TripId,
+    /// The trip's id, or as much of its beginning as no other has.
+    trip: Typed,
     /// Why, in your own words.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -43,14 +42,11 @@ impl Cancel {
     pub(crate) async fn run(self) -> Result<ExitCode> {
         let wait = if self.no_wait { Duration::ZERO } else { WAIT };
         let client = self.place.booking()?;
-        let booking = client
-            .cancel(self.trip, self.reason.as_deref(), wait)
-            .await?;
-        if self.json {
-            out::json(&booking)?;
-        } else {
-            out::line(&render::trip(&booking, Paint::stdout()));
-        }
+        let trip = client.find(&self.trip).await?;
+        let booking = client.cancel(trip, self.reason.as_deref(), wait).await?;
+        out::answer(self.json, &booking, || {
+            render::trip(&booking, Paint::stdout())
+        })?;
         Ok(if self.no_wait || is_final(&booking) {
             ExitCode::SUCCESS
         } else {

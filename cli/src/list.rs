@@ -7,9 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::address::Address;
 use super::{out, render};
-use booking::view::TripView;
 use client::paint::visible_json;
-use client::{Page, TOTAL_MAX};
 use serde_json::json;
 
 /// List trips, the newest first.
@@ -82,34 +80,13 @@ impl List {
         let booking = self.place.booking()?;
         let page = booking.trips(&filter, self.limit, self.after.clone());
         let page = page.await?;
-        if self.json {
-            out::json(&page.items)?;
-        } else if page.items.is_empty() {
-            out::line("no trips");
-        } else {
-            out::line(&render::list(&page.items));
-        }
+        out::answer(self.json, &page.items, || render::list(&page.items))?;
         if self.json {
             let rest = json!({"next_cursor": page.next_cursor, "total": page.total});
             out::aside(&visible_json(&rest.to_string()));
-        } else if let Some(rest) = rest(&page) {
+        } else if let Some(rest) = out::rest(&page) {
             out::aside(&rest);
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// That it is not all, of how many, and how to go on; None when it is all.
-fn rest(page: &Page<TripView>) -> Option<String> {
-    let cursor = page.next_cursor.as_ref()?;
-    let shown = page.items.len();
-    let all = match page.total {
-        Some(TOTAL_MAX) => format!("{shown} of {TOTAL_MAX} or more"),
-        Some(total) => format!("{shown} of {total}"),
-        None => format!("{shown}, and there are more"),
-    };
-    // What is to be typed is not for somebody else to say.
-    let plain = cursor.chars().all(|c| c.is_ascii_alphanumeric());
-    let on = plain.then(|| format!("; the same with --after {cursor} goes on"));
-    Some(all + &on.unwrap_or_default())
 }

@@ -6,6 +6,7 @@ mod bench;
 mod book;
 mod cancel;
 mod chaos;
+mod completions;
 mod dead_letters;
 mod demo;
 mod doctor;
@@ -13,8 +14,10 @@ mod down;
 mod failure;
 mod folder;
 mod import;
+mod inventory;
 mod legs;
 mod list;
+mod man;
 mod out;
 mod parse;
 mod render;
@@ -41,7 +44,7 @@ use nix::sys::stat::{Mode, umask};
     name = "roundtrip",
     version,
     args_conflicts_with_subcommands = true,
-    after_help = "Without a command it does what `roundtrip up` does, with the same options.\n\nA first round:\n  roundtrip demo                  five trips and what becomes of them, then an audit\n  roundtrip up                    the local stack; Ctrl-C ends it\n\nThen, in another terminal:\n  roundtrip status                what runs, and where\n  roundtrip book --flight RT100 --hotel LIS-PALACE --nights 2 --back RT101\n  roundtrip list                  the trips; `show TRIP` tells one's story\n  roundtrip audit                 is everything as it has to be?\n  roundtrip doctor                what is wrong, and what to do\n  roundtrip help COMMAND          examples of each command"
+    after_help = "Without a command it does what `roundtrip up` does, with the same options.\n\nA first round:\n  roundtrip demo                  five trips and what becomes of them, then an audit\n  roundtrip up                    the local stack; Ctrl-C ends it\n\nThen, in another terminal:\n  roundtrip status                what runs, and where\n  roundtrip book --flight RT100 --hotel LIS-PALACE --nights 2 --back RT101\n  roundtrip list                  the trips; `show TRIP` tells one's story\n  roundtrip audit                 is everything as it has to be?\n  roundtrip doctor                what is wrong, and what to do\n  roundtrip help COMMAND          examples of each command\n\nServices elsewhere (https:// or http://, by --url and --service) are asked with what is in the environment:\n  ROUNDTRIP_TOKEN                 a bearer token, or @FILE with it; never sent over plain http but on this machine\n  ROUNDTRIP_CA_FILE               certificates (PEM) to trust beside the system's"
 )]
 struct Roundtrip {
     #[command(subcommand)]
@@ -69,9 +72,12 @@ enum Command {
     Settle(settle::Settle),
     DeadLetters(dead_letters::DeadLetters),
     Import(import::Import),
+    Inventory(inventory::Inventory),
     Audit(audit::Audit),
     Doctor(Box<doctor::Doctor>),
     Serve(Box<serve::Serve>),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 fn main() -> ExitCode {
@@ -128,9 +134,12 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Settle(settle) => settle.run().await,
         Command::DeadLetters(letters) => letters.run().await,
         Command::Import(import) => import.run().await,
+        Command::Inventory(inventory) => inventory.run().await,
         Command::Audit(audit) => audit.run().await,
         Command::Doctor(doctor) => doctor.run().await,
         Command::Serve(serve) => serve.run().await,
+        Command::Completions(completions) => Ok(completions.run()),
+        Command::Man(man) => man.run(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Result, bail};
 use client::paint::{Paint, visible, visible_json};
+use client::{Page, TOTAL_MAX};
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
@@ -52,17 +53,55 @@ pub(crate) fn json(value: &impl Serialize) -> Result<()> {
     Ok(())
 }
 
+/// The answer of a command: as JSON where that was asked for, else in words.
+///
+/// # Errors
+/// When it cannot be JSON.
+pub(crate) fn answer(
+    as_json: bool,
+    value: &impl Serialize,
+    words: impl FnOnce() -> String,
+) -> Result<()> {
+    if as_json {
+        return json(value);
+    }
+    line(&words());
+    Ok(())
+}
+
+/// What this program itself is made of, byte for byte, for another program to read.
+pub(crate) fn verbatim(bytes: &[u8]) {
+    keep(std::io::stdout().write_all(bytes));
+}
+
+/// That a list is not all, of how many, and how to go on; None when it is all.
+pub(crate) fn rest<T>(page: &Page<T>) -> Option<String> {
+    let cursor = page.next_cursor.as_ref()?;
+    let shown = page.items.len();
+    let all = match page.total {
+        Some(TOTAL_MAX) => format!("{shown} of {TOTAL_MAX} or more"),
+        Some(total) => format!("{shown} of {total}"),
+        None => format!("{shown}, and there are more"),
+    };
+    // What is to be typed is not for somebody else to say.
+    let plain = cursor.chars().all(|c| c.is_ascii_alphanumeric());
+    let on = plain.then(|| format!("; the same with --after {cursor} goes on"));
+    Some(all + &on.unwrap_or_default())
+}
+
 /// Rows under a header, in columns without lines, as `ps` prints them. A row stays a row, whoever wrote what is in it.
 #[must_use]
-pub(crate) fn table<const N: usize>(
-    header: [&str; N],
-    rows: impl IntoIterator<Item = [String; N]>,
+pub(crate) fn table<'a, Row: IntoIterator<Item = String>>(
+    header: impl IntoIterator<Item = &'a str>,
+    rows: impl IntoIterator<Item = Row>,
 ) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(header);
-    let shown = |row: [String; N]| row.map(|cell| visible(&cell).into_owned());
-    table.add_rows(rows.into_iter().map(shown));
+    table.set_header(header.into_iter().map(visible));
+    let shown = |row: Row| row.into_iter().map(|cell| visible(&cell).into_owned());
+    for row in rows {
+        table.add_row(shown(row));
+    }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use choreography::{Currency, Money};
-use client::paint::visible;
+pub(crate) use client::http::text;
 use inspect::audit::Part;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -14,17 +14,6 @@ use stack::DatabaseChoice;
 /// Databases that were named together.
 #[derive(Debug, Clone)]
 pub(crate) struct Databases(pub(crate) Vec<Part>);
-
-/// A text as it stands, or `@FILE` with it: a command line is no place for what others must not read.
-pub(crate) fn text(given: &str) -> Result<String> {
-    let Some(file) = given.strip_prefix('@') else {
-        return Ok(given.to_owned());
-    };
-    match std::fs::read_to_string(file) {
-        Ok(text) => Ok(text.trim().to_owned()),
-        Err(error) => bail!("cannot read {}: {error}", visible(file)),
-    }
-}
 
 /// What [`DatabaseChoice`] reads, or `@FILE` with it.
 pub(crate) fn database(given: &str) -> Result<DatabaseChoice> {
@@ -55,6 +44,14 @@ pub(crate) fn databases(given: &str) -> Result<Databases> {
         .map(str::parse)
         .collect::<Result<_>>()?;
     Ok(Databases(parts))
+}
+
+/// `flight=RT100`.
+pub(crate) fn pair(given: &str) -> Result<(String, String)> {
+    match given.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => bail!("give a column and a value, such as flight=RT100"),
+    }
 }
 
 /// `2m`, `90s`, `1h 30m`.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use booking::core::{Outcome, Settled, State};
-use booking::view::TripView;
+use booking::view::{TripView, WaitsFor};
 use choreography::Money;
 use jiff::{SignedDuration, Timestamp, Unit};
 use serde_json::{Map, Value};
@@ -38,8 +38,8 @@ pub(crate) fn trip(booking: &TripView, paint: Paint) -> String {
         line("budget", &budget.to_string());
     }
     line("asked", &moment(booking.created));
-    if booking.state == State::Pending {
-        line("deadline", &moment(booking.deadline));
+    if !booking.waiting_for.is_empty() {
+        line("waits for", &waits(booking, Timestamp::now()));
     }
     text.push('\n');
     let rows = legs(booking)
@@ -76,16 +76,16 @@ pub(crate) fn verdict(booking: &TripView, paint: Paint) -> String {
 
 /// Several trips, one a row.
 pub(crate) fn list(trips: &[TripView]) -> String {
+    if trips.is_empty() {
+        return String::from("no trips");
+    }
     let rows = trips.iter().map(|booking| {
         [
             booking.trip.to_string(),
             booking.state.as_str().to_owned(),
             booking.outcome.map_or("", Outcome::as_str).to_owned(),
             moment(booking.created),
-            booking
-                .reason
-                .as_ref()
-                .map_or_else(|| sum(&booking.total), |reason| reason.code.clone()),
+            why(booking),
             // Last: a trip of sixteen legs pads no other row.
             itinerary(booking),
         ]
@@ -98,12 +98,10 @@ pub(crate) fn list(trips: &[TripView]) -> String {
 
 /// Trips that are not final, and what each waits for.
 pub(crate) fn stuck(trips: &[TripView], now: Timestamp) -> String {
+    if trips.is_empty() {
+        return String::from("nothing is stuck: every trip is final");
+    }
     let rows = trips.iter().map(|booking| {
-        let waits: Vec<String> = booking
-            .waiting_for
-            .iter()
-            .map(|waits| format!("#{} {}", waits.position, waits.leg))
-            .collect();
         let attention = if booking.needs_attention {
             "needs attention"
         } else {
@@ -112,13 +110,59 @@ pub(crate) fn stuck(trips: &[TripView], now: Timestamp) -> String {
         [
             booking.trip.to_string(),
             booking.state.as_str().to_owned(),
-            age(now.duration_since(booking.changed)),
-            waits.join(", "),
             booking.outcome.map_or("", Outcome::as_str).to_owned(),
             attention.to_owned(),
+            // Last: it is as long as the itinerary.
+            waits(booking, now),
         ]
     });
-    out::table(["trip", "state", "for", "waits for", "outcome", ""], rows)
+    out::table(["trip", "state", "outcome", "", "waits for"], rows)
+}
+
+/// What a trip that is not final waits for, since when, and until when.
+pub(crate) fn waits(booking: &TripView, now: Timestamp) -> String {
+    let places: Vec<String> = booking.waiting_for.iter().map(place).collect();
+    let since = age(now.duration_since(booking.changed));
+    let asked = match booking.tries {
+        0 => String::new(),
+        1 => String::from(", asked again once"),
+        tries => format!(", asked again {tries} times"),
+    };
+    let end = match (booking.state, places.len()) {
+        (State::Pending, 1) => format!(
+            "has not answered for {since}{asked}; given up at {}",
+            moment(booking.deadline)
+        ),
+        (State::Pending, _) => format!(
+            "have not all answered for {since}{asked}; given up at {}",
+            moment(booking.deadline)
+        ),
+        (_, 1) => format!("may still hold something, and has not answered for {since}{asked}"),
+        _ => format!("may still hold something, and have not answered for {since}{asked}"),
+    };
+    format!("{} {end}", places.join(", "))
+}
+
+/// A leg and its place, as `settle` wants it.
+pub(crate) fn place(waits: &WaitsFor) -> String {
+    format!("{} (position {})", visible(&waits.leg), waits.position)
+}
+
+/// Why it is off, what it costs, or whom it still waits for, in few words.
+fn why(booking: &TripView) -> String {
+    let legs: Vec<&str> = booking
+        .waiting_for
+        .iter()
+        .map(|waits| waits.leg.as_str())
+        .collect();
+    let waits = (!legs.is_empty()).then(|| format!("waits for {}", legs.join(", ")));
+    let why = match &booking.reason {
+        Some(reason) => reason.code.clone(),
+        None => sum(&booking.total),
+    };
+    let words = [Some(why), waits];
+    let words = words.into_iter().flatten().filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("; ")
 }
 
 /// How a place on the itinerary stands, as booking knows it.
@@ -169,7 +213,7 @@ pub(crate) fn moment(at: Timestamp) -> String {
     at.round(Unit::Second).unwrap_or(at).to_string()
 }
 
-fn age(age: SignedDuration) -> String {
+pub(crate) fn age(age: SignedDuration) -> String {
     let seconds = age.as_secs().max(0);
     match seconds {
         0..=119 => format!("{seconds} s"),

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use choreography::{Position, TripId};
+use choreography::Position;
 use clap::Args;
 
 use super::address::Address;
 use super::{out, render};
+use client::Typed;
 use client::paint::Paint;
 
 /// Take one position of a trip as settled, for a leg that is gone and cannot say so itself.
@@ -19,8 +20,8 @@ use client::paint::Paint;
     after_help = "Example:\n  roundtrip settle 01981a2b-0000-7000-8000-000000000000 2 --reason 'the car service was shut down, its database is empty'"
 )]
 pub(crate) struct Settle {
-    /// The trip's id.
-    trip: TripId,
+    /// The trip's id, or as much of its beginning as no other has.
+    trip: Typed,
     /// Which place on its itinerary, from 0.
     position: Position,
     /// How you know that nothing is held there.
@@ -36,14 +37,11 @@ pub(crate) struct Settle {
 impl Settle {
     pub(crate) async fn run(self) -> Result<ExitCode> {
         let client = self.place.booking()?;
-        let booking = client
-            .settle(self.trip, self.position, &self.reason)
-            .await?;
-        if self.json {
-            out::json(&booking)?;
-        } else {
-            out::line(&render::trip(&booking, Paint::stdout()));
-        }
+        let trip = client.find(&self.trip).await?;
+        let booking = client.settle(trip, self.position, &self.reason).await?;
+        out::answer(self.json, &booking, || {
+            render::trip(&booking, Paint::stdout())
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 }

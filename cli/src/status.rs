@@ -108,19 +108,19 @@ impl Status {
 
 async fn see(found: &Found, up: bool) -> Result<Seen> {
     let services = &found.services;
-    let http = reqwest::Client::builder().timeout(ANSWER_WITHIN).build()?;
     let booking = services
         .iter()
         .find(|service| service.service == booking::NAME)
         .map(|service| service.url.trim_end_matches('/'))
         .unwrap_or_default();
-    let looks = services.iter().map(|service| look(&http, service));
+    let http = http(booking).ok();
     let (looks, legs, unfinished, silent) = tokio::join!(
-        futures::future::join_all(looks),
+        futures::future::try_join_all(services.iter().map(look)),
         legs(booking),
-        unfinished(&http, booking),
+        unfinished(http.as_ref(), booking),
         silent(found.broker.as_ref()),
     );
+    let looks = looks?;
     let (retired, legs): (Vec<Leg>, Vec<Leg>) =
         legs.into_iter().partition(|leg| leg.retired.is_some());
     let names = |legs: Vec<Leg>| legs.into_iter().map(|leg| leg.leg).collect::<Vec<_>>();
@@ -150,13 +150,19 @@ async fn silent(broker: Option<&Nats>) -> BTreeSet<String> {
     }
 }
 
-async fn look(http: &reqwest::Client, service: &ServiceState) -> Service {
+fn http(url: &str) -> Result<reqwest::Client> {
+    Ok(client::http::to(&client::url(url)?)?
+        .timeout(ANSWER_WITHIN)
+        .build()?)
+}
+
+async fn look(service: &ServiceState) -> Result<Service> {
     let url = service.url.trim_end_matches('/');
     let process = service.process.as_ref().filter(|process| process.lives());
     let pid = process.map(|process| process.pid);
     if !service.http {
         let missing = pid.is_none().then(|| String::from("it does not run"));
-        return Service {
+        return Ok(Service {
             name: service.name.clone(),
             url: String::from("-"),
             pid,
@@ -164,8 +170,9 @@ async fn look(http: &reqwest::Client, service: &ServiceState) -> Service {
             missing,
             outbox: None,
             lag: None,
-        };
+        });
     }
+    let http = http(url)?;
     let missing = match http.get(format!("{url}/readyz")).send().await {
         Ok(answer) if answer.status().is_success() => None,
         Ok(answer) => Some(detail(&answer.text().await.unwrap_or_default())),
@@ -175,7 +182,7 @@ async fn look(http: &reqwest::Client, service: &ServiceState) -> Service {
         Ok(answer) => answer.text().await.unwrap_or_default(),
         Err(_) => String::new(),
     };
-    Service {
+    Ok(Service {
         name: service.name.clone(),
         url: shown(&service.url),
         pid,
@@ -183,7 +190,7 @@ async fn look(http: &reqwest::Client, service: &ServiceState) -> Service {
         missing,
         outbox: gauge(&metrics, "roundtrip_outbox_depth"),
         lag: gauge(&metrics, "roundtrip_consumer_lag"),
-    }
+    })
 }
 
 async fn legs(booking: &str) -> Vec<Leg> {
@@ -192,13 +199,13 @@ async fn legs(booking: &str) -> Vec<Leg> {
     legs.map_or_else(|_| Vec::new(), Result::unwrap_or_default)
 }
 
-async fn unfinished(http: &reqwest::Client, booking: &str) -> Option<usize> {
+async fn unfinished(http: Option<&reqwest::Client>, booking: &str) -> Option<usize> {
     #[derive(Deserialize)]
     struct Page {
         items: Vec<serde_json::Value>,
     }
     let url = format!("{booking}/bookings/stuck?limit={UNFINISHED_MAX}");
-    let page: Page = http.get(url).send().await.ok()?.json().await.ok()?;
+    let page: Page = http?.get(url).send().await.ok()?.json().await.ok()?;
     Some(page.items.len())
 }
 

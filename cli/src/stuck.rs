@@ -12,8 +12,8 @@ use super::{out, parse, render};
 
 /// List trips that are not final, the longest unchanged first, with what each waits for.
 ///
-/// A pending trip waits for its legs until its deadline. One that is undoing waits for what may still be held: its service is down, or
-/// gone for good; then `settle` takes the position as settled.
+/// A pending trip waits for its legs until its deadline; `show` says which of them is next. One that is undoing waits for what may still be
+/// held: its service is down, or gone for good; then `settle` takes the position as settled.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  roundtrip stuck\n  roundtrip stuck --older-than 1h\n  roundtrip stuck --json | jq -r '.[] | .trip'"
@@ -37,13 +37,9 @@ impl Stuck {
         let older_than_s = self.older_than.unwrap_or_default().as_secs();
         let client = self.place.booking()?;
         let trips = client.stuck(older_than_s, self.limit).await?;
-        if self.json {
-            out::json(&trips)?;
-        } else if trips.is_empty() {
-            out::line("nothing is stuck: every trip is final");
-        } else {
-            out::line(&render::stuck(&trips, Timestamp::now()));
-        }
+        out::answer(self.json, &trips, || {
+            render::stuck(&trips, Timestamp::now())
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 }

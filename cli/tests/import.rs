@@ -2,8 +2,11 @@
 //! with the other commands.
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+mod command;
+
 use std::io::Write as _;
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Output, Stdio};
 
 use leg::inventory::IMPORT_MAX;
 use stack::skip::{self, Need};
@@ -13,9 +16,9 @@ const ROUNDTRIP: &str = env!("CARGO_BIN_EXE_roundtrip");
 
 /// Imports what is written to its standard input; whether it took all of that comes second.
 fn import_some(url: &str, csv: &[u8]) -> (Output, bool) {
-    let mut import = Command::new(ROUNDTRIP)
-        .args(["import", "flights", "-"])
-        .args(["--service", &format!("flight={url}")])
+    let flight = format!("flight={url}");
+    let args = ["import", "flights", "-", "--service", &flight];
+    let mut import = command::roundtrip(Path::new("nowhere"), &args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -1,8 +1,10 @@
 //! `up`, `status`, `down` and `reset` as they are typed, with real processes. Not what trips do: that is for the end-to-end tests.
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+mod command;
+
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -10,15 +12,8 @@ use stack::disk::Mounted;
 use stack::skip::{self, Need};
 use stack::{broker, port};
 
-const ROUNDTRIP: &str = env!("CARGO_BIN_EXE_roundtrip");
-
 fn roundtrip(folder: &Path, args: &[&str]) -> Output {
-    Command::new(ROUNDTRIP)
-        .args(args)
-        .env("ROUNDTRIP_FOLDER", folder)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+    command::roundtrip(folder, args).output().unwrap()
 }
 
 fn words(output: &Output) -> String {
@@ -45,13 +40,9 @@ struct Up(Child);
 impl Up {
     fn start(folder: &Path, first: u16, more: &[&str]) -> Self {
         let log = std::fs::File::create(folder.with_extension("log")).unwrap();
-        let child = Command::new(ROUNDTRIP)
-            .args(["up", "--port", &first.to_string()])
-            .args(more)
-            .env("ROUNDTRIP_FOLDER", folder)
-            .stdin(Stdio::null())
-            .stdout(log)
-            .spawn();
+        let port = first.to_string();
+        let args = [&["up", "--port", &port], more].concat();
+        let child = command::roundtrip(folder, &args).stdout(log).spawn();
         Self(child.unwrap())
     }
 }
@@ -95,7 +86,19 @@ fn pid_of(seen: &Value, name: &str) -> u64 {
 
 fn seats(first: u16) -> Value {
     let url = format!("http://127.0.0.1:{}/flights?limit=1", first + 1);
-    let work = async { reqwest::get(url).await.unwrap().json().await.unwrap() };
+    let work = async {
+        ::client::http::local()
+            .unwrap()
+            .build()
+            .unwrap()
+            .get(url)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap()
+    };
     let page: Value = tokio::runtime::Runtime::new().unwrap().block_on(work);
     page["items"][0].clone()
 }
@@ -174,9 +177,7 @@ fn until_said(folder: &Path, words: &str) {
 
 /// On a disk of 4 GiB the broker offers three.
 fn a_stream_that_is_too_large_is_named_at_once(folder: &Path) {
-    let refused = Command::new(ROUNDTRIP)
-        .arg("up")
-        .env("ROUNDTRIP_FOLDER", folder)
+    let refused = command::roundtrip(folder, &["up"])
         .env("STREAM_MAX_BYTES", (4_u64 << 30).to_string())
         .output()
         .unwrap();

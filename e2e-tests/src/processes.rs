@@ -77,7 +77,7 @@ impl Processes {
             cluster,
             settings,
             folder: Some(folder),
-            http: reqwest::Client::new(),
+            http: ::client::http::local().unwrap().build().unwrap(),
             _room: room,
         })
     }

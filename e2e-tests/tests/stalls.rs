@@ -330,7 +330,10 @@ async fn a_stream_that_reserves_more_than_the_broker_has_is_named_at_once() {
     let Some((_folder, mut broker, mut flight)) = flight_with(test, &settings).await else {
         return;
     };
-    let (http, url) = (reqwest::Client::new(), format!("{}/readyz", flight.url()));
+    let (http, url) = (
+        ::client::http::local().unwrap().build().unwrap(),
+        format!("{}/readyz", flight.url()),
+    );
     let begun = Instant::now();
     let why = eventually("it says what is wrong", async || {
         let answer = http.get(&url).send().await.ok()?;

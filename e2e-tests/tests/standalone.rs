@@ -139,7 +139,7 @@ async fn every_payment_counts_once(nats: &Path, folder: &Path, database: String)
         folder: None,
     })
     .unwrap();
-    let http = reqwest::Client::new();
+    let http = ::client::http::local().unwrap().build().unwrap();
     let ready = Duration::from_secs(30);
     service.wait_ready(&http, ready).await.unwrap();
 

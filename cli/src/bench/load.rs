@@ -151,7 +151,7 @@ impl Load {
             .build()?;
         let load = Arc::new(self);
         runtime.block_on(async {
-            let http = reqwest::Client::builder()
+            let http = client::http::local()?
                 .pool_max_idle_per_host(usize::MAX)
                 .tcp_nodelay(true)
                 .build()?;

@@ -7,7 +7,15 @@ use std::process::{Command, Stdio};
 /// `roundtrip ARGS`, about the stack in this folder.
 pub(crate) fn roundtrip(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_roundtrip"));
-    for name in ["URL", "SERVICES", "NATS", "DATABASE", "DATABASES"] {
+    for name in [
+        "URL",
+        "SERVICES",
+        "NATS",
+        "DATABASE",
+        "DATABASES",
+        "TOKEN",
+        "CA_FILE",
+    ] {
         command.env_remove(format!("ROUNDTRIP_{name}"));
     }
     for name in ["URL", "USER", "PASSWORD"] {

@@ -103,7 +103,12 @@ fn friendly(path: &str, books: bool) -> (&'static str, String) {
             "roundtrip_anomalies_total{{kind=\"{}\"}} 3\n",
             EVIL.replace(['\r', '\n'], "")
         ),
-        "openapi.json" => json!({"info": {"title": EVIL, "version": EVIL}}).to_string(),
+        "openapi.json" => {
+            let row = format!("/flights/{{{EVIL}}}");
+            json!({"info": {"title": EVIL, "version": EVIL}, "paths": {"/flights/import": {}, row: {}}})
+                .to_string()
+        }
+        "flights" => page(row()),
         "legs" => json!([
             {"leg": EVIL, "seen": "2026-11-22T12:30:00Z"},
             {"leg": EVIL, "seen": "2026-11-22T12:30:00Z", "retired": {"since": "2026-11-22T12:30:00Z", "reason": EVIL}},
@@ -144,6 +149,10 @@ fn trip() -> Value {
         "needs_attention": true, "waiting_for": [{"position": 0, "leg": EVIL}], "settled": ["rejected"],
         "itinerary": [{"leg": EVIL, EVIL: EVIL, "more": [EVIL]}], "budget": null, "total": [], "traveller": EVIL,
         "deadline": at, "created": at, "changed": at})
+}
+
+fn row() -> Value {
+    json!({EVIL: EVIL, "total": 3, "held": 1, "confirmed": 1, "free": 1, "price": {"amount_minor": 1, "currency": "EUR"}})
 }
 
 fn letter() -> Value {

@@ -2,11 +2,13 @@
 //! terminal as anything but text: every command, with and without `--json`. How it is written out is tested beside the code.
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+#[path = "../command/mod.rs"]
+mod command;
 mod hostile;
 
 use std::collections::BTreeSet;
+use std::iter;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use hostile::{EVIL, FORGED, HIDDEN, Neighbour, TRIP, is_hidden};
@@ -84,6 +86,11 @@ fn alone(place: &Place) -> Vec<Typed> {
         typed("dead-letters", &["past", EVIL]),
         typed("import", &["flights", nowhere]),
         typed("import", &[EVIL, nowhere]),
+        typed("inventory", &[EVIL]),
+        typed("inventory", &["flight", "--only", EVIL]),
+        typed("inventory", &["--folder", nowhere]),
+        typed("completions", &[EVIL]),
+        typed("man", &[csv]),
         typed("audit", &["--folder", nowhere]),
         typed("audit", &["--database", &format!("booking={EVIL}")]),
         typed("doctor", &["--folder", nowhere]),
@@ -135,6 +142,11 @@ fn at_the_stack(place: &Place) -> Vec<Typed> {
         typed("book", &["--hotel", "LIS-PALACE"]),
         typed("legs", &["restore", "hotel"]),
         typed("import", &["flights", csv]),
+        typed("inventory", &[]),
+        typed(
+            "inventory",
+            &["flight", "--only", &format!("flight={EVIL}")],
+        ),
         typed("audit", &["--without", EVIL]),
         typed("audit", &[]),
         typed("doctor", &[]),
@@ -171,6 +183,12 @@ fn at_a_neighbour(url: &str, csv: &Path) -> Vec<Typed> {
         ),
         typed("dead-letters", &["past"], &all),
         typed("import", &["flights", csv.to_str().unwrap()], &all[2..4]),
+        typed("inventory", &[], &all),
+        typed(
+            "inventory",
+            &["flight", "--only", &format!("{EVIL}={EVIL}")],
+            &all,
+        ),
     ]
 }
 
@@ -180,21 +198,14 @@ struct Printed {
     err: String,
 }
 
-fn run((command, args): &Typed, more: &[&str]) -> Printed {
-    let mut roundtrip = Command::new(PROGRAM);
-    for (name, _) in std::env::vars_os() {
-        let ours = name.to_string_lossy();
-        if ours.starts_with("ROUNDTRIP_") || ours.starts_with("NATS_") {
-            roundtrip.env_remove(&name);
-        }
-    }
-    let output = roundtrip
-        .arg(command)
-        .args(args)
-        .args(more)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+fn run((name, args): &Typed, more: &[&str]) -> Printed {
+    let args = args.iter().map(String::as_str);
+    let args: Vec<&str> = iter::once(*name)
+        .chain(args)
+        .chain(more.iter().copied())
+        .collect();
+    let roundtrip = &mut command::roundtrip(Path::new("nowhere"), &args);
+    let output = roundtrip.env_remove("ROUNDTRIP_FOLDER").output().unwrap();
     Printed {
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),

@@ -42,7 +42,14 @@ impl Stack {
     /// The places that the load balancer has for a service's replicas, by their names; those that nobody ever had are not among them.
     pub async fn balanced(&self, service: &str) -> BTreeMap<String, Place> {
         let url = format!("http://127.0.0.1:{}/;csv", self.settings["HAPROXY_PORT"]);
-        let Ok(answer) = reqwest::get(url).await else {
+        let Ok(answer) = ::client::http::local()
+            .unwrap()
+            .build()
+            .unwrap()
+            .get(url)
+            .send()
+            .await
+        else {
             return BTreeMap::new();
         };
         let table = answer.text().await.unwrap_or_default();

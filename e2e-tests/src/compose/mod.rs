@@ -277,7 +277,17 @@ impl Stack {
     pub async fn prometheus(&self, about: &str) -> Value {
         let port = &self.settings["PROMETHEUS_PORT"];
         let url = format!("http://127.0.0.1:{port}/api/v1/{about}");
-        let answer: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+        let answer: Value = ::client::http::local()
+            .unwrap()
+            .build()
+            .unwrap()
+            .get(url)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
         assert_eq!(answer["status"], "success", "{answer}");
         answer["data"].clone()
     }

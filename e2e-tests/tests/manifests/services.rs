@@ -65,7 +65,18 @@ pub(crate) fn status_of(paths: &[&str]) -> Vec<u16> {
         let mut found = Vec::new();
         for path in paths {
             let url = format!("http://{}{path}", running.address);
-            found.push(reqwest::get(url).await.unwrap().status().as_u16());
+            found.push(
+                ::client::http::local()
+                    .unwrap()
+                    .build()
+                    .unwrap()
+                    .get(url)
+                    .send()
+                    .await
+                    .unwrap()
+                    .status()
+                    .as_u16(),
+            );
         }
         running.drain().await;
         found

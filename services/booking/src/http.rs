@@ -140,6 +140,8 @@ struct Filter {
     outcome: Option<crate::core::Outcome>,
     /// Only those for this traveller, word for word as it was given.
     traveller: Option<String>,
+    /// Only those whose ids begin so.
+    prefix: Option<String>,
     /// Whether to count them, over all pages.
     #[serde(default)]
     total: bool,
@@ -151,6 +153,7 @@ struct Filter {
         ("state" = Option<schema::State>, Query, description = "Only those in this state"),
         ("outcome" = Option<schema::Outcome>, Query, description = "Only those with this outcome"),
         ("traveller" = Option<String>, Query, description = "Only those for this traveller, word for word as it was given"),
+        ("prefix" = Option<String>, Query, description = "Only those whose ids begin so, hyphens and all; ids begin with the time"),
         ("total" = Option<bool>, Query, description = "Whether to count them, over all pages; 10000 stands for as many or more")),
     responses((status = 200, body = List<TripView>, description = "One page of them", headers(("Link" = String, description = "The next page, as `rel=\"next\"`")))))]
 async fn list(
@@ -162,6 +165,7 @@ async fn list(
     if let Some(traveller) = &filter.traveller {
         acceptable_traveller(traveller)?;
     }
+    let range = filter.prefix.as_deref().map(between).transpose()?;
     let all = || {
         let mut trips = api.trips();
         if let Some(state) = filter.state {
@@ -172,6 +176,10 @@ async fn list(
         }
         if let Some(outcome) = filter.outcome {
             trips = trips.only("outcome", Is::Equal, outcome.as_str());
+        }
+        if let Some((first, last)) = &range {
+            trips = trips.only("trip", Is::AtLeast, first.as_str());
+            trips = trips.only("trip", Is::AtMost, last.as_str());
         }
         trips
     };
@@ -186,6 +194,31 @@ async fn list(
     let keys = |trip: &crate::core::Trip| vec![trip.trip.to_string()];
     let page = api.list(trips, limit, keys).await?;
     Ok(List { total, ..page })
+}
+
+/// The first and the last id that begin so. Both are whole ids, so that no order of text, whatever it thinks of hyphens, puts another
+/// between them; and they are a range of the table's key, which costs the same however many trips there are.
+fn between(prefix: &str) -> Result<(String, String), Problem> {
+    let prefix = prefix.to_ascii_lowercase();
+    let (first, last) = (Uuid::nil().to_string(), Uuid::max().to_string());
+    let fits = |(c, zero): (char, char)| {
+        (c == '-') == (zero == '-') && matches!(c, '0'..='9' | 'a'..='f' | '-')
+    };
+    if prefix.chars().count() > first.len() || !prefix.chars().zip(first.chars()).all(fits) {
+        return Err(unacceptable(
+            "prefix",
+            String::from(
+                "No id of a trip begins so; give its first characters as they are shown, such as 019a4c5e-81.",
+            ),
+        ));
+    }
+    let whole = |id: &str| {
+        prefix
+            .chars()
+            .chain(id.chars().skip(prefix.len()))
+            .collect()
+    };
+    Ok((whole(&first), whole(&last)))
 }
 
 /// How long a trip has to be unchanged to be listed.
@@ -312,5 +345,30 @@ async fn settle(
             axum::Json(TripView::of(&trip, Timestamp::now())),
         )),
         other => Err(api.refusal(other).await),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::between;
+
+    #[test]
+    fn what_an_id_begins_with_is_a_range_of_ids() {
+        let (first, last) = between("019A4c5e-81").unwrap();
+        assert_eq!(first, "019a4c5e-8100-0000-0000-000000000000");
+        assert_eq!(last, "019a4c5e-81ff-ffff-ffff-ffffffffffff");
+        assert_eq!(between(&first).unwrap(), (first.clone(), first.clone()));
+        for wrong in [
+            "019a4c5e8",
+            "019a-",
+            "x",
+            "%",
+            "é",
+            "0 ",
+            &format!("{first}0"),
+        ] {
+            assert!(between(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -199,6 +199,10 @@ pub struct TripView {
     pub needs_attention: bool,
     /// The legs that the trip waits for: all of them while it is pending, those that may still hold something while it is undoing.
     pub waiting_for: Vec<WaitsFor>,
+    /// How often it has asked them again since its state changed last.
+    #[serde(default)]
+    #[schema(minimum = 0)]
+    pub tries: i64,
     /// How each position was settled: `rejected`, `released`, `behind` (its turn never came), `by-hand`, or null.
     #[schema(value_type = Vec<Option<schema::Settled>>)]
     pub settled: Vec<Option<Settled>>,
@@ -240,10 +244,6 @@ impl TripView {
             .flat_map(|plan| plan.itinerary.legs())
             .map(ToString::to_string)
             .collect();
-        let waits: Vec<Position> = match trip.state {
-            State::Pending => (0..).take(legs.len()).collect(),
-            _ => trip.waiting_for(),
-        };
         let name =
             |position: Position| legs.get(usize::from(position)).cloned().unwrap_or_default();
         Self {
@@ -252,13 +252,15 @@ impl TripView {
             outcome: trip.outcome,
             reason: trip.reason(),
             needs_attention: trip.needs_attention(now.as_microsecond()),
-            waiting_for: waits
+            waiting_for: trip
+                .waiting_for()
                 .into_iter()
                 .map(|position| WaitsFor {
                     position,
                     leg: name(position),
                 })
                 .collect(),
+            tries: trip.tries,
             settled: trip.settled(),
             itinerary: RawValue::from_string(trip.itinerary.clone()).unwrap_or_default(),
             budget: plan.and_then(|plan| plan.budget),

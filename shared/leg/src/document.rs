@@ -77,6 +77,15 @@ fn paths(spec: &LegSpec, names: &Names) -> Value {
         });
         key.iter().cloned().chain(conditions).collect::<Value>()
     };
+    let mut narrow: Vec<Value> = Page::into_params(|| None)
+        .into_iter()
+        .map(|param| json!(param))
+        .collect();
+    for column in spec.stock.key {
+        let what = format!("Only rows with this {}", column.name);
+        narrow.push(json!({"name": column.name, "in": "query", "required": false, "description": what, "schema": {"type": "string"}}));
+    }
+    narrow.push(json!({"name": "total", "in": "query", "required": false, "description": "Whether to count them, over all pages; 10000 stands for as many or more", "schema": {"type": "boolean"}}));
     json!({
         one(spec): {
             "get": {
@@ -95,8 +104,8 @@ fn paths(spec: &LegSpec, names: &Names) -> Value {
             },
         },
         format!("/{path}"): {"get": {
-            "operationId": format!("list_{path}"), "tags": tags, "parameters": Page::into_params(|| None),
-            "summary": "All of it, page by page.",
+            "operationId": format!("list_{path}"), "tags": tags, "parameters": narrow,
+            "summary": "All of it, or some of it, page by page.",
             "responses": {"200": page},
         }},
         format!("/{path}/import"): {"post": {
@@ -149,6 +158,7 @@ fn schemas(spec: &LegSpec, names: &Names) -> Value {
             "properties": {
                 "items": {"type": "array", "items": schema(&names.row), "description": "The items of this page."},
                 "next_cursor": {"type": ["string", "null"], "description": "What to pass as `cursor` for the next page; null on the last."},
+                "total": {"type": ["integer", "null"], "format": "int64", "description": "How many there are over all pages, where it was asked for."},
             },
         },
     })

@@ -3,6 +3,8 @@
 //! `PUT` and `GET /{path}/{key…}` set and show one row, `GET /{path}` lists them, `POST /{path}/import` takes a CSV. What is done with
 //! them is [`crate::inventory`]'s.
 
+use std::collections::BTreeMap;
+
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -21,6 +23,7 @@ use crate::core::Stock;
 use crate::document::{document, one};
 use crate::inventory::{self, IMPORT_MAX, Imported, LegHandle, not_accepted};
 use crate::service::{Leg, LegSpec, Only, StockLevel, etag};
+use crate::shelf;
 
 /// The key of a row, as the path has it.
 type Key = Path<Vec<(String, String)>>;
@@ -74,7 +77,7 @@ async fn show<L: Leg>(
     key: Key,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let stock = inventory::get(&handle, &values(key)).await?;
+    let stock = shelf::get(&handle, &values(key)).await?;
     let seen: Option<IfNoneMatch> = condition(&headers)?;
     let tag = etag(&stock);
     let is_news = seen
@@ -125,12 +128,13 @@ fn condition<H: headers::Header>(headers: &HeaderMap) -> Result<Option<H>, Probl
 async fn page<L: Leg>(
     State(handle): State<LegHandle<L>>,
     Query(page): Query<Page>,
+    Query(filter): Query<BTreeMap<String, String>>,
 ) -> Result<List<ShownStock>, Problem> {
-    let page = inventory::list(&handle, &page).await?;
+    let page = shelf::list(&handle, &page, &filter).await?;
     Ok(List {
         items: page.items.into_iter().map(ShownStock::of::<L>).collect(),
         next_cursor: page.next_cursor,
-        total: None,
+        total: page.total,
     })
 }
 

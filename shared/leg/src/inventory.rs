@@ -1,4 +1,5 @@
-//! What operators do with a leg's stock: set a row, show it, list it, import a CSV. Over HTTP all of it is the module `http`'s.
+//! What operators do to a leg's stock: set a row, import a CSV. What they see of it is the module `shelf`'s; over HTTP all of it is the
+//! module `http`'s.
 //!
 //! Every change goes through the loop, as a command beside the facts: what trips hold and what an operator sets can't
 //! pass each other.
@@ -6,16 +7,12 @@
 use std::collections::BTreeMap;
 
 use axum::http::{HeaderValue, StatusCode, header};
-use runtime::database::Is;
-use runtime::http::{List, Page};
-use runtime::{Handle, Param, Problem, TraceContext};
+use runtime::{Handle, Problem, TraceContext};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::core::Stock;
 use crate::lines::Lines;
 use crate::service::{Leg, LegService, LegSpec, Only, SetStock, StockLevel, StockSet, etag};
-use crate::store::stock;
 
 /// The largest CSV that is taken, in bytes.
 pub const IMPORT_MAX: usize = 32 << 20;
@@ -186,56 +183,6 @@ fn other_than_wanted(row: Option<&Stock>) -> Problem {
         Some(tag) => problem.header(header::ETAG, tag),
         None => problem,
     }
-}
-
-/// One stock row.
-///
-/// # Errors
-/// 404 when it is not there.
-pub async fn get<L: Leg>(handle: &LegHandle<L>, key: &[String]) -> Result<Stock, Problem> {
-    let unknown = || {
-        Problem::new(
-            StatusCode::NOT_FOUND,
-            "unknown-inventory",
-            "Not in the inventory",
-            format!("There is no {}; PUT it first.", key.join("/")),
-        )
-    };
-    // No key has a NUL in it, and PostgreSQL would not take one.
-    if key.iter().any(|part| part.contains('\0')) {
-        return Err(unknown());
-    }
-    let table = L::SPEC.stock;
-    let select = handle.database().select(table);
-    let select = table
-        .key
-        .iter()
-        .zip(key)
-        .fold(select, |select, (column, part)| {
-            select.only(column.name, Is::Equal, part.as_str())
-        });
-    let rows: Vec<Map<String, Value>> = select.rows().await?;
-    rows.first()
-        .map(|row| stock(table, row))
-        .ok_or_else(unknown)
-}
-
-/// A page of stock rows, by key.
-///
-/// # Errors
-/// 400 when the page can't be read.
-pub async fn list<L: Leg>(handle: &LegHandle<L>, page: &Page) -> Result<List<Stock>, Problem> {
-    let table = L::SPEC.stock;
-    let limit = page.limit()?;
-    let key: Vec<&str> = table.key.iter().map(|column| column.name).collect();
-    let mut select = handle.database().select(table).order(&key);
-    if let Some(last) = page.after(key.len())? {
-        let last = key.iter().copied().zip(last.into_iter().map(Param::from));
-        select = select.after(last.collect());
-    }
-    let rows: Vec<Map<String, Value>> = select.most(limit + 1).rows().await?;
-    let rows = rows.iter().map(|row| stock(table, row)).collect();
-    Ok(List::of(rows, limit, |row: &Stock| row.key.clone()))
 }
 
 /// Reads a CSV and sets every row, or none. Its header is the columns of the key, what is sold, `price_minor` and `currency`; the last

@@ -12,6 +12,7 @@ mod http;
 pub mod inventory;
 mod lines;
 pub mod service;
+mod shelf;
 pub mod store;
 
 pub use crate::core::{Hold, LegPolicy, Stock};

@@ -9,11 +9,12 @@ mod repeated;
 mod trace;
 
 use std::io::IsTerminal;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -32,6 +33,10 @@ pub use trace::{ActiveSpan, TraceContext, span};
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 /// Where spans go, as it is; before the other.
 const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+/// How long one export may take, in milliseconds.
+const TIMEOUT: &str = "OTEL_EXPORTER_OTLP_TIMEOUT";
+/// The same; before the other.
+const TRACES_TIMEOUT: &str = "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT";
 /// What the service is to be called, whatever it calls itself.
 const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
 
@@ -160,6 +165,7 @@ fn export(resource: Resource, endpoint: &Endpoint) -> anyhow::Result<SdkTracerPr
         .with_http()
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(&endpoint.url)
+        .with_http_client(http()?)
         .build()
         .with_context(|| {
             let Endpoint { setting, value, .. } = endpoint;
@@ -170,6 +176,27 @@ fn export(resource: Resource, endpoint: &Endpoint) -> anyhow::Result<SdkTracerPr
         .with_resource(resource)
         .with_batch_exporter(exporter)
         .build())
+}
+
+/// Plain HTTP, whatever TLS the rest of this program has in it: a collector stands beside its service, and no machine needs certificates
+/// to reach it. It gives up when the SDK's own client would.
+fn http() -> anyhow::Result<reqwest::blocking::Client> {
+    let timeout = set(TRACES_TIMEOUT).or_else(|| set(TIMEOUT));
+    let timeout_ms = timeout.and_then(|ms| ms.parse().ok()).unwrap_or(10_000);
+    let begin = move || -> anyhow::Result<_> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        Ok(reqwest::blocking::Client::builder()
+            .timeout(Duration::from_millis(timeout_ms))
+            .tls_backend_preconfigured(tls)
+            .build()?)
+    };
+    // It has a loop of its own, which none of tokio's threads may begin.
+    let begun = std::thread::spawn(begin).join();
+    begun.map_err(|_| anyhow::anyhow!("the client that exports spans could not be begun"))?
 }
 
 impl Telemetry {

@@ -66,7 +66,7 @@ enum Answer {
 
 impl Crowd {
     pub(super) fn new(seed: u64, rate: u32, urls: Vec<String>) -> Result<Arc<Self>> {
-        let http = reqwest::Client::builder()
+        let http = client::http::local()?
             .connect_timeout(Duration::from_secs(2))
             .tcp_nodelay(true)
             .build()?;

@@ -1,6 +1,9 @@
 //! The services' HTTP as a client sees it: typed where a type helps, and every refusal as words that say what to do.
 //! It retries nothing: an answer is an answer, and a request that makes something carries a key when it is to be safe to repeat.
 
+mod find;
+pub mod http;
+pub mod inventory;
 pub mod legs;
 pub mod letters;
 pub mod paint;
@@ -21,6 +24,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub use crate::find::Typed;
 use crate::paint::visible;
 use crate::redaction::shown;
 pub use crate::refusal::Refused;
@@ -32,7 +36,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const PAGE: usize = 1_000;
 
 /// The name of the command.
-const COMMAND: &str = "roundtrip";
+pub const COMMAND: &str = "roundtrip";
 
 /// How this program is called by whoever runs it, for hints on what to type next.
 #[must_use]
@@ -68,7 +72,7 @@ pub struct Ask {
 }
 
 /// Some of a list, from its beginning or from where a cursor stands.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Page<T> {
     /// What is in it.
     pub items: Vec<T>,
@@ -94,17 +98,25 @@ pub struct Leg {
     pub retired: Option<legs::Retired>,
 }
 
+/// An address as it is typed, such as `http://127.0.0.1:8080`.
+///
+/// # Errors
+/// When it is none.
+pub fn url(typed: &str) -> Result<Url> {
+    typed.parse().with_context(|| {
+        let typed = shown(typed);
+        format!("{typed:?} is not an address such as http://127.0.0.1:8080")
+    })
+}
+
 impl Client {
     /// A service at this address, such as `http://127.0.0.1:8080`.
     ///
     /// # Errors
     /// When it is no address.
     pub fn new(url: &str) -> Result<Self> {
-        let url: Url = url.parse().with_context(|| {
-            let url = shown(url);
-            format!("{url:?} is not an address such as http://127.0.0.1:8080")
-        })?;
-        let http = reqwest::Client::builder()
+        let url = self::url(url)?;
+        let http = http::to(&url)?
             .connect_timeout(Duration::from_secs(5))
             .timeout(WAIT_MAX + Duration::from_secs(15))
             .build()?;
@@ -313,8 +325,15 @@ impl Client {
 
     fn silent(&self, error: &reqwest::Error) -> anyhow::Error {
         let what = probe::cause(error);
+        let hint = match what.contains("UnknownIssuer") {
+            true => format!(
+                "; name the certificate of who vouches for it with {}",
+                http::CA_FILE
+            ),
+            false => String::new(),
+        };
         anyhow!(
-            "nobody can be asked at {} ({what})",
+            "nobody can be asked at {} ({what}){hint}",
             shown(self.url.as_str())
         )
     }

@@ -7,6 +7,7 @@ use reqwest::Response;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::http;
 use crate::paint::visible;
 use crate::redaction::shown;
 
@@ -48,10 +49,22 @@ pub(crate) async fn accepted(answer: Response) -> Result<Response> {
     let body = answer.bytes().await.unwrap_or_default();
     match serde_json::from_slice::<Refused>(&body) {
         Ok(problem) if !problem.title.is_empty() => Err(problem.into()),
-        _ => Err(anyhow!(
-            "{} answered {status}, which no service of Roundtrip does",
-            shown(url.as_str())
-        )),
+        _ => {
+            let hint = match status.as_u16() {
+                401 | 403 if http::has_token() => {
+                    format!("it does not take what {} has", http::TOKEN)
+                }
+                401 | 403 => format!(
+                    "it wants to know who asks: give {} a token for it",
+                    http::TOKEN
+                ),
+                300..=399 => {
+                    String::from("it sends us elsewhere: give the address of the service itself")
+                }
+                _ => String::from("which no service of Roundtrip does"),
+            };
+            Err(anyhow!("{} answered {status}, {hint}", shown(url.as_str())))
+        }
     }
 }
 

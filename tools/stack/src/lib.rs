@@ -170,7 +170,7 @@ impl Stack {
             on_server: None,
             nats_url: options.nats_url.clone().unwrap_or_default(),
             databases: BTreeMap::new(),
-            http: reqwest::Client::builder()
+            http: client::http::local()?
                 .connect_timeout(Duration::from_secs(5))
                 .timeout(Duration::from_secs(120))
                 .build()?,

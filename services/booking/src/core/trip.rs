@@ -217,9 +217,10 @@ impl Trip {
         serde_json::from_str(&self.settled).unwrap_or_default()
     }
 
-    /// The positions that are not back yet, while it is undoing.
+    /// The positions that it waits for: while it is pending all of them, for booking hears only of the last one that all hold; while it is
+    /// undoing those that may still hold something.
     pub fn waiting_for(&self) -> Vec<Position> {
-        if self.state != State::Undoing {
+        if !matches!(self.state, State::Pending | State::Undoing) {
             return Vec::new();
         }
         (0..)

@@ -227,6 +227,10 @@ fn a_position_is_settled_by_hand_while_undoing() {
     }
     let undoing = hear(in_state(State::Undoing), &rejected(2)).record;
     assert_eq!(undoing.waiting_for(), [0, 1]);
+    assert_eq!(in_state(State::Pending).waiting_for(), [0, 1, 2]);
+    for over in [State::None, State::Confirmed, State::Closed] {
+        assert!(in_state(over).waiting_for().is_empty(), "{over:?}");
+    }
     assert!(
         settle(undoing.clone(), 2).refused.is_some(),
         "it is settled already"

@@ -44,6 +44,8 @@ pub enum Is {
     Less,
     /// Not larger.
     AtMost,
+    /// Not smaller.
+    AtLeast,
     /// Larger.
     Greater,
 }
@@ -55,6 +57,7 @@ impl Is {
             Self::NotEqual => "<>",
             Self::Less => "<",
             Self::AtMost => "<=",
+            Self::AtLeast => ">=",
             Self::Greater => ">",
         }
     }

@@ -52,7 +52,7 @@ impl Stage {
             disks: BTreeMap::new(),
             started_again: std::sync::atomic::AtomicU64::default(),
             no_disks: None,
-            http: reqwest::Client::builder()
+            http: client::http::local()?
                 .timeout(Duration::from_secs(10))
                 .build()?,
             folder,

@@ -42,14 +42,10 @@ pub(super) async fn observe(place: &ServicePlace) -> Service {
     if !place.http {
         return service;
     }
-    let client = reqwest::Client::builder()
-        .timeout(WITHIN)
-        .pool_max_idle_per_host(0)
-        .build();
-    let http = match client {
+    let http = match http(&place.url) {
         Ok(http) => http,
         Err(error) => {
-            service.alive = Err(probe::cause(&error));
+            service.alive = Err(format!("{error:#}"));
             return service;
         }
     };
@@ -74,6 +70,11 @@ pub(super) async fn observe(place: &ServicePlace) -> Service {
     service.letters = Some(letters);
     service.booking = booking;
     service
+}
+
+fn http(url: &str) -> Result<reqwest::Client> {
+    let http = client::http::to(&client::url(url)?)?.timeout(WITHIN);
+    Ok(http.pool_max_idle_per_host(0).build()?)
 }
 
 async fn alive(http: &reqwest::Client, base: &str, ours: bool) -> Result<(), String> {
