@@ -188,10 +188,12 @@ impl DeadLetter {
     }
 }
 
-/// Data that is kept as the text it is. One with the sign in it that stands for what is no text is not: it would look like mended.
+/// Data that is kept as the text it is. One with the sign in it that stands for what is no text is not: it would look like mended. Nor is one
+/// that looks like hex.
 fn as_text(data: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(data).ok()?;
-    (!text.contains('\0') && !is_mended(text)).then_some(text)
+    let plain = !text.contains('\0') && !is_mended(text) && !text.starts_with("hex:");
+    plain.then_some(text)
 }
 
 fn is_mended(text: &str) -> bool {
