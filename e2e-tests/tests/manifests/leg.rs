@@ -47,7 +47,7 @@ fn as_flight(text: &str) -> String {
 
 /// The line before the leg was added to its list.
 fn without(text: &str) -> String {
-    [" -p train", " train", "|train", ", train=local-train"]
+    [" -p train", ", train=local-train", "|train", " train"]
         .iter()
         .fold(text.to_owned(), |text, more| text.replace(more, ""))
 }
