@@ -149,7 +149,7 @@ fn nothing_to_stand_on(test: &str) -> bool {
 async fn stock_cars(seen: &Value) {
     let url = service(seen, "car")["url"].as_str().unwrap();
     let level = json!({"cars": 9, "price_minor": 5_000, "currency": "EUR"});
-    let client = reqwest::Client::new();
+    let client = client::http::local().unwrap().build().unwrap();
     let put = client.put(format!("{url}/cars/compact/{DAY}")).json(&level);
     assert!(put.send().await.unwrap().status().is_success());
 }

@@ -249,7 +249,6 @@ impl Client {
     }
 
     /// A request for a target as it stands, path and query: for whoever looks at what HTTP itself answers.
-    #[must_use]
     pub fn request_to(&self, method: Method, target: &str) -> RequestBuilder {
         let base = self.url.as_str().trim_end_matches('/');
         self.http.request(method, format!("{base}{target}"))
