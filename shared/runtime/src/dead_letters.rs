@@ -8,7 +8,7 @@
 //! who could read it the first time; it would be a fact of another service in our mouth, which the broker rightly refuses us; and the
 //! letter could not go in one transaction with its effect. The inbox knows it by its own id, as ever: what was heard is an echo.
 
-mod desk;
+mod clearing;
 mod http;
 mod past;
 
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::table::{Column, Lock, Table, int, text};
 
-pub use desk::{ClearedLetters, KeptLetter};
+pub use clearing::{ClearedLetters, KeptLetter};
 pub(crate) use http::routes;
 pub use past::{DEAD_LETTER_PAST, Fate, Outcome, PastLetter};
 

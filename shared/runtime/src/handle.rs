@@ -108,7 +108,7 @@ impl<S: Service> Handle<S> {
             self.commands.send(item).await.map_err(|_| stopping())?;
             reply.await.map_err(|_| stopping())?
         };
-        within(COMMIT_WITHIN, committed).await
+        in_time(committed).await
     }
 
     /// As [`command`](Self::command), but refused at once when the queue is full: for what may be asked again later.
@@ -130,10 +130,7 @@ impl<S: Service> Handle<S> {
             )
             .retry_after(1)
         })?;
-        within(COMMIT_WITHIN, async {
-            reply.await.map_err(|_| stopping())?
-        })
-        .await
+        in_time(async { reply.await.map_err(|_| stopping())? }).await
     }
 }
 
@@ -149,7 +146,13 @@ fn ordered<S: Service>(command: S::Command, trace: TraceContext) -> (Item<S>, An
     ((step, Completion::Reply(reply)), answer)
 }
 
-/// What comes of it in that time, or the problem that nothing did.
+/// What is committed, or the problem that nobody can say yet whether it will be.
+pub(crate) async fn in_time<T>(
+    committed: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    within(COMMIT_WITHIN, committed).await
+}
+
 async fn within<T>(
     time: Duration,
     committed: impl Future<Output = Result<T, Problem>>,

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::desk::{ClearedLetters, Desk, These, Words, unknown};
+use super::clearing::{ClearedLetters, Clearing, These, Words, unknown};
 use super::{DEAD_LETTER, DEAD_LETTER_PAST, DeadLetter, Outcome, PastLetter, TOTAL_MAX};
 use crate::database::{Is, Param};
 use crate::handle::Handle;
@@ -29,7 +29,7 @@ pub(crate) fn routes<S: Service>(handle: Handle<S>) -> OpenApiRouter {
         .routes(routes!(discard))
         .routes(routes!(replay_many))
         .routes(routes!(discard_many))
-        .with_state(Desk::of(handle))
+        .with_state(Clearing::of(handle))
 }
 
 /// How to list them.
@@ -50,12 +50,12 @@ struct Order {
         ("total" = Option<bool>, Query, description = "Whether to count them, over all pages; 10000 stands for as many or more")),
     responses((status = 200, body = List<DeadLetter>, description = "One page of them", headers(("Link" = String, description = "The next page, as `rel=\"next\"`")))))]
 async fn list(
-    State(desk): State<Desk>,
+    State(clearing): State<Clearing>,
     Query(page): Query<Page>,
     Query(order): Query<Order>,
 ) -> Result<List<DeadLetter>, Problem> {
     let limit = page.limit()?;
-    let letters = desk.database.select(DEAD_LETTER);
+    let letters = clearing.database.select(DEAD_LETTER);
     let mut letters = if order.newest {
         letters.descending(&["id"])
     } else {
@@ -68,7 +68,8 @@ async fn list(
     let rows: Vec<DeadLetter> = letters.most(limit + 1).rows().await?;
     let total = match order.total {
         true => Some(
-            desk.database
+            clearing
+                .database
                 .select(DEAD_LETTER)
                 .most(TOTAL_MAX)
                 .count()
@@ -84,11 +85,11 @@ async fn list(
 #[utoipa::path(get, path = "/letters/past", operation_id = "list_past_dead_letters", tag = "operators", params(Page),
     responses((status = 200, body = List<PastLetter>, description = "One page of them", headers(("Link" = String, description = "The next page, as `rel=\"next\"`")))))]
 async fn past(
-    State(desk): State<Desk>,
+    State(clearing): State<Clearing>,
     Query(page): Query<Page>,
 ) -> Result<List<PastLetter>, Problem> {
     let limit = page.limit()?;
-    let mut past = desk
+    let mut past = clearing
         .database
         .select(DEAD_LETTER_PAST)
         .descending(&["at_us", "id"]);
@@ -113,10 +114,10 @@ async fn past(
     params(("id" = String, Path, description = "The letter's own id")),
     responses((status = 200, body = DeadLetter, description = "The letter"), (status = 404, description = "There is no such letter (any more)")))]
 async fn show(
-    State(desk): State<Desk>,
+    State(clearing): State<Clearing>,
     Path(id): Path<String>,
 ) -> Result<Json<DeadLetter>, Problem> {
-    let found: Option<DeadLetter> = desk.find(DEAD_LETTER, &id).await?;
+    let found: Option<DeadLetter> = clearing.find(DEAD_LETTER, &id).await?;
     found.map(Json).ok_or_else(|| unknown(&id))
 }
 
@@ -146,13 +147,15 @@ struct DiscardLetter {
     responses((status = 200, body = PastLetter, description = "What became of it"), (status = 404, description = "There is no such letter"),
         (status = 409, description = "It was discarded"), (status = 422, description = "What it keeps still cannot be read or applied; it stays")))]
 async fn replay(
-    State(desk): State<Desk>,
+    State(clearing): State<Clearing>,
     Path(id): Path<String>,
     word: Option<Json<ReplayLetter>>,
 ) -> Result<Json<PastLetter>, Problem> {
     let word = word.map(|Json(word)| word).unwrap_or_default();
     let ReplayLetter { by, why } = word;
-    desk.one(Outcome::Replayed, id, Words::of(by, why)?).await
+    clearing
+        .one(Outcome::Replayed, id, Words::of(by, why)?)
+        .await
 }
 
 /// Puts a letter away that nobody needs. Asking again changes nothing.
@@ -161,11 +164,12 @@ async fn replay(
     responses((status = 200, body = PastLetter, description = "What became of it"), (status = 404, description = "There is no such letter"),
         (status = 409, description = "It was replayed"), (status = 422, description = "It does not say why")))]
 async fn discard(
-    State(desk): State<Desk>,
+    State(clearing): State<Clearing>,
     Path(id): Path<String>,
     Json(DiscardLetter { by, why }): Json<DiscardLetter>,
 ) -> Result<Json<PastLetter>, Problem> {
-    desk.one(Outcome::Discarded, id, Words::because(by, why)?)
+    clearing
+        .one(Outcome::Discarded, id, Words::because(by, why)?)
         .await
 }
 
@@ -221,7 +225,7 @@ struct DiscardLetters {
 #[utoipa::path(post, path = "/letters/replay", operation_id = "replay_dead_letters", tag = "operators", request_body = ReplayLetters,
     responses((status = 200, body = ClearedLetters, description = "What was done"), (status = 422, description = "It does not say which")))]
 async fn replay_many(
-    State(desk): State<Desk>,
+    State(clearing): State<Clearing>,
     Json(asked): Json<ReplayLetters>,
 ) -> Result<Json<ClearedLetters>, Problem> {
     let ReplayLetters {
@@ -232,7 +236,8 @@ async fn replay_many(
         why,
     } = asked;
     let these = These::of(which, after, limit, REPLAYED_MAX)?;
-    desk.many(Outcome::Replayed, these, Words::of(by, why)?)
+    clearing
+        .many(Outcome::Replayed, these, Words::of(by, why)?)
         .await
 }
 
@@ -240,7 +245,7 @@ async fn replay_many(
 #[utoipa::path(post, path = "/letters/discard", operation_id = "discard_dead_letters", tag = "operators", request_body = DiscardLetters,
     responses((status = 200, body = ClearedLetters, description = "What was done"), (status = 422, description = "It does not say which or why")))]
 async fn discard_many(
-    State(desk): State<Desk>,
+    State(clearing): State<Clearing>,
     Json(asked): Json<DiscardLetters>,
 ) -> Result<Json<ClearedLetters>, Problem> {
     let DiscardLetters {
@@ -251,6 +256,7 @@ async fn discard_many(
         why,
     } = asked;
     let these = These::of(which, after, limit, DISCARDED_MAX)?;
-    desk.many(Outcome::Discarded, these, Words::because(by, why)?)
+    clearing
+        .many(Outcome::Discarded, these, Words::because(by, why)?)
         .await
 }

@@ -50,10 +50,19 @@ pub async fn serve(
     connections_max: u64,
     drain: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
+    let files = files_max();
+    let connections = connections_max.min(files.saturating_sub(FILES_KEPT).max(1));
+    if connections < connections_max {
+        tracing::warn!(
+            files,
+            connections,
+            "{connections} connections at once and not {connections_max}, for this process may have {files} files open: raise that (ulimit -n)"
+        );
+    }
     let limits = Limits {
         head_within: HEAD_WITHIN,
         unread_within_ms: UNREAD_WITHIN_MS,
-        connections: connections_max.min(files_max().saturating_sub(FILES_KEPT).max(1)),
+        connections,
     };
     serve_within(limits, listener, router, crowded, drain).await
 }

@@ -14,7 +14,7 @@ use super::http::WhichLetters;
 use super::{DEAD_LETTER, DEAD_LETTER_PAST, DeadLetter, Fate, Outcome, PastLetter};
 use crate::batch::Step;
 use crate::database::{Database, Is};
-use crate::handle::{Handle, stopping};
+use crate::handle::{Handle, in_time, stopping};
 use crate::http::Json;
 use crate::problem::Problem;
 use crate::reading::read;
@@ -56,7 +56,7 @@ type Answer = BoxFuture<'static, Result<Vec<Became>, Problem>>;
 
 /// What is needed of a service, whichever it is.
 #[derive(Clone)]
-pub(super) struct Desk {
+pub(super) struct Clearing {
     pub(super) database: Arc<Database>,
     put_away: Arc<dyn Fn(Vec<Wanted>) -> Answer + Send + Sync>,
 }
@@ -164,11 +164,11 @@ impl Words {
     }
 }
 
-impl Desk {
+impl Clearing {
     pub(super) fn of<S: Service>(handle: Handle<S>) -> Self {
         Self {
             database: Arc::clone(handle.database()),
-            put_away: Arc::new(move |wanted| Box::pin(put_away(handle.clone(), wanted))),
+            put_away: Arc::new(move |wanted| Box::pin(in_time(put_away(handle.clone(), wanted)))),
         }
     }
 
