@@ -51,7 +51,6 @@ enum What {
 )]
 struct List {
     /// Only those of this service.
-    #[arg(value_parser = SERVICES)]
     service: Option<String>,
     /// At most so many of each service.
     #[arg(long, value_name = "N", default_value_t = 100)]
@@ -88,7 +87,6 @@ struct Show {
 )]
 struct Past {
     /// Only that of this service.
-    #[arg(value_parser = SERVICES)]
     service: Option<String>,
     /// At most so many of each service.
     #[arg(long, value_name = "N", default_value_t = 100)]
@@ -179,27 +177,29 @@ async fn all<T>(
     places: &Addresses,
     ask: impl AsyncFn(Client) -> Result<Vec<T>>,
 ) -> Result<Vec<Of<T>>> {
-    let services = service.map_or_else(|| SERVICES.to_vec(), |service| vec![service]);
     let mut found = Vec::new();
-    for service in services {
-        let letters = ask(places.service(service)?).await;
+    for service in asked(service, places) {
+        let letters = ask(places.service(&service)?).await;
         let letters = letters.with_context(|| format!("the letters of {service}"))?;
         found.extend(letters.into_iter().map(|letter| Of {
-            service: service.to_owned(),
+            service: service.clone(),
             letter,
         }));
     }
     Ok(found)
 }
 
-/// The services that are asked: the one that is named, those whose addresses were given, or all of the local stack.
+/// The services that are asked: the one that is named; else the local stack's and those whose addresses were given beside it, or these
+/// alone where they are another stack's.
 fn asked(service: Option<&str>, places: &Addresses) -> Vec<String> {
-    let given = places.given().into_iter().map(|(service, _)| service);
-    match service {
-        Some(service) => vec![service.to_owned()],
-        None if given.len() > 0 => given.collect(),
-        None => SERVICES.map(str::to_owned).to_vec(),
+    if let Some(service) = service {
+        return vec![service.to_owned()];
     }
+    let own = SERVICES.iter().filter(|_| !places.is_elsewhere(&[]));
+    let given = places.given().into_iter().map(|(service, _)| service);
+    own.map(|&service| service.to_owned())
+        .chain(given)
+        .collect()
 }
 
 /// Asks one service after another until one has the letter.

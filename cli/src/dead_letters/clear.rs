@@ -1,21 +1,21 @@
 //! `roundtrip dead-letters replay` and `discard`: one letter, or many in bounded steps. What a replay does is the service's.
 
-use std::pin::pin;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use futures::FutureExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use runtime::dead_letters::{KeptLetter, PastLetter};
 use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Of, asked, short, whoever_has_it};
 use crate::address::Addresses;
 use crate::out;
 use client::letters::{Clearing, Which, Words};
 use client::paint::visible;
-use stack::SERVICES;
 
 /// The most letters that a service discards at once.
 const DISCARDED_AT_ONCE: usize = 500;
@@ -42,7 +42,7 @@ struct These {
     #[arg(long, value_name = "TYPE")]
     with_type: Option<String>,
     /// Only those of this service.
-    #[arg(long, value_name = "SERVICE", value_parser = SERVICES)]
+    #[arg(long, value_name = "SERVICE")]
     of: Option<String>,
 }
 
@@ -195,7 +195,8 @@ struct Steps {
 impl Steps {
     /// Goes on until nothing is left, or Ctrl-C: each step is whole, and none is begun after that. Answers whether nothing is left.
     async fn all(&mut self, services: &[String], places: &Addresses) -> Result<bool> {
-        let mut stop = pin!(tokio::signal::ctrl_c());
+        // Before the first step, or Ctrl-C would end it in the middle.
+        let mut stop = signal(SignalKind::interrupt())?;
         for service in services {
             let client = places.service(service)?;
             self.done.push(Done {
@@ -234,9 +235,12 @@ impl Steps {
                 let rest = Duration::from_secs_f64(pace).saturating_sub(started.elapsed());
                 tokio::select! {
                     biased;
-                    _ = &mut stop => return Ok(false),
+                    _ = stop.recv() => return Ok(false),
                     () = tokio::time::sleep(rest) => {}
                 }
+            }
+            if stop.recv().now_or_never().is_some() {
+                return Ok(false);
             }
         }
         Ok(true)

@@ -164,7 +164,7 @@ impl Position {
 /// How many trips a stream that catches up has in hand at most.
 const PAGE: usize = 32;
 /// How many outcomes it remembers that it told while it caught up, and may hear once more.
-const REMEMBERED: usize = 4_096;
+const REMEMBERED: usize = 32_768;
 
 /// One stream of outcomes: catches up in the database, page by page, and then hears of what comes.
 struct Listener {
@@ -216,9 +216,11 @@ impl Listener {
                     let settled_us = catching_up.settled_us;
                     let here = if key.0 <= settled_us {
                         Position(key.0, Some(key.1))
-                    } else {
-                        self.told.add(key);
+                    } else if self.told.add(key) {
                         Position(settled_us, None)
+                    } else {
+                        // Whoever is behind again reads again what may have been committed late.
+                        continue;
                     };
                     return Some(self.at(here, &TripView::json(&trip)));
                 }

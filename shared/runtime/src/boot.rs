@@ -59,6 +59,10 @@ pub async fn start<S: Service>(
     api: impl FnOnce(Handle<S>) -> OpenApiRouter,
 ) -> Result<Running, anyhow::Error> {
     settings.check().map_err(anyhow::Error::msg)?;
+    let settings = Settings {
+        connections_max: http::connections(settings.connections_max),
+        ..settings
+    };
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("LISTEN: {} cannot be bound; is it taken?", settings.listen))?;

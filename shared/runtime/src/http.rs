@@ -44,6 +44,7 @@ pub use events::{EventStreams, LastEventId};
 pub use extract::{Json, Object, Path, Query};
 pub use headers::{IdempotencyKey, Prefer};
 pub use page::{List, Page};
+pub(crate) use serve::connections;
 pub use serve::serve;
 
 use crate::problem::Problem;

@@ -1,4 +1,4 @@
-//! How whatever speaks HTTP here reaches whom it speaks to: over TLS, with the token of whoever asks, or plainly on this machine. The one
+//! How every tool that speaks HTTP reaches whom it speaks to: over TLS, with the token of whoever asks, or plainly on this machine. The one
 //! place where an HTTP client is begun, so that no token goes where it must not. Not what is asked.
 
 use std::sync::{Arc, OnceLock};

@@ -237,6 +237,7 @@ impl Clearing {
         let mut found: Vec<Found> = letters.order(&["id"]).most(limit + 1).rows().await?;
         let more = found.len() > limit;
         found.truncate(limit);
+        let next = found.last().filter(|_| more).map(|last| last.id.clone());
         let mut whole: Vec<DeadLetter> = Vec::new();
         if outcome == Outcome::Replayed {
             let ids = found.iter().map(|found| found.id.as_str());
@@ -256,7 +257,7 @@ impl Clearing {
             .map(|found| (fate(&found.id, outcome, &words), whole.next()));
         let became = (self.put_away)(wanted.collect()).await?;
         let mut cleared = ClearedLetters {
-            next: found.last().filter(|_| more).map(|last| last.id.clone()),
+            next,
             ..ClearedLetters::default()
         };
         for (Found { id, count }, became) in found.into_iter().zip(became) {

@@ -36,20 +36,8 @@ const BUFFER_MAX: usize = 64 * 1024;
 /// Files that are left for what is no connection of a caller: database, broker, logs.
 const FILES_KEPT: u64 = 64 + SPARE;
 
-/// Serves until `drain` is ready, then takes no more connections, finishes what it has begun and returns. Takes `connections_max` at
-/// once, fewer where this process may not have so many files open; those beyond are answered by `crowded`.
-///
-/// Not `axum::serve`, which waits for the rest of a half-sent request for ever, at any time and when it drains too.
-///
-/// # Errors
-/// None as yet; whoever serves should not have to change when there are some.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    crowded: Router,
-    connections_max: u64,
-    drain: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
+/// How many of so many connections this process can have at once: each is an open file. It says so when they are fewer.
+pub(crate) fn connections(connections_max: u64) -> u64 {
     let files = files_max();
     let connections = connections_max.min(files.saturating_sub(FILES_KEPT).max(1));
     if connections < connections_max {
@@ -59,6 +47,23 @@ pub async fn serve(
             "{connections} connections at once and not {connections_max}, for this process may have {files} files open: raise that (ulimit -n)"
         );
     }
+    connections
+}
+
+/// Serves until `drain` is ready, then takes no more connections, finishes what it has begun and returns. Takes so many `connections` at
+/// once; those beyond are answered by `crowded`.
+///
+/// Not `axum::serve`, which waits for the rest of a half-sent request for ever, at any time and when it drains too.
+///
+/// # Errors
+/// None as yet; whoever serves should not have to change when there are some.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    crowded: Router,
+    connections: u64,
+    drain: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
     let limits = Limits {
         head_within: HEAD_WITHIN,
         unread_within_ms: UNREAD_WITHIN_MS,

@@ -44,11 +44,14 @@ pub struct Ahead {
 }
 
 impl Seen {
-    /// The legs that have joined, as booking knows them.
-    pub fn joined(&self) -> impl Iterator<Item = (&str, Joined)> {
+    /// The legs that have joined, as booking knows them, whichever replica says so.
+    #[must_use]
+    pub fn joined(&self) -> BTreeMap<&str, Joined> {
         let booking = self.services.iter().filter_map(|it| it.booking.as_ref());
         let legs = booking.filter_map(|booking| booking.legs.as_ref().ok());
-        legs.flatten().map(|(name, leg)| (name.as_str(), *leg))
+        legs.flatten()
+            .map(|(name, leg)| (name.as_str(), *leg))
+            .collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The stream's consumers, one for each service, held against what the services would declare.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use async_nats::jetstream::consumer::Config;
 use runtime::broker::{CONSUMER_CONFIG, config_key};
@@ -30,7 +30,7 @@ pub(super) fn judge(
             );
         }
     };
-    let joined: BTreeMap<&str, Joined> = seen.joined().collect();
+    let joined = seen.joined();
     // Whoever has a consumer or a database, or has joined, is expected, and so are the services that this program has in it.
     let mut names: BTreeSet<&str> = SERVICES.into();
     names.extend(consumers.iter().map(|consumer| consumer.name.as_str()));

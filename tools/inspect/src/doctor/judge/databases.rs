@@ -26,7 +26,7 @@ pub(super) fn judge(seen: &Seen, expected: &Expected, findings: &mut Vec<Finding
             ),
         }
     }
-    let legs = seen.joined().filter(|(_, leg)| !leg.retired);
+    let legs = seen.joined().into_iter().filter(|(_, leg)| !leg.retired);
     let legs = legs
         .map(|(name, _)| name)
         .filter(|name| !SERVICES.contains(name));

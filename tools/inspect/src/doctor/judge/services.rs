@@ -17,7 +17,7 @@ pub(super) fn judge(seen: &Seen, expected: &Expected, findings: &mut Vec<Finding
     }
     // Of the services of a stack that is at home nobody need say where they are.
     let services = SERVICES.into_iter().filter(|_| seen.home.is_none());
-    let legs = seen.joined().filter(|(_, leg)| !leg.retired);
+    let legs = seen.joined().into_iter().filter(|(_, leg)| !leg.retired);
     let legs = legs
         .map(|(name, _)| name)
         .filter(|name| !SERVICES.contains(name));
@@ -90,7 +90,7 @@ fn judge_one(service: &Service, seen: &Seen, expected: &Expected, findings: &mut
 fn silent(sheet: &mut Sheet<'_>, service: &Service, why: &str) {
     let todo = if service.url.starts_with("https:") {
         String::from(
-            "this command speaks no TLS over HTTP, and neither does a service: give the plain address behind whatever ends TLS",
+            "a service speaks no TLS itself: see whatever ends it there; if its certificate is the trouble, name who vouches for it in ROUNDTRIP_CA_FILE",
         )
     } else if let Some(log) = &service.log {
         format!(
