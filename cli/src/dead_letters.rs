@@ -189,16 +189,17 @@ async fn all<T>(
     Ok(found)
 }
 
-/// The services that are asked: the one that is named; else the local stack's and those whose addresses were given beside it, or these
-/// alone where they are another stack's.
+/// The services that are asked: the one that is named, or those that every stack has and whoever's address was given.
 fn asked(service: Option<&str>, places: &Addresses) -> Vec<String> {
     if let Some(service) = service {
         return vec![service.to_owned()];
     }
-    let own = SERVICES.iter().filter(|_| !places.is_elsewhere(&[]));
     let given = places.given().into_iter().map(|(service, _)| service);
-    own.map(|&service| service.to_owned())
-        .chain(given)
+    let others = given.filter(|service| !SERVICES.contains(&service.as_str()));
+    SERVICES
+        .map(str::to_owned)
+        .into_iter()
+        .chain(others)
         .collect()
 }
 

@@ -16,7 +16,8 @@ use super::{out, parse};
 
 /// List what can be booked: how much is held, confirmed and free, and what one costs today.
 ///
-/// Of the legs of the stack in the folder, or of those whose addresses are given, whatever they sell.
+/// Of flight and hotel of the stack in the folder, and of other legs whose addresses are given, whatever they sell. A leg that was retired
+/// still has what it has.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  roundtrip inventory\n  roundtrip inventory flights --only flight=RT100 --limit 100\n  roundtrip inventory hotel --only hotel=LIS-PALACE --only room_type=double --json | jq '.[].items[].free'\n  roundtrip inventory flight --after CURSOR   # goes on where the list before this one said\n  roundtrip inventory car --service car=http://127.0.0.1:8083"
@@ -90,14 +91,13 @@ impl Inventory {
                 entry.map_or_else(|| leg.clone(), |(_, entry)| entry.name.to_owned()),
             ]);
         }
-        let given = self.places.given();
-        if given.is_empty() {
-            return Ok(inventories()
-                .map(|(_, entry)| entry.name.to_owned())
-                .collect());
-        }
-        let names = given.into_iter().map(|(name, _)| name);
-        let legs: Vec<String> = names.filter(|name| name != booking::NAME).collect();
+        let own = inventories().filter(|_| !self.places.is_elsewhere(&[]));
+        let given = self.places.given().into_iter().map(|(name, _)| name);
+        let mut legs: Vec<String> = own
+            .map(|(_, entry)| entry.name.to_owned())
+            .chain(given)
+            .collect();
+        legs.retain(|name| name != booking::NAME);
         if legs.is_empty() {
             bail!(
                 "say where the legs are with --service NAME=URL; `{} help inventory` has examples",
