@@ -46,8 +46,8 @@ struct Seen {
     /// None of services that were named by their addresses.
     nats_url: Option<String>,
     legs: Vec<String>,
-    /// Of these, the ones that nobody listens for at the broker: trips with them wait.
-    silent: Vec<String>,
+    /// Of these, the ones that nobody listens for at the broker: trips with them wait. None where the broker does not say.
+    silent: Option<Vec<String>>,
     /// Legs that an operator has retired.
     retired: Vec<String>,
     /// Trips that are not final, counted up to a page of them.
@@ -130,11 +130,10 @@ async fn see(found: &Found, up: bool) -> Result<Seen> {
         ready: up && looks.iter().all(|service| service.ready),
         pid: found.holder.as_ref().map(|holder| holder.pid),
         nats_url: found.broker.as_ref().map(|nats| format!("{nats:?}")),
-        silent: legs
-            .iter()
-            .filter(|leg| silent.contains(*leg))
-            .cloned()
-            .collect(),
+        silent: silent.map(|silent| {
+            let of_these = legs.iter().filter(|leg| silent.contains(*leg));
+            of_these.cloned().collect()
+        }),
         legs,
         retired,
         unfinished,
@@ -142,12 +141,9 @@ async fn see(found: &Found, up: bool) -> Result<Seen> {
     })
 }
 
-/// Legs that nobody listens for, as far as the broker says so.
-async fn silent(broker: Option<&Nats>) -> BTreeSet<String> {
-    match broker {
-        Some(broker) => doctor::silent(broker).await.unwrap_or_default(),
-        None => BTreeSet::new(),
-    }
+/// Legs that nobody listens for. None where the broker does not say.
+async fn silent(broker: Option<&Nats>) -> Option<BTreeSet<String>> {
+    doctor::silent(broker?).await.ok()
 }
 
 fn http(url: &str) -> Result<reqwest::Client> {
@@ -241,8 +237,8 @@ fn show(seen: &Seen) {
             visible(&seen.retired.join(", "))
         ));
     }
-    if !seen.silent.is_empty() {
-        let silent = seen.silent.join(", ");
+    if let Some(silent) = seen.silent.as_ref().filter(|silent| !silent.is_empty()) {
+        let silent = silent.join(", ");
         let me = client::invocation();
         out::line(&format!(
             "nobody listens for {}: trips with it wait; see `{me} doctor`",

@@ -164,7 +164,7 @@ impl Position {
 /// How many trips a stream that catches up has in hand at most.
 const PAGE: usize = 32;
 /// How many outcomes it remembers that it told while it caught up, and may hear once more.
-const REMEMBERED: usize = 32_768;
+const REMEMBERED: usize = 8_192;
 
 /// One stream of outcomes: catches up in the database, page by page, and then hears of what comes.
 struct Listener {

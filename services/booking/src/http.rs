@@ -9,7 +9,7 @@ use axum::response::Response;
 use choreography::{Position, Reason, TripId};
 use jiff::Timestamp;
 use runtime::database::Is;
-use runtime::http::{IdempotencyKey, Json, List, Page, Path, Prefer, Query};
+use runtime::http::{IdempotencyKey, Json, List, Page, Path, Prefer, Query, TOTAL_MAX};
 use runtime::{Problem, TraceContext};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -127,9 +127,6 @@ async fn show(
         Timestamp::now(),
     )))
 }
-
-/// All trips of a list are counted no further than this.
-const TOTAL_MAX: usize = 10_000;
 
 /// Which trips to list.
 #[derive(Debug, Deserialize)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use runtime::database::Is;
-use runtime::http::{List, Page};
+use runtime::http::{List, Page, TOTAL_MAX};
 use runtime::{Param, Problem};
 use serde_json::{Map, Value};
 
@@ -45,9 +45,6 @@ pub(crate) async fn get<L: Leg>(handle: &LegHandle<L>, key: &[String]) -> Result
         .ok_or_else(unknown)
 }
 
-/// All rows of a list are counted no further than this.
-const COUNT_MAX: usize = 10_000;
-
 /// A page of stock rows, by key: of all of them, or of those with these values in the columns of the key. Counted where it is asked for.
 ///
 /// # Errors
@@ -78,7 +75,7 @@ pub(crate) async fn list<L: Leg>(
     let rows: Vec<Map<String, Value>> = select.most(limit + 1).rows().await?;
     let rows = rows.iter().map(|row| stock(table, row)).collect();
     let total = match filter.get("total").is_some_and(|total| total == "true") {
-        true => Some(all().most(COUNT_MAX).count().await?),
+        true => Some(all().most(TOTAL_MAX).count().await?),
         false => None,
     };
     let page = List::of(rows, limit, |row: &Stock| row.key.clone());

@@ -31,9 +31,6 @@ const PAYLOAD_MAX: usize = 1 << 20;
 /// refuses more than 2,704 bytes. Subject and type are whole in the headers; a longer reason is cut.
 const GROUPED_BY_MAX: usize = 800;
 
-/// So far letters are counted; more is told as so many.
-pub(crate) const TOTAL_MAX: usize = 10_000;
-
 /// The table `dead_letter`.
 pub const DEAD_LETTER: &Table = &Table {
     name: "dead_letter",

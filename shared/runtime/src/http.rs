@@ -43,7 +43,7 @@ pub(crate) use admit::is_name;
 pub use events::{EventStreams, LastEventId};
 pub use extract::{Json, Object, Path, Query};
 pub use headers::{IdempotencyKey, Prefer};
-pub use page::{List, Page};
+pub use page::{List, Page, TOTAL_MAX};
 pub(crate) use serve::connections;
 pub use serve::serve;
 

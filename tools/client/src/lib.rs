@@ -84,7 +84,7 @@ pub struct Page<T> {
 }
 
 /// So far the service counts a list; more is told as so many.
-pub const TOTAL_MAX: u64 = 10_000;
+pub const TOTAL_MAX: u64 = runtime::http::TOTAL_MAX as u64;
 
 /// A leg that has joined.
 #[derive(Debug, Clone, Deserialize, Serialize)]

@@ -2,7 +2,8 @@
 
 use super::sql::{delete, names};
 use super::{Engine, Failure, Param, Transaction};
-use crate::table::{Column, int, text};
+use crate::dead_letters::DEAD_LETTER;
+use crate::table::{Column, text};
 
 /// The columns of `dead_letter` that come with a letter; `count` starts at 1.
 const LETTER: &[Column] = &[
@@ -15,8 +16,6 @@ const LETTER: &[Column] = &[
     text("payload"),
     text("last_id"),
 ];
-/// And those that count what came.
-const COUNTED: &[Column] = &[int("count"), int("first_us"), int("last_us")];
 /// What is said of a letter that goes.
 const FATE: &[Column] = &[text("id"), text("outcome"), text("why"), text("who")];
 
@@ -44,7 +43,7 @@ pub(crate) async fn put_away(
 ) -> Result<Vec<String>, Failure> {
     let engine = transaction.engine;
     let fate: Vec<&Column> = FATE.iter().collect();
-    let kept: Vec<&str> = LETTER.iter().chain(COUNTED).map(|c| c.name).collect();
+    let kept: Vec<&str> = DEAD_LETTER.all().map(|column| column.name).collect();
     // Whoever else takes one waits here, and then finds it gone.
     let lock = match engine {
         Engine::Sqlite => "",

@@ -196,6 +196,11 @@ impl Clearing {
             let heard = (outcome == Outcome::Replayed).then_some(letter);
             let became = (self.put_away)(vec![(fate(&id, outcome, &words), heard)]).await?;
             if let Some(Became::Kept(why)) = became.into_iter().next() {
+                // Nothing of one that is discarded is read: the database would not have it go.
+                if outcome == Outcome::Discarded {
+                    tracing::error!(letter = id, why, "a dead letter cannot be discarded: {why}");
+                    return Err(Problem::internal());
+                }
                 let detail = format!(
                     "What it keeps still cannot be heard: {why}. It stays; discard it, or replay it with a version that can read it."
                 );

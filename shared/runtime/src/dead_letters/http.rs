@@ -8,10 +8,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::clearing::{ClearedLetters, Clearing, These, Words, unknown};
-use super::{DEAD_LETTER, DEAD_LETTER_PAST, DeadLetter, Outcome, PastLetter, TOTAL_MAX};
+use super::{DEAD_LETTER, DEAD_LETTER_PAST, DeadLetter, Outcome, PastLetter};
 use crate::database::{Is, Param};
 use crate::handle::Handle;
-use crate::http::{Json, List, Page, Path, Query};
+use crate::http::{Json, List, Page, Path, Query, TOTAL_MAX};
 use crate::problem::Problem;
 use crate::service::Service;
 
@@ -19,6 +19,7 @@ use crate::service::Service;
 const DISCARDED_MAX: usize = 500;
 /// The most letters that one request replays: each is loaded whole, and may be as large as a message can be.
 const REPLAYED_MAX: usize = 50;
+
 /// `/letters`.
 pub(crate) fn routes<S: Service>(handle: Handle<S>) -> OpenApiRouter {
     OpenApiRouter::new()

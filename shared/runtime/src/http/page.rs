@@ -13,6 +13,9 @@ use crate::problem::Problem;
 const DEFAULT_LIMIT: u32 = 100;
 const MAX_LIMIT: u32 = 1000;
 
+/// So far a list is counted, over all its pages; it stands for as many or more.
+pub const TOTAL_MAX: usize = 10_000;
+
 /// The query parameters of every list. Take it as `Query<Page>`, beside a `Query` of the list's own filters.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::database::queries;
-use crate::dead_letters::{DEAD_LETTER, TOTAL_MAX};
+use crate::dead_letters::DEAD_LETTER;
+use crate::http::TOTAL_MAX;
 use crate::service::Service;
 use crate::tasks::shared::Shared;
 
