@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
-use runtime::database::Is;
+use runtime::database::{Failure, Is};
 use runtime::http::{List, Page, TOTAL_MAX};
-use runtime::{Param, Problem};
-use serde_json::{Map, Value};
+use runtime::{Cell, Problem};
 
 use crate::core::Stock;
 use crate::inventory::LegHandle;
@@ -39,10 +38,8 @@ pub(crate) async fn get<L: Leg>(handle: &LegHandle<L>, key: &[String]) -> Result
         .fold(select, |select, (column, part)| {
             select.only(column.name, Is::Equal, part.as_str())
         });
-    let rows: Vec<Map<String, Value>> = select.rows().await?;
-    rows.first()
-        .map(|row| stock(table, row))
-        .ok_or_else(unknown)
+    let row = select.cells().await?.pop().ok_or_else(unknown)?;
+    Ok(stock(row).map_err(Failure::from)?)
 }
 
 /// A page of stock rows, by key: of all of them, or of those with these values in the columns of the key. Counted where it is asked for.
@@ -69,11 +66,12 @@ pub(crate) async fn list<L: Leg>(
     }
     let mut select = all().order(&key);
     if let Some(last) = page.after(key.len())? {
-        let last = key.iter().copied().zip(last.into_iter().map(Param::from));
+        let last = key.iter().copied().zip(last.into_iter().map(Cell::from));
         select = select.after(last.collect());
     }
-    let rows: Vec<Map<String, Value>> = select.most(limit + 1).rows().await?;
-    let rows = rows.iter().map(|row| stock(table, row)).collect();
+    let rows = select.most(limit + 1).cells().await?.into_iter();
+    let rows = rows.map(stock).collect::<Result<_, _>>();
+    let rows = rows.map_err(Failure::from)?;
     let total = match filter.get("total").is_some_and(|total| total == "true") {
         true => Some(all().most(TOTAL_MAX).count().await?),
         false => None,

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use choreography::{Plan, Position, TripId};
 use participant::Kept;
 use runtime::faults::{self, Guard};
-use runtime::table::{Changes, Column, Lock, Row, Rows, Table, Working, counter, int, text};
-use serde_json::{Map, Value};
+use runtime::table::{
+    Cell, CellError, Changes, Column, Lock, Row, Rows, Table, Working, counter, int, text,
+};
+use serde::de::Error as _;
 
 use crate::core::{Delta, Record, State, Stock, StockView};
 
@@ -146,34 +148,18 @@ impl StockRows {
         self.set.insert(row.key.clone(), (before, row));
     }
 
-    fn object(
-        &self,
-        key: &[String],
-        delta: Delta,
-        total: i64,
-        price: Option<(i64, &str)>,
-    ) -> Value {
-        let mut row: Map<String, Value> = self
-            .table
-            .key
-            .iter()
-            .zip(key)
-            .map(|(column, value)| (column.name.to_owned(), Value::from(value.as_str())))
-            .collect();
-        row.insert("total".into(), total.into());
-        row.insert("held".into(), delta.held.into());
-        row.insert("confirmed".into(), delta.confirmed.into());
-        row.insert("free".into(), (delta.free + total).into());
-        // Null leaves what is there.
-        row.insert(
-            "price_minor".into(),
-            price.map_or(Value::Null, |(minor, _)| minor.into()),
-        );
-        row.insert(
-            "currency".into(),
-            price.map_or(Value::Null, |(_, currency)| currency.into()),
-        );
-        Value::Object(row)
+    /// A row as a difference from what is there; a price of none leaves what is there.
+    fn cells(key: &[String], delta: Delta, total: i64, price: Option<&Stock>) -> Vec<Cell> {
+        let key = key.iter().map(|value| Cell::from(value.as_str()));
+        key.chain([
+            total.into(),
+            delta.held.into(),
+            delta.confirmed.into(),
+            (delta.free + total).into(),
+            price.map(|stock| stock.price_minor).into(),
+            price.map(|stock| stock.currency.as_str()).into(),
+        ])
+        .collect()
     }
 }
 
@@ -182,13 +168,14 @@ impl Working for StockRows {
         self.table
     }
 
-    fn wanted(&self) -> String {
-        Value::from_iter(self.wanted.iter().map(|key| Value::from(key.as_slice()))).to_string()
+    fn wanted(&self) -> Result<Vec<Vec<Cell>>, CellError> {
+        let cells =
+            |key: &Vec<String>| key.iter().map(|value| Cell::from(value.as_str())).collect();
+        Ok(self.wanted.iter().map(cells).collect())
     }
 
-    fn fill(&mut self, rows: &str) -> Result<(), serde_json::Error> {
-        let rows: Vec<Map<String, Value>> = serde_json::from_str(rows)?;
-        let mut stock: Vec<Stock> = rows.iter().map(|row| stock(self.table, row)).collect();
+    fn fill(&mut self, rows: Vec<Vec<Cell>>) -> Result<(), CellError> {
+        let mut stock: Vec<Stock> = rows.into_iter().map(stock).collect::<Result<_, _>>()?;
         if faults::is_off(Guard::Capacity) {
             stock.iter_mut().for_each(|row| row.free = i64::MAX / 2);
         }
@@ -196,53 +183,63 @@ impl Working for StockRows {
         Ok(())
     }
 
-    fn changes(&self) -> Changes {
-        let mut saved: BTreeMap<&[String], Value> = self
-            .shelf
-            .deltas()
-            .map(|(key, delta)| (key, self.object(key, delta, 0, None)))
-            .collect();
+    fn changes(&self) -> Result<Changes, CellError> {
         let deltas: BTreeMap<&[String], Delta> = self.shelf.deltas().collect();
+        let mut saved: BTreeMap<&[String], Vec<Cell>> = deltas
+            .iter()
+            .map(|(key, delta)| (*key, Self::cells(key, *delta, 0, None)))
+            .collect();
         let mut created = Vec::new();
         for (key, (before, now)) in &self.set {
-            let price = Some((now.price_minor, now.currency.as_str()));
             match before {
                 Some(before) => {
                     let delta = deltas.get(key.as_slice()).copied().unwrap_or_default();
-                    saved.insert(
-                        key,
-                        self.object(key, delta, now.total - before.total, price),
-                    );
+                    let more = now.total - before.total;
+                    saved.insert(key, Self::cells(key, delta, more, Some(now)));
                 }
-                None => created.push(self.object(key, Delta::default(), now.total, price)),
+                None => created.push(Self::cells(key, Delta::default(), now.total, Some(now))),
             }
         }
-        Changes {
-            saved: Value::from_iter(saved.into_values()).to_string(),
-            created: Value::from(created).to_string(),
-            dropped: String::from("[]"),
-        }
+        Ok(Changes {
+            saved: saved.into_values().collect(),
+            created,
+            dropped: Vec::new(),
+        })
     }
 }
 
-/// Reads a stock row; its key columns are the table's.
-pub(crate) fn stock(table: &Table, row: &Map<String, Value>) -> Stock {
-    let number = |name: &str| row.get(name).and_then(Value::as_i64).unwrap_or_default();
-    let string = |name: &str| {
-        row.get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
+/// Reads a stock row: its key, then [`STOCK_COLUMNS`].
+pub(crate) fn stock(mut row: Vec<Cell>) -> Result<Stock, CellError> {
+    let levels = row.split_off(row.len().saturating_sub(STOCK_COLUMNS.len()));
+    let key = row.into_iter().map(|cell| match cell {
+        Cell::Text(part) => Ok(part),
+        _ => Err(CellError::custom("a stock's key is text")),
+    });
+    let key = key.collect::<Result<_, _>>()?;
+    let Ok(
+        [
+            Cell::Int(total),
+            Cell::Int(held),
+            Cell::Int(confirmed),
+            Cell::Int(free),
+            Cell::Int(price_minor),
+            Cell::Text(currency),
+        ],
+    ) = <[Cell; STOCK_COLUMNS.len()]>::try_from(levels)
+    else {
+        return Err(CellError::custom(
+            "a stock's levels are five numbers and a currency",
+        ));
     };
-    Stock {
-        key: table.key.iter().map(|column| string(column.name)).collect(),
-        total: number("total"),
-        held: number("held"),
-        confirmed: number("confirmed"),
-        free: number("free"),
-        price_minor: number("price_minor"),
-        currency: string("currency"),
-    }
+    Ok(Stock {
+        key,
+        total,
+        held,
+        confirmed,
+        free,
+        price_minor,
+        currency,
+    })
 }
 
 impl Stock {

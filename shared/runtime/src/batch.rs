@@ -12,7 +12,8 @@ use std::sync::Arc;
 use tracing::level_filters::LevelFilter;
 use uuid::Uuid;
 
-use crate::database::{Database, Failure, Param, Transaction, sql};
+use crate::database::sql::{self, Saving};
+use crate::database::{Database, Failure, Param, Transaction};
 use crate::dead_letters::{DeadLetter, Fate};
 use crate::event::Event;
 use crate::faults::{self, CrashPoint, Guard};
@@ -216,13 +217,13 @@ impl<S: Service> Transactor<S> {
             self.service.need(input, &mut rows);
         }
         let ids: Vec<Uuid> = steps.iter().filter_map(Step::id).collect();
-        let mut params = vec![json(&ids)?];
-        params.extend(
-            self.service
-                .tables(&mut rows)
-                .iter()
-                .map(|table| Param::Text(table.wanted())),
-        );
+        let ids = ids.iter().map(Uuid::to_string).collect();
+        let tables = self.service.tables(&mut rows);
+        let wanted = tables
+            .iter()
+            .map(|table| Ok((table.table(), table.wanted()?)))
+            .collect::<Result<_, Failure>>()?;
+        let params = sql::load_params(self.database.engine(), ids, wanted)?;
 
         let mut transaction = self.database.writer().await?;
         transaction.begin().await?;
@@ -254,14 +255,13 @@ impl<S: Service> Transactor<S> {
         (mut rows, too_late): (S::Rows, BTreeSet<usize>),
         spans: &mut Spans,
     ) -> Result<Done<S>, Failure> {
-        let broken = |error: serde_json::Error| {
-            Failure::Poison(format!("a stored row cannot be read: {error}"))
-        };
         let mut loaded = loaded.iter();
         let mut fresh: HashSet<Uuid> =
-            serde_json::from_str(loaded.next().map_or("[]", String::as_str)).map_err(broken)?;
+            serde_json::from_str(loaded.next().map_or("[]", String::as_str))
+                .map_err(Failure::unreadable)?;
         for (table, text) in self.service.tables(&mut rows).into_iter().zip(loaded) {
-            table.fill(text).map_err(broken)?;
+            let cells = serde_json::from_str(text).map_err(Failure::unreadable)?;
+            table.fill(cells).map_err(Failure::unreadable)?;
         }
         let mut done = Done {
             said: Vec::new(),
@@ -339,11 +339,11 @@ impl<S: Service> Transactor<S> {
         done: &mut Done<S>,
         published: &[Uuid],
     ) -> Result<Vec<Param>, Failure> {
-        let mut params = Vec::new();
-        for table in self.service.tables(&mut done.rows) {
-            let changes = table.changes();
-            params.extend([changes.saved, changes.created, changes.dropped].map(Param::Text));
-        }
+        let tables = self.service.tables(&mut done.rows);
+        let changes = tables
+            .iter()
+            .map(|table| Ok((table.table(), table.changes()?)))
+            .collect::<Result<_, Failure>>()?;
         let letters: Vec<&DeadLetter> = steps
             .iter()
             .filter_map(|step| match step {
@@ -356,13 +356,14 @@ impl<S: Service> Transactor<S> {
         } else {
             &done.said
         };
-        params.extend([
-            json(&kept)?,
-            json(&published)?,
-            Param::Int(self.lease_us),
-            json(&one_of_each(letters))?,
-        ]);
-        Ok(params)
+        let saving = Saving {
+            changes,
+            said: kept,
+            published: published.iter().map(Uuid::to_string).collect(),
+            lease_us: self.lease_us,
+            letters: &one_of_each(letters),
+        };
+        sql::save_params(self.database.engine(), saving)
     }
 }
 
@@ -373,12 +374,6 @@ fn one_of_each(letters: Vec<&DeadLetter>) -> Vec<&DeadLetter> {
         kept.insert((&letter.aggregateid, &letter.kind, &letter.reason), letter);
     }
     kept.into_values().collect()
-}
-
-fn json<T: serde::Serialize>(value: &T) -> Result<Param, Failure> {
-    serde_json::to_string(value)
-        .map(Param::Text)
-        .map_err(|error| Failure::Poison(error.to_string()))
 }
 
 /// Microseconds since 1970, by this machine's clock.

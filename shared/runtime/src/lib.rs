@@ -53,5 +53,5 @@ pub use problem::Problem;
 pub use service::{Context, Entity, Input, ReadError, Service, ServiceInput};
 pub use settings::Settings;
 pub use system::System;
-pub use table::{Row, Rows, Table, Working};
+pub use table::{Cell, Row, Rows, Table, Working};
 pub use telemetry::TraceContext;

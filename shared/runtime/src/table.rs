@@ -4,11 +4,15 @@
 //! core changes them in memory, and the runtime saves what changed with one statement. No SQL is written here, and no
 //! mapping is guessed: a row's serde field names are its column names.
 
+pub(crate) mod cells;
+
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+pub use cells::{Cell, CellError};
 
 /// What a column holds. Portable between SQLite and PostgreSQL: text or a 64-bit integer, nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +95,18 @@ impl Table {
         self.key.iter().chain(self.columns)
     }
 
+    /// The column of the announcement that a row remembers: one that announces has it.
+    pub(crate) fn announces(&self) -> bool {
+        self.columns.iter().any(|column| column.name == "said_id")
+    }
+
+    /// What a batch loads of a row, by name: its columns, and of one that announces `unsent`, 1 while its last announcement still lies in
+    /// the outbox, else 0.
+    pub(crate) fn loaded(&self) -> impl Iterator<Item = &'static str> {
+        let unsent = self.announces().then_some("unsent");
+        self.all().map(|column| column.name).chain(unsent)
+    }
+
     /// Whether rows are saved as differences.
     #[must_use]
     pub fn has_counters(&self) -> bool {
@@ -98,37 +114,44 @@ impl Table {
     }
 }
 
-/// What a batch did to one table, as JSON lists of row objects (or of keys), one statement parameter each.
+/// What a batch did to one table: rows, each a cell for each column in the order of [`Table::all`].
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Rows to write; for a table with counters, differences of rows that exist.
-    pub saved: String,
+    /// Rows to write; for a table with counters, differences of rows that exist, where null leaves what is there.
+    pub saved: Vec<Vec<Cell>>,
     /// Rows to insert; used only by tables with counters.
-    pub created: String,
+    pub created: Vec<Vec<Cell>>,
     /// Keys of claimed rows that nothing was written to, and that must not stay behind.
-    pub dropped: String,
+    pub dropped: Vec<Vec<Cell>>,
 }
 
 /// The rows of one table that a batch works on.
 pub trait Working: Send {
     /// Where they live.
     fn table(&self) -> &'static Table;
-    /// The wanted keys: a JSON list of lists, each in the order of [`Table::key`].
-    fn wanted(&self) -> String;
-    /// Takes what was loaded: a JSON list of objects.
+    /// The wanted keys, each a cell for each column in the order of [`Table::key`].
+    ///
+    /// # Errors
+    /// When a key is none of the table's.
+    fn wanted(&self) -> Result<Vec<Vec<Cell>>, CellError>;
+    /// Takes what was loaded: rows, each a cell for each column in the order of [`Table::all`], and one more where the table has a column
+    /// `said_id`: 1 while that announcement still lies in the outbox, else 0.
     ///
     /// # Errors
     /// When a row does not read as what the service said it is.
-    fn fill(&mut self, rows: &str) -> Result<(), serde_json::Error>;
+    fn fill(&mut self, rows: Vec<Vec<Cell>>) -> Result<(), CellError>;
     /// What to save.
-    fn changes(&self) -> Changes;
+    ///
+    /// # Errors
+    /// When a row holds what no column can.
+    fn changes(&self) -> Result<Changes, CellError>;
 }
 
 /// A row with a type of its own.
 pub trait Row: Serialize + DeserializeOwned + Clone + PartialEq + Send + 'static {
     /// Where it lives.
     const TABLE: &'static Table;
-    /// Its key; serialises to a JSON list in the order of [`Table::key`].
+    /// Its key: a tuple in the order of [`Table::key`].
     type Key: Serialize + DeserializeOwned + Ord + Clone + Debug + Send;
     /// Its key.
     fn key(&self) -> Self::Key;
@@ -170,12 +193,12 @@ struct Slot<R> {
 ///
 /// let mut jars = Rows::<Jar>::default();
 /// jars.want(("kitchen".into(),));
-/// jars.fill(r#"[{"jar":"kitchen","coins":3}]"#)?; // the batch does this
+/// jars.fill(vec![vec!["kitchen".into(), 3.into()]])?; // the batch does this
 /// let mut jar = jars.get(&("kitchen".into(),)).unwrap().clone();
 /// jar.coins += 2;
 /// jars.put(jar);
-/// assert_eq!(jars.changes().saved, r#"[{"jar":"kitchen","coins":5}]"#);
-/// # Ok::<(), serde_json::Error>(())
+/// assert_eq!(jars.changes()?.saved, [["kitchen".into(), 5.into()]]);
+/// # Ok::<(), runtime::table::CellError>(())
 /// ```
 pub struct Rows<R: Row> {
     slots: BTreeMap<R::Key, Slot<R>>,
@@ -231,12 +254,13 @@ impl<R: Row> Working for Rows<R> {
         R::TABLE
     }
 
-    fn wanted(&self) -> String {
-        json(&self.slots.keys().collect::<Vec<_>>())
+    fn wanted(&self) -> Result<Vec<Vec<Cell>>, CellError> {
+        self.slots.keys().map(cells::of_key).collect()
     }
 
-    fn fill(&mut self, rows: &str) -> Result<(), serde_json::Error> {
-        for row in serde_json::from_str::<Vec<R>>(rows)? {
+    fn fill(&mut self, rows: Vec<Vec<Cell>>) -> Result<(), CellError> {
+        for cells in rows {
+            let row: R = cells::read(R::TABLE.loaded(), cells)?;
             if row.exists() {
                 self.slots.insert(
                     row.key(),
@@ -250,26 +274,15 @@ impl<R: Row> Working for Rows<R> {
         Ok(())
     }
 
-    fn changes(&self) -> Changes {
-        let dropped: Vec<&R::Key> = self
-            .slots
-            .iter()
-            .filter(|(_, slot)| slot.current.is_none())
-            .map(|(key, _)| key)
-            .collect();
-        Changes {
-            saved: json(&self.changed().map(|(_, row)| row).collect::<Vec<_>>()),
-            created: String::from("[]"),
-            dropped: if R::TABLE.lock == Lock::Claim {
-                json(&dropped)
-            } else {
-                String::from("[]")
-            },
-        }
+    fn changes(&self) -> Result<Changes, CellError> {
+        let saved = self.changed().map(|(_, row)| cells::of_row(row, R::TABLE));
+        let claimed = |_: &&R::Key| R::TABLE.lock == Lock::Claim;
+        let empty = self.slots.iter().filter(|(_, slot)| slot.current.is_none());
+        let dropped = empty.map(|(key, _)| key).filter(claimed);
+        Ok(Changes {
+            saved: saved.collect::<Result<_, _>>()?,
+            created: Vec::new(),
+            dropped: dropped.map(cells::of_key).collect::<Result<_, _>>()?,
+        })
     }
-}
-
-/// Serialises plain rows and keys, which cannot fail: they hold text, numbers and nothing else.
-fn json<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).unwrap_or_else(|_| String::from("[]"))
 }

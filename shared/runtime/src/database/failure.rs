@@ -1,6 +1,10 @@
 //! What an error of the database means for the batch that met it: by consequence, not by kind.
 
+use std::fmt::Display;
+
 use thiserror::Error;
+
+use crate::table::CellError;
 
 /// Why a batch was not saved.
 #[derive(Debug, Clone, Error)]
@@ -20,6 +24,19 @@ impl From<sqlx::Error> for Failure {
         } else {
             Self::Retry(error.to_string())
         }
+    }
+}
+
+impl From<CellError> for Failure {
+    fn from(error: CellError) -> Self {
+        Self::Poison(error.to_string())
+    }
+}
+
+impl Failure {
+    /// What was stored is not what this program stores.
+    pub(crate) fn unreadable(error: impl Display) -> Self {
+        Self::Poison(format!("a stored row cannot be read: {error}"))
     }
 }
 

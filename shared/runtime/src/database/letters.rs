@@ -1,7 +1,8 @@
 //! The statements about dead letters: one is buried, and one goes to the past. What becomes of one is not decided here.
 
+use super::parameters::{Parameters, texts};
 use super::sql::{delete, names};
-use super::{Engine, Failure, Param, Transaction};
+use super::{Engine, Failure, Transaction};
 use crate::dead_letters::DEAD_LETTER;
 use crate::table::{Column, text};
 
@@ -63,7 +64,7 @@ pub(crate) async fn put_away(
         now = engine.now_us(),
         fates = engine.objects(1, &fate, "fate"),
     );
-    let gone = transaction.run(&sql, vec![Param::Text(fates)]).await?;
+    let gone = transaction.run(&sql, vec![fates.into()]).await?;
     drop_ids(transaction, "dead_letter", &gone).await?;
     Ok(gone)
 }
@@ -84,8 +85,10 @@ async fn drop_ids(
     if ids.is_empty() {
         return Ok(());
     }
-    let ids = serde_json::Value::from(ids).to_string();
-    let sql = delete(transaction.engine, table, 1);
-    transaction.run(&sql, vec![Param::Text(ids)]).await?;
+    let engine = transaction.engine;
+    let sql = delete(table, &mut Parameters::new(engine));
+    transaction
+        .run(&sql, vec![texts(engine, ids.to_vec())?])
+        .await?;
     Ok(())
 }

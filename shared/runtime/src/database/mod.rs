@@ -7,6 +7,7 @@
 mod connect;
 mod failure;
 pub(crate) mod letters;
+mod parameters;
 pub mod queries;
 mod select;
 pub(crate) mod sql;
@@ -14,28 +15,41 @@ pub(crate) mod sql;
 use std::sync::Arc;
 
 use sqlx::migrate::Migrator;
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, Postgres, Row as _, Sqlite};
 use tokio::sync::{Mutex, MutexGuard};
 
 pub use connect::{RUNTIME_MIGRATION, SERVICE_MIGRATION, own_migrations};
 pub use failure::Failure;
-pub use select::{Is, Param, Select};
+pub use parameters::Param;
+pub use select::{Is, Select};
 pub use sql::Engine;
 
-use crate::table::{Row, Table};
+use crate::table::{Cell, Row, Table, cells};
 use connect::{Readers, Writer};
 
-macro_rules! bound {
-    ($sql:expr, $params:expr) => {{
-        let mut query = sqlx::query(AssertSqlSafe($sql));
-        for param in $params {
-            query = match param {
-                Param::Text(text) => query.bind(text),
-                Param::Int(number) => query.bind(number),
-            };
-        }
-        query
-    }};
+/// A statement with its parameters, for SQLite, which takes single values only.
+fn sqlite(sql: &str, params: Vec<Param>) -> Query<'static, Sqlite, SqliteArguments> {
+    let query = sqlx::query(AssertSqlSafe(sql.to_owned()));
+    params.into_iter().fold(query, |query, param| match param {
+        Param::Cell(Cell::Text(text)) => query.bind(text),
+        Param::Cell(Cell::Int(number)) => query.bind(number),
+        Param::Cell(Cell::Null) | Param::Texts(_) | Param::Ints(_) => query.bind(None::<String>),
+    })
+}
+
+/// The same for PostgreSQL.
+fn postgres(sql: &str, params: Vec<Param>) -> Query<'static, Postgres, PgArguments> {
+    let query = sqlx::query(AssertSqlSafe(sql.to_owned()));
+    params.into_iter().fold(query, |query, param| match param {
+        Param::Cell(Cell::Text(text)) => query.bind(text),
+        Param::Cell(Cell::Int(number)) => query.bind(number),
+        Param::Cell(Cell::Null) => query.bind(None::<String>),
+        Param::Texts(texts) => query.bind(texts),
+        Param::Ints(numbers) => query.bind(numbers),
+    })
 }
 
 /// Where the writer is kept between transactions.
@@ -133,20 +147,13 @@ impl Database {
     /// # Errors
     /// When the database cannot be reached or the row does not read as an `R`.
     pub async fn find<R: Row>(&self, key: &R::Key) -> Result<Option<R>, Failure> {
-        let poison = |error: serde_json::Error| Failure::Poison(error.to_string());
-        let values: Vec<serde_json::Value> = serde_json::to_value(key)
-            .and_then(serde_json::from_value)
-            .map_err(poison)?;
-        let param = |value: &serde_json::Value| match value.as_i64() {
-            Some(number) => Param::Int(number),
-            None => Param::Text(value.as_str().unwrap_or_default().to_owned()),
-        };
+        let key = cells::of_key(key)?;
         let select = R::TABLE
             .key
             .iter()
-            .zip(&values)
+            .zip(key)
             .fold(self.select(R::TABLE), |select, (column, value)| {
-                select.only(column.name, Is::Equal, param(value))
+                select.only(column.name, Is::Equal, value)
             });
         let found: Vec<R> = select.rows().await?;
         Ok(found.into_iter().find(Row::exists))
@@ -167,14 +174,15 @@ impl Database {
     /// # Errors
     /// When the database cannot be reached.
     pub async fn texts(&self, sql: &str, params: Vec<Param>) -> Result<Vec<String>, Failure> {
-        let sql = sql.to_owned();
         Ok(match &self.readers {
-            Readers::Sqlite(pool) => column(bound!(sql, params).fetch_all(pool).await?, |row| {
+            Readers::Sqlite(pool) => column(sqlite(sql, params).fetch_all(pool).await?, |row| {
                 row.try_get(0)
             })?,
-            Readers::Postgres(pool) => column(bound!(sql, params).fetch_all(pool).await?, |row| {
-                row.try_get(0)
-            })?,
+            Readers::Postgres(pool) => {
+                column(postgres(sql, params).fetch_all(pool).await?, |row| {
+                    row.try_get(0)
+                })?
+            }
         })
     }
 
@@ -183,10 +191,9 @@ impl Database {
     /// # Errors
     /// When the database cannot be reached.
     pub async fn number(&self, sql: &str, params: Vec<Param>) -> Result<i64, Failure> {
-        let sql = sql.to_owned();
         Ok(match &self.readers {
-            Readers::Sqlite(pool) => bound!(sql, params).fetch_one(pool).await?.try_get(0)?,
-            Readers::Postgres(pool) => bound!(sql, params).fetch_one(pool).await?.try_get(0)?,
+            Readers::Sqlite(pool) => sqlite(sql, params).fetch_one(pool).await?.try_get(0)?,
+            Readers::Postgres(pool) => postgres(sql, params).fetch_one(pool).await?.try_get(0)?,
         })
     }
 }
@@ -242,17 +249,16 @@ impl Transaction<'_> {
 
     async fn attempt(&mut self, sql: &str, params: Vec<Param>) -> Result<Vec<String>, sqlx::Error> {
         let mut texts = Vec::new();
-        let sql = sql.to_owned();
         match self.slot.writer.as_mut() {
             Some(Writer::Sqlite(connection)) => {
-                for row in bound!(sql, params).fetch_all(connection).await? {
+                for row in sqlite(sql, params).fetch_all(connection).await? {
                     for i in 0..row.len() {
                         texts.push(row.try_get::<Option<String>, _>(i)?.unwrap_or_default());
                     }
                 }
             }
             Some(Writer::Postgres(connection)) => {
-                for row in bound!(sql, params).fetch_all(&mut **connection).await? {
+                for row in postgres(sql, params).fetch_all(&mut **connection).await? {
                     for i in 0..row.len() {
                         texts.push(row.try_get::<Option<String>, _>(i)?.unwrap_or_default());
                     }

@@ -1,12 +1,14 @@
 //! What a database is asked for between batches: which records are due, which outbox rows nobody publishes, what may be forgotten,
 //! how much waits. Each is one statement; who asks when is the business of the tasks.
 
+use std::fmt::Display;
+
 use serde::de::DeserializeOwned;
 
 use crate::database::sql::OUTBOX_ALL;
 use crate::database::{Database, Engine, Failure};
 use crate::event::Event;
-use crate::table::Table;
+use crate::table::{Table, cells};
 
 /// Records, rows or letters taken at a time, so that no batch waits long for them.
 pub const ROWS_MAX: usize = 512;
@@ -48,14 +50,17 @@ pub async fn due<K: DeserializeOwned>(
     let found = database
         .texts(&sql, vec![now_us.into(), far_us.into(), LIMIT.into()])
         .await?;
-    let due = readable::<(K, i64)>(&found);
+    let due = readable(&found, |row| serde_json::from_str::<(K, i64)>(row));
     Ok(due.map(|(key, waiting)| (key, waiting == 1)).collect())
 }
 
 /// Rows that somebody damaged by hand are left out, with a word in the log: they must not stop the others.
-fn readable<T: DeserializeOwned>(rows: &[String]) -> impl Iterator<Item = T> {
-    rows.iter().filter_map(|row| {
-        serde_json::from_str(row)
+fn readable<T, E: Display>(
+    rows: &[String],
+    read: impl Fn(&str) -> Result<T, E>,
+) -> impl Iterator<Item = T> {
+    rows.iter().filter_map(move |row| {
+        read(row)
             .inspect_err(|error| {
                 let row: String = row.chars().take(100).collect();
                 tracing::error!(%error, row, "a row cannot be read and is left alone");
@@ -77,11 +82,11 @@ pub async fn sweep(database: &Database, lease_us: i64, most: usize) -> Result<Ve
         Engine::Sqlite => ("", ""),
         Engine::Postgres => ("for update skip locked", "::text"),
     };
-    let object = engine.object("outbox", OUTBOX_ALL.iter());
+    let row = engine.row("outbox", OUTBOX_ALL.iter());
     let sql = format!(
         "update outbox set lease_us = {now} + cast($1 as bigint), attempt = attempt + 1 \
          where id in (select id from outbox where lease_us <= {now} order by lease_us limit $2 {skip}) \
-         or id in (select id from outbox where lease_us > {now} + cast($3 as bigint) limit $2 {skip}) returning {object}{cast}"
+         or id in (select id from outbox where lease_us > {now} + cast($3 as bigint) limit $2 {skip}) returning {row}{cast}"
     );
     let far_us = lease_us.saturating_add(LEASES_APART_US);
     let rows = database
@@ -89,7 +94,12 @@ pub async fn sweep(database: &Database, lease_us: i64, most: usize) -> Result<Ve
         .await?
         .run(&sql, vec![lease_us.into(), most.into(), far_us.into()])
         .await?;
-    Ok(readable(&rows).collect())
+    let fact = |row: &str| {
+        let cells = serde_json::from_str(row).map_err(Failure::unreadable)?;
+        let names = OUTBOX_ALL.iter().map(|column| column.name);
+        cells::read(names, cells).map_err(Failure::unreadable)
+    };
+    Ok(readable(&rows, fact).collect())
 }
 
 /// When the oldest of the facts was said that were applied last, in microseconds since 1970, by the time that their ids carry (UUIDv7).

@@ -3,35 +3,8 @@
 
 use serde::de::DeserializeOwned;
 
-use super::{Database, Engine, Failure};
-use crate::table::Table;
-
-/// A value of a column, as a parameter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Param {
-    /// For a text column.
-    Text(String),
-    /// For a bigint column.
-    Int(i64),
-}
-
-impl From<&str> for Param {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-
-impl From<String> for Param {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<i64> for Param {
-    fn from(number: i64) -> Self {
-        Self::Int(number)
-    }
-}
+use super::{Database, Engine, Failure, Param};
+use crate::table::{Cell, Table, cells};
 
 /// How a column stands to a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +74,7 @@ impl<'a> Select<'a> {
     }
 
     /// Only rows whose column stands so to this value.
-    pub fn only(mut self, column: &str, is: Is, value: impl Into<Param>) -> Self {
+    pub fn only(mut self, column: &str, is: Is, value: impl Into<Cell>) -> Self {
         let place = self.param(value.into());
         let sign = is.sign();
         self.conditions.push(format!("t.{column} {sign} {place}"));
@@ -116,7 +89,7 @@ impl<'a> Select<'a> {
     ) -> Self {
         // One parameter, however many values: databases take only so many.
         let values = serde_json::Value::from_iter(values.into_iter().map(Into::into));
-        let place = self.param(Param::Text(values.to_string()));
+        let place = self.param(Cell::Text(values.to_string()));
         let list = match self.database.engine {
             Engine::Sqlite => format!("select value from json_each({place})"),
             Engine::Postgres => format!("select json_array_elements_text({place}::json)"),
@@ -134,24 +107,24 @@ impl<'a> Select<'a> {
     }
 
     /// Only rows that come after this one in the order of these columns.
-    pub fn after(self, row: Vec<(&str, Param)>) -> Self {
+    pub fn after(self, row: Vec<(&str, Cell)>) -> Self {
         self.beside(">", row)
     }
 
     /// Only rows that come before this one in the order of these columns.
-    pub fn before(self, row: Vec<(&str, Param)>) -> Self {
+    pub fn before(self, row: Vec<(&str, Cell)>) -> Self {
         self.beside("<", row)
     }
 
     /// Only rows whose text column begins with this.
     pub fn begins(mut self, column: &str, text: impl Into<String>) -> Self {
-        let place = self.param(Param::Text(text.into()));
+        let place = self.param(Cell::Text(text.into()));
         self.conditions
             .push(format!("substr(t.{column}, 1, length({place})) = {place}"));
         self
     }
 
-    fn beside(mut self, sign: &str, row: Vec<(&str, Param)>) -> Self {
+    fn beside(mut self, sign: &str, row: Vec<(&str, Cell)>) -> Self {
         let (columns, values): (Vec<_>, Vec<_>) = row.into_iter().unzip();
         let places: Vec<String> = values.into_iter().map(|value| self.param(value)).collect();
         let columns = names(&columns, "");
@@ -182,18 +155,29 @@ impl<'a> Select<'a> {
     ///
     /// # Errors
     /// When the database cannot be reached or a row does not read as a `T`.
-    pub async fn rows<T: DeserializeOwned>(mut self) -> Result<Vec<T>, Failure> {
+    pub async fn rows<T: DeserializeOwned>(self) -> Result<Vec<T>, Failure> {
+        let table = self.table;
+        let names = || table.all().map(|column| column.name);
+        let rows = self.cells().await?.into_iter();
+        rows.map(|row| cells::read(names(), row).map_err(Failure::unreadable))
+            .collect()
+    }
+
+    /// Reads them as they are, each row a cell for each column in the order of [`Table::all`].
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn cells(mut self) -> Result<Vec<Vec<Cell>>, Failure> {
         let engine = self.database.engine;
-        let object = engine.object("t", self.table.all());
+        let row = engine.row("t", self.table.all());
         let cast = match engine {
             Engine::Sqlite => "",
             Engine::Postgres => "::text",
         };
         let tail = self.tail();
-        let sql = format!("select {object}{cast} from {} as t{tail}", self.table.name);
+        let sql = format!("select {row}{cast} from {} as t{tail}", self.table.name);
         let rows = self.database.texts(&sql, self.params).await?;
-        let read =
-            |row: &String| serde_json::from_str(row).map_err(|e| Failure::Poison(e.to_string()));
+        let read = |row: &String| serde_json::from_str(row).map_err(Failure::unreadable);
         rows.iter().map(read).collect()
     }
 
@@ -216,13 +200,13 @@ impl<'a> Select<'a> {
         tail += &self.order;
         if let Some(most) = self.most {
             let most = i64::try_from(most).unwrap_or(i64::MAX);
-            tail += &format!(" limit {}", self.param(Param::Int(most)));
+            tail += &format!(" limit {}", self.param(Cell::Int(most)));
         }
         tail
     }
 
-    fn param(&mut self, value: Param) -> String {
-        self.params.push(value);
+    fn param(&mut self, value: Cell) -> String {
+        self.params.push(value.into());
         format!("${}", self.params.len())
     }
 }

@@ -1,15 +1,20 @@
 //! The statements of a batch, generated from [`Table`]s once at the start, for SQLite and for PostgreSQL. Not how connections are set up,
 //! nor what their errors mean.
 //!
-//! Every statement takes a constant number of JSON parameters, so its text never changes with the batch; a batch costs
-//! one call that loads and one that saves, however many rows it has. SQLite runs several statements in one call;
-//! PostgreSQL gets one statement of several CTEs; while loading, each waits for the one before it, so that locks are
-//! always taken in the same order: inbox, then the service's tables in their order, each by key.
+//! Every statement takes a constant number of parameters, so its text never changes with the batch; a batch costs one call that loads and
+//! one that saves, however many rows it has. Rows go in as PostgreSQL's arrays, one for each column, and to SQLite, which has none, as one
+//! list of lists, which it parses once; they come back as lists of cells. SQLite runs several statements in one call; PostgreSQL gets one
+//! statement of several CTEs; while loading, each waits for the one before it, so that locks are always taken in the same order: inbox, then
+//! the service's tables in their order, each by key.
 
 use std::fmt::Write as _;
 
+use super::failure::Failure;
 use super::letters;
-use crate::table::{Column, Kind, Lock, Table};
+use super::parameters::{Param, Parameters, json, rows, sql_type, texts};
+use crate::dead_letters::DeadLetter;
+use crate::event::Event;
+use crate::table::{Cell, Changes, Column, Lock, Table};
 
 /// Which database it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,31 +64,27 @@ impl Engine {
         }
     }
 
-    /// A row of `alias` as one JSON object, named by its columns.
+    /// A row of `alias` as one list of cells.
     #[must_use]
-    pub fn object<'a>(self, alias: &str, columns: impl Iterator<Item = &'a Column>) -> String {
-        let function = match self {
-            Self::Sqlite => "json_object",
-            Self::Postgres => "json_build_object",
-        };
-        let fields: Vec<String> = columns
-            .map(|c| format!("'{0}', {alias}.{0}", c.name))
-            .collect();
-        format!("{function}({})", fields.join(", "))
+    pub fn row<'a>(self, alias: &str, columns: impl Iterator<Item = &'a Column>) -> String {
+        self.list(columns.map(|c| format!("{alias}.{}", c.name)))
     }
 
-    /// A row of `table` as a batch loads it. One that announces (it has a `said_id`) also says whether its last announcement still lies
-    /// in the outbox: `unsent`, 1 or 0.
+    fn list(self, values: impl Iterator<Item = String>) -> String {
+        let function = match self {
+            Self::Sqlite => "json_array",
+            Self::Postgres => "json_build_array",
+        };
+        format!("{function}({})", values.collect::<Vec<_>>().join(", "))
+    }
+
+    /// A row of `table` as a batch loads it: see [`Table::loaded`].
     fn loaded(self, alias: &str, table: &Table) -> String {
-        let mut object = self.object(alias, table.all());
-        if table.columns.iter().any(|column| column.name == "said_id") {
-            object.pop();
-            let _ = write!(
-                object,
-                ", 'unsent', case when exists (select 1 from outbox where outbox.id = {alias}.said_id) then 1 else 0 end)"
-            );
-        }
-        object
+        let unsent = format!(
+            "case when exists (select 1 from outbox where outbox.id = {alias}.said_id) then 1 else 0 end"
+        );
+        let columns = table.all().map(|c| format!("{alias}.{}", c.name));
+        self.list(columns.chain(table.announces().then_some(unsent)))
     }
 
     fn group(self, value: &str) -> String {
@@ -93,25 +94,7 @@ impl Engine {
         }
     }
 
-    /// Rows of parameter `n`, a JSON list of lists (keys), as columns `k0, k1, ...`.
-    fn keys(self, n: usize, key: &[Column]) -> String {
-        let columns: Vec<String> = key
-            .iter()
-            .enumerate()
-            .map(|(i, c)| match (self, c.kind) {
-                (Self::Sqlite, _) => format!("value ->> {i} as k{i}"),
-                (Self::Postgres, Kind::Text) => format!("value ->> {i} as k{i}"),
-                (Self::Postgres, Kind::Int) => format!("(value ->> {i})::bigint as k{i}"),
-            })
-            .collect();
-        format!(
-            "(select {} from {}) as wanted",
-            columns.join(", "),
-            self.each(n)
-        )
-    }
-
-    /// Rows of parameter `n`, a JSON list of objects, with these columns.
+    /// Rows of a JSON list of objects, parameter `n`, with these columns: for what is rare.
     pub(super) fn objects(self, n: usize, columns: &[&Column], alias: &str) -> String {
         match self {
             Self::Sqlite => {
@@ -120,7 +103,7 @@ impl Engine {
                     .map(|c| format!("value ->> '{0}' as {0}", c.name))
                     .collect();
                 format!(
-                    "(select {} from json_each(${n})) as {alias}",
+                    "(select {} from jsonb_each(${n})) as {alias}",
                     fields.join(", ")
                 )
             }
@@ -136,20 +119,6 @@ impl Engine {
             }
         }
     }
-
-    fn each(self, n: usize) -> String {
-        match self {
-            Self::Sqlite => format!("json_each(${n})"),
-            Self::Postgres => format!("json_array_elements(${n}::json)"),
-        }
-    }
-}
-
-fn sql_type(column: &Column) -> &'static str {
-    match column.kind {
-        Kind::Text => "text",
-        Kind::Int => "bigint",
-    }
 }
 
 pub(super) fn names<'a>(columns: impl Iterator<Item = &'a Column>) -> String {
@@ -164,8 +133,7 @@ fn matching(left: &str, right: &str, key: &[Column]) -> String {
         .join(" and ")
 }
 
-/// The call that opens a batch. Parameters: `$1` ids of facts and commands (a JSON list of texts), then one list of
-/// wanted keys for each table. Answers one text each: fresh ids, then the rows of each table.
+/// The call that opens a batch, with what [`load_params`] binds. Answers one text each: fresh ids, then the rows of each table.
 #[must_use]
 pub(crate) fn load(engine: Engine, tables: &[&'static Table]) -> String {
     match engine {
@@ -174,20 +142,36 @@ pub(crate) fn load(engine: Engine, tables: &[&'static Table]) -> String {
     }
 }
 
+/// The parameters of [`load`]: ids of facts and commands, then the wanted keys of each table.
+pub(crate) fn load_params(
+    engine: Engine,
+    ids: Vec<String>,
+    wanted: Vec<(&'static Table, Vec<Vec<Cell>>)>,
+) -> Result<Vec<Param>, Failure> {
+    let mut params = vec![texts(engine, ids)?];
+    for (table, keys) in wanted {
+        let key: Vec<&Column> = table.key.iter().collect();
+        rows(engine, &key, keys, &mut params)?;
+    }
+    Ok(params)
+}
+
 fn load_sqlite(tables: &[&'static Table]) -> String {
     let engine = Engine::Sqlite;
+    let mut parameters = Parameters::new(engine);
+    let given = parameters.ids("given");
     let mut sql = format!(
         "begin immediate; \
-         select json_group_array(value) from json_each($1) as given where not exists (select 1 from inbox where inbox.id = given.value); \
-         insert into inbox (id, seen_us) select value, {} from json_each($1) where true on conflict do nothing;",
+         select json_group_array(id) from {given} where not exists (select 1 from inbox where inbox.id = given.id); \
+         insert into inbox (id, seen_us) select id, {} from {given} where true on conflict do nothing;",
         engine.now_us()
     );
-    for (i, table) in tables.iter().enumerate() {
+    for table in tables {
         let _ = write!(
             sql,
             " select {} from {} cross join {} as t on {};",
             engine.group(&engine.loaded("t", table)),
-            engine.keys(i + 2, table.key),
+            parameters.keys(table.key),
             table.name,
             matching("t", "wanted", table.key),
         );
@@ -197,18 +181,18 @@ fn load_sqlite(tables: &[&'static Table]) -> String {
 
 fn load_postgres(tables: &[&'static Table]) -> String {
     let engine = Engine::Postgres;
+    let mut parameters = Parameters::new(engine);
     let mut sql = format!(
-        "with fresh as (insert into inbox (id, seen_us) select value #>> '{{}}', {} from {} order by 1 \
-         on conflict do nothing returning id)",
+        "with fresh as (insert into inbox (id, seen_us) select id, {} from {} order by 1 on conflict do nothing returning id)",
         engine.now_us(),
-        engine.each(1)
+        parameters.ids("given")
     );
     let mut before = String::from("fresh");
     let mut answers = vec![String::from(
         "(select coalesce(json_agg(id), '[]') from fresh)::text",
     )];
     for (i, table) in tables.iter().enumerate() {
-        let (this, wanted) = (format!("t{i}"), engine.keys(i + 2, table.key));
+        let (this, wanted) = (format!("t{i}"), parameters.keys(table.key));
         let order = (0..table.key.len())
             .map(|k| format!("wanted.k{k}"))
             .collect::<Vec<_>>()
@@ -247,16 +231,34 @@ fn load_postgres(tables: &[&'static Table]) -> String {
     sql
 }
 
-/// The call that closes a batch. Parameters: for each table `saved`, `created`, `dropped`; then new outbox rows, the ids
-/// of published ones, the lease in microseconds, and dead letters. On SQLite it also commits.
+/// What a batch leaves to write.
+pub(crate) struct Saving<'a> {
+    /// What it did to each table.
+    pub changes: Vec<(&'static Table, Changes)>,
+    /// New outbox rows, as a batch writes them.
+    pub said: &'a [Event],
+    /// Ids of outbox rows that may go.
+    pub published: Vec<String>,
+    /// For how long new outbox rows are this process's.
+    pub lease_us: i64,
+    /// Dead letters.
+    pub letters: &'a [&'a DeadLetter],
+}
+
+/// Whether claimed rows are given back: SQLite claims none, for it has one writer at a time.
+fn gives_back(engine: Engine, table: &Table) -> bool {
+    engine == Engine::Postgres && table.lock == Lock::Claim
+}
+
+/// The call that closes a batch, with what [`save_params`] binds. On SQLite it also commits.
 #[must_use]
 pub(crate) fn save(engine: Engine, tables: &[&'static Table]) -> String {
+    let mut parameters = Parameters::new(engine);
     let mut statements = Vec::new();
-    for (i, table) in tables.iter().enumerate() {
-        let n = 3 * i + 1;
+    for table in tables {
         if table.has_counters() {
-            statements.push(add(engine, table, n));
-            statements.push(insert(engine, table, n + 1));
+            statements.push(add(table, &parameters.named(table.all(), "d")));
+            statements.push(insert(table, &parameters.named(table.all(), "new")));
         } else {
             let key = names(table.key.iter());
             let set: Vec<String> = table
@@ -271,29 +273,27 @@ pub(crate) fn save(engine: Engine, tables: &[&'static Table]) -> String {
             };
             statements.push(format!(
                 "{} on conflict ({key}) do {write}",
-                insert(engine, table, n)
+                insert(table, &parameters.named(table.all(), "new"))
             ));
         }
-        if table.lock == Lock::Claim && engine == Engine::Postgres {
+        if gives_back(engine, table) {
             statements.push(format!(
                 "delete from {} as t using {} where {}",
                 table.name,
-                engine.keys(n + 2, table.key),
+                parameters.keys(table.key),
                 matching("t", "wanted", table.key)
             ));
         }
     }
-    let n = 3 * tables.len() + 1;
-    let columns: Vec<&Column> = OUTBOX.iter().collect();
+    let said = parameters.named(OUTBOX.iter(), "said");
     statements.push(format!(
-        "insert into outbox ({names}, lease_us) select {names}, {} + cast(${} as bigint) from {} where true",
+        "insert into outbox ({names}, lease_us) select {names}, {} + cast(${} as bigint) from {said} where true",
         engine.now_us(),
-        n + 2,
-        engine.objects(n, &columns, "said"),
+        parameters.next(),
         names = names(OUTBOX.iter()),
     ));
-    statements.push(delete(engine, "outbox", n + 1));
-    statements.push(letters::bury(engine, n + 3));
+    statements.push(delete("outbox", &mut parameters));
+    statements.push(letters::bury(engine, parameters.next()));
     match engine {
         Engine::Sqlite => format!("{}; commit;", statements.join("; ")),
         Engine::Postgres => {
@@ -307,30 +307,63 @@ pub(crate) fn save(engine: Engine, tables: &[&'static Table]) -> String {
     }
 }
 
-/// Drops the rows whose ids are parameter `n`, a JSON list of texts.
-pub(super) fn delete(engine: Engine, table: &str, n: usize) -> String {
-    match engine {
-        Engine::Sqlite => {
-            format!("delete from {table} where id in (select value from json_each(${n}))")
+/// The parameters of [`save`].
+pub(crate) fn save_params(engine: Engine, saving: Saving<'_>) -> Result<Vec<Param>, Failure> {
+    let mut params = Vec::new();
+    for (table, changes) in saving.changes {
+        let all: Vec<&Column> = table.all().collect();
+        rows(engine, &all, changes.saved, &mut params)?;
+        if table.has_counters() {
+            rows(engine, &all, changes.created, &mut params)?;
         }
-        Engine::Postgres => format!(
-            "delete from {table} using json_array_elements_text(${n}::json) as gone(id) where {table}.id = gone.id"
-        ),
+        if gives_back(engine, table) {
+            let key: Vec<&Column> = table.key.iter().collect();
+            rows(engine, &key, changes.dropped, &mut params)?;
+        }
+    }
+    let outbox: Vec<&Column> = OUTBOX.iter().collect();
+    let said = saving.said.iter().map(outbox_row).collect();
+    rows(engine, &outbox, said, &mut params)?;
+    params.push(saving.lease_us.into());
+    params.push(texts(engine, saving.published)?);
+    params.push(json(&saving.letters)?);
+    Ok(params)
+}
+
+/// An outbox row's cells, in the order of [`OUTBOX`].
+fn outbox_row(fact: &Event) -> Vec<Cell> {
+    vec![
+        fact.id.to_string().into(),
+        fact.aggregatetype.as_str().into(),
+        fact.aggregateid.as_str().into(),
+        fact.kind.as_str().into(),
+        fact.payload.as_str().into(),
+        fact.subject.as_str().into(),
+        fact.causation_id.as_deref().into(),
+        fact.time_us.into(),
+        fact.traceparent.as_deref().into(),
+        fact.tracestate.as_deref().into(),
+    ]
+}
+
+/// Drops the rows of a table with these ids.
+pub(super) fn delete(table: &str, parameters: &mut Parameters) -> String {
+    let gone = parameters.ids("gone");
+    match parameters.engine {
+        Engine::Sqlite => format!("delete from {table} where id in (select id from {gone})"),
+        Engine::Postgres => format!("delete from {table} using {gone} where {table}.id = gone.id"),
     }
 }
 
-fn insert(engine: Engine, table: &Table, n: usize) -> String {
-    let columns: Vec<&Column> = table.all().collect();
+fn insert(table: &Table, new: &str) -> String {
     let names = names(table.all());
     format!(
-        "insert into {} ({names}) select {names} from {} where true",
-        table.name,
-        engine.objects(n, &columns, "new")
+        "insert into {} ({names}) select {names} from {new} where true",
+        table.name
     )
 }
 
-fn add(engine: Engine, table: &Table, n: usize) -> String {
-    let columns: Vec<&Column> = table.all().collect();
+fn add(table: &Table, differences: &str) -> String {
     let set: Vec<String> = table
         .columns
         .iter()
@@ -349,10 +382,9 @@ fn add(engine: Engine, table: &Table, n: usize) -> String {
         .map(|c| format!("{1}.{0} = d.{0}", c.name, table.name))
         .collect();
     format!(
-        "update {} set {} from {} where {}",
+        "update {} set {} from {differences} where {}",
         table.name,
         set.join(", "),
-        engine.objects(n, &columns, "d"),
         on.join(" and ")
     )
 }

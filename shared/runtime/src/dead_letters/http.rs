@@ -9,11 +9,12 @@ use utoipa_axum::routes;
 
 use super::clearing::{ClearedLetters, Clearing, These, Words, unknown};
 use super::{DEAD_LETTER, DEAD_LETTER_PAST, DeadLetter, Outcome, PastLetter};
-use crate::database::{Is, Param};
+use crate::database::Is;
 use crate::handle::Handle;
 use crate::http::{Json, List, Page, Path, Query, TOTAL_MAX};
 use crate::problem::Problem;
 use crate::service::Service;
+use crate::table::Cell;
 
 /// The most letters that one request discards.
 const DISCARDED_MAX: usize = 500;
@@ -102,7 +103,7 @@ async fn past(
         let at_us: i64 = at_us.parse().unwrap_or(i64::MAX);
         past = past.before(vec![
             ("at_us", at_us.into()),
-            ("id", Param::from(id.as_str())),
+            ("id", Cell::from(id.as_str())),
         ]);
     }
     let rows: Vec<PastLetter> = past.most(limit + 1).rows().await?;
