@@ -8,7 +8,7 @@ use hotel::Hotel;
 use leg::Leg as _;
 use leg::core::{self as l, LegPolicy, Record, Stock, StockView};
 
-use crate::saga::{Rows, Saga, World};
+use crate::saga::{Saga, World};
 use crate::unkept::is_on_its_way;
 use crate::words::{Clock, Who, Word, moment, plain_record, plain_trip, reason, word};
 
@@ -104,9 +104,6 @@ struct Asked<'a> {
     clock: Clock,
 }
 
-/// All that an answer depends on, where ids are not in the model.
-pub(crate) type Question = (Who, usize, Heard, Clock, Rows, Vec<Stock>, Vec<Word>);
-
 /// What it makes of that.
 struct Answer {
     judged: Judged,
@@ -122,29 +119,6 @@ impl Saga {
 
     /// Lets one service judge one thing, and changes nothing.
     pub(crate) fn judge(
-        &self,
-        world: &World,
-        who: Who,
-        trip: usize,
-        heard: Heard,
-        clock: Clock,
-    ) -> Judged {
-        if self.ids {
-            return self.judge_anew(world, who, trip, heard, clock);
-        }
-        let in_hand = world.hand.keys().filter(|(of, _)| *of == trip);
-        let in_hand = in_hand.map(|(_, word)| *word).collect();
-        let (rows, stocks) = (world.trips[trip].clone(), world.stocks.clone());
-        let question = (who, trip, heard, clock, rows, stocks, in_hand);
-        if let Some(known) = self.judged.lock().unwrap().get(&question) {
-            return known.clone();
-        }
-        let judged = self.judge_anew(world, who, trip, heard, clock);
-        self.judged.lock().unwrap().insert(question, judged.clone());
-        judged
-    }
-
-    fn judge_anew(
         &self,
         world: &World,
         who: Who,

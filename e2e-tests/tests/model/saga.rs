@@ -19,7 +19,7 @@ use choreography::{Fact, Plan, Position};
 use leg::core::{Record, Stock};
 use stateright::{Model, Property};
 
-use crate::judge::{Bug, Heard, Judged, Question};
+use crate::judge::{Bug, Heard, Judged};
 use crate::properties::{self, back, firm};
 use crate::unkept::{self, Hand, Kept, alive, is_set};
 use crate::words::{
@@ -84,7 +84,7 @@ pub(crate) enum Act {
 pub(crate) struct Saga {
     pub(crate) plans: Vec<Plan>,
     pub(crate) stocks: Vec<Stock>,
-    pub(crate) ids: bool,
+    ids: bool,
     forgets: bool,
     /// There is neither inbox nor outbox.
     pub(crate) unkept: bool,
@@ -97,8 +97,6 @@ pub(crate) struct Saga {
     pub(crate) facts: BTreeMap<(usize, Word), (Fact, Vec<Who>)>,
     /// Rest depends on the rows alone, so it is worked out once for all that may be in flight.
     rests: Mutex<HashMap<World, bool>>,
-    /// What was judged before: it depends on little, and is asked for in many states.
-    pub(crate) judged: Mutex<HashMap<Question, Judged>>,
 }
 
 impl Saga {
@@ -124,7 +122,6 @@ impl Saga {
             bug: None,
             facts,
             rests: Mutex::default(),
-            judged: Mutex::default(),
         }
     }
 
