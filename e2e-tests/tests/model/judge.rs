@@ -9,6 +9,7 @@ use leg::Leg as _;
 use leg::core::{self as l, LegPolicy, Record, Stock, StockView};
 
 use crate::saga::{Saga, World};
+use crate::unkept::is_on_its_way;
 use crate::words::{Clock, Who, Word, moment, plain_record, plain_trip, reason, word};
 
 /// Mistakes that the rules of the protocol, or the runtime below it, exclude.
@@ -44,6 +45,14 @@ pub(crate) enum Bug {
     NoLock,
     /// A fact goes out before what it says is committed.
     SaysBeforeTheCommit,
+    /// Rule 7: booking tells again that a trip is off, whenever a leg has given back and others have not.
+    AnswersWhatIsReleased,
+    /// That something is on its way is believed after it was lost: it was written down, and nobody takes it back.
+    WordOutlivesItsProcess,
+    /// A trip that turns back for a refusal sets no timer.
+    WaitsWithoutATimer,
+    /// The command that asked for a trip is judged again when its commit's outcome was unknown.
+    RequestIsJudgedAgain,
 }
 
 /// What a service hears of a trip.
@@ -158,16 +167,15 @@ impl Saga {
         let event = match &mistaken {
             Some(fact) => b::Input::Fact(fact),
             None if heard == Heard::Cancel => b::Input::Cancel { reason: &why },
-            None => b::Input::Due { waiting: false },
+            None => {
+                let own = [Word::Requested, Word::Confirmed, Word::Cancelled];
+                let waiting = is_on_its_way(asked.world, trip, &own);
+                b::Input::Due { waiting }
+            }
         };
         let mut reaction = b::react(row, event, &now);
+        self.mistake(before, heard, &mut reaction);
         let undoes = reaction.record.state == b::State::Undoing;
-        if matches!(heard, Heard::Due(_))
-            && before == b::State::Undoing
-            && self.has(Bug::UndoingSaysRequested)
-        {
-            reaction.said = vec![FactBody::Requested];
-        }
         let answered =
             matches!(heard, Heard::Fact(Word::Released(_))) && self.has(Bug::FirstAnswerClosesAll);
         let cancelled = heard == Heard::Cancel && self.has(Bug::CancelClosesAtOnce);
@@ -182,6 +190,22 @@ impl Saga {
                 trip: Some(plain_trip(reaction.record)),
                 ..Judged::default()
             },
+        }
+    }
+
+    /// What booking says or leaves out by mistake.
+    fn mistake(&self, before: b::State, heard: Heard, reaction: &mut b::Reaction) {
+        let undoes = reaction.record.state == b::State::Undoing;
+        let was = before == b::State::Undoing;
+        if matches!(heard, Heard::Due(_)) && was && self.has(Bug::UndoingSaysRequested) {
+            reaction.said = vec![FactBody::Requested];
+        }
+        let released = matches!(heard, Heard::Fact(Word::Released(_)));
+        if undoes && released && self.has(Bug::AnswersWhatIsReleased) {
+            reaction.said = vec![FactBody::Cancelled { reason: reason() }];
+        }
+        if undoes && !was && matches!(heard, Heard::Fact(_)) && self.has(Bug::WaitsWithoutATimer) {
+            reaction.record.due_us = None;
         }
     }
 
@@ -218,7 +242,15 @@ impl Saga {
         for position in positions {
             let row = world.trips[trip].legs[usize::from(position)].clone();
             let before = row.state;
-            let reaction = self.leg_position(name, policy, row, fact, &mut shelf, clock);
+            let waiting = is_on_its_way(world, trip, &[Word::Reserved(position)]);
+            let due = l::Input::Due { waiting };
+            let event = fact.map_or(due, l::Input::Fact);
+            let mut reaction = self.leg_position(name, policy, row, event, &mut shelf, clock);
+            let record = &reaction.record;
+            let own = record.announcement().iter().map(word).collect::<Vec<_>>();
+            if is_on_its_way(world, trip, &own) && l::is_answered(before, event, record) {
+                reaction.said.clear();
+            }
             again &= before == reaction.record.state;
             judged.odd |= reaction.anomaly.is_some();
             said.extend(reaction.said);
@@ -258,10 +290,14 @@ impl Saga {
         name: &LegName,
         policy: &dyn LegPolicy,
         row: Record,
-        fact: Option<&Fact>,
+        event: l::Input<'_>,
         shelf: &mut StockView,
         clock: Clock,
     ) -> l::Reaction {
+        let fact = match event {
+            l::Input::Fact(fact) => Some(fact),
+            l::Input::Due { .. } => None,
+        };
         let (holds, position) = (row.state == l::State::Held, row.position);
         let turn = fact.is_some_and(|fact| {
             matches!(fact.said, FactBody::Requested | FactBody::Reserved { .. })
@@ -282,10 +318,7 @@ impl Saga {
                 said,
             }
         });
-        let event = match fact.or(word.as_ref()) {
-            Some(fact) => l::Input::Fact(fact),
-            None => l::Input::Due { waiting: false },
-        };
+        let event = word.as_ref().map_or(event, l::Input::Fact);
         let mut reaction = l::react(name, policy, row, event, shelf, &moment(clock));
         if turn && reaction.record.state == l::State::Released && self.has(Bug::LateTurnIsRejected)
         {

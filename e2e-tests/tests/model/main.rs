@@ -9,23 +9,27 @@
 //! Not in it: settling by hand, itineraries of more than three legs, more than two replicas.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
+mod echo;
 mod graph;
 mod judge;
 mod outbox;
+mod properties;
 mod replica;
 mod saga;
+mod unkept;
 mod words;
 
 use std::fmt::Debug;
 use std::hash::Hash;
 
+use echo::{Budget, Echo, Talk};
 use graph::Graph;
 use judge::Bug;
 use leg::core::Stock;
 use outbox::Outbox;
 use saga::{Act, Saga};
 use stateright::{Checker, HasDiscoveries, Model};
-use words::{BACK, FLIGHT, HOTEL, Who, rooms, seats, seats_back};
+use words::{BACK, FLIGHT, HOTEL, Who, Word, rooms, seats, seats_back};
 
 const BOTH: &[&str] = &[FLIGHT, HOTEL];
 const THREE: &[&str] = &[FLIGHT, HOTEL, BACK];
@@ -232,4 +236,129 @@ fn planted_bugs_of_the_runtime_are_found() {
             property,
         );
     }
+}
+
+/// What is heard is judged however often it comes, and anything committed may never get out: no inbox and no outbox. What takes
+/// longer is in `benches/model.rs`.
+#[test]
+fn without_inbox_and_outbox_every_trip_still_comes_to_rest() {
+    let same_leg = |back| Saga::new(&[&[FLIGHT, BACK]], &[seats(1), seats_back(back)]);
+    sound("nothing kept, one trip", one(1, 1).unkept(), 651);
+    sound("nothing kept, no room left", one(1, 0).unkept(), 494);
+    sound("nothing kept, no seat left", one(0, 1).unkept(), 251);
+    sound("nothing kept, no seat back", same_leg(0).unkept(), 414);
+    sound("nothing kept, three legs", three(1).unkept(), 2_606);
+    sound(
+        "nothing kept, three legs, no seat back",
+        three(0).unkept(),
+        2_313,
+    );
+    let two = Saga::new(&[&[FLIGHT], &[FLIGHT]], &[seats(1)]);
+    sound("nothing kept, two trips of one leg", two.unkept(), 21_763);
+    sound(
+        "nothing kept, no room left, two of flight",
+        one(1, 0).unkept().with_two(Who::Flight),
+        1_110,
+    );
+    sound(
+        "nothing kept, no room left, forgotten",
+        one(1, 0).unkept().that_forgets(),
+        3_553,
+    );
+}
+
+/// From every state a way to rest, after everything in flight and in memory is lost; and none where what was lost is believed to be on
+/// its way.
+#[test]
+fn without_inbox_and_outbox_every_state_has_a_way_out() {
+    assert_eq!(heals(&one(1, 0).unkept()), (494, 1_412, true));
+    let (.., rests) = heals(&one(1, 0).unkept().with(Bug::WordOutlivesItsProcess));
+    assert!(
+        !rests,
+        "nobody says again what it believes to be on its way"
+    );
+}
+
+/// One delivered fact brings about 2n + 1 further ones at most, in a trip of n legs: whatever else goes on at the same time, and however
+/// little anybody remembers of what was heard. And as many are reached.
+#[test]
+fn no_fact_is_answered_for_ever() {
+    let sagas = [
+        ("two legs", one(1, 1), 5),
+        ("two legs, no room left", one(1, 0), 3),
+        ("three legs", three(1), 7),
+        ("three legs, no seat back", three(0), 5),
+        ("three legs, forgotten", three(1).that_forgets(), 7),
+    ];
+    for (name, saga, most) in sagas {
+        let echo = Echo::of(&saga);
+        let (played, word) = echo.played();
+        println!("{name}: {word:?} brings about {played} facts");
+        assert_eq!(echo.worst(), Some(most), "{name}");
+        assert_eq!(played, most, "{name}");
+    }
+    let three = three(1);
+    let echo = Echo::of(&three);
+    let words = [Word::Requested, Word::Reserved(2), Word::Cancelled];
+    let each = words.map(|word| echo.at_most(word));
+    assert_eq!(each, [Some(7), Some(4), Some(3)]);
+    for silent in [Word::Confirmed, Word::Released(0), Word::Released(2)] {
+        assert_eq!(echo.at_most(silent), Some(0), "{silent:?}");
+    }
+}
+
+/// What a trip costs in facts when so much goes otherwise: each delivery that comes once more, each timer and each cancellation adds a
+/// bounded number.
+#[test]
+fn what_goes_wrong_costs_so_many_facts_at_most() {
+    let saga = one(1, 1);
+    let mut talk = Talk::new(&saga);
+    let costs = [
+        ((0, 0, 0), 4),
+        ((1, 0, 0), 7),
+        ((2, 0, 0), 10),
+        ((0, 1, 0), 9),
+        ((0, 0, 1), 9),
+        ((1, 0, 1), 14),
+        ((1, 1, 0), 14),
+    ];
+    for ((repeats, timers, cancels), most) in costs {
+        let budget = Budget {
+            repeats,
+            timers,
+            cancels,
+        };
+        assert_eq!(talk.of_a_trip(budget), most, "{budget:?}");
+    }
+}
+
+/// Each is found only because nothing is kept, or because it is counted what is said.
+#[test]
+fn planted_bugs_that_inbox_and_outbox_would_hide_are_found() {
+    let rest = "it comes to rest";
+    let planted = [
+        (Bug::WordOutlivesItsProcess, one(1, 0), rest),
+        (Bug::WaitsWithoutATimer, one(1, 0), rest),
+        (
+            Bug::RequestIsJudgedAgain,
+            one(1, 1),
+            "what was decided stays decided",
+        ),
+    ];
+    for (bug, saga, property) in planted {
+        found(&format!("{bug:?}"), saga.unkept().with(bug), property);
+    }
+    let endless = || three(1).with(Bug::AnswersWhatIsReleased);
+    assert_eq!(Echo::of(&endless()).worst(), None, "an echo without end");
+    sound("an echo that nobody counts", endless(), 202);
+}
+
+/// The price: nobody asks again for a `cancelled` that everybody can do without, so who only listens to the stream may not hear it.
+#[test]
+fn without_an_outbox_a_cancellation_may_never_be_said() {
+    found(
+        "nothing kept, and somebody only listens",
+        one(1, 0).unkept().listened(),
+        "a cancellation was said",
+    );
 }

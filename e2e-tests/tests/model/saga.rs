@@ -5,6 +5,9 @@
 //! id is a question, so hearing a fact again is what a re-announcement does; ids and inboxes come in only where the bug is about
 //! them. Every step has a clock of its own, so that the deadline passes at any moment, and clocks disagree.
 //!
+//! So the inbox and the outbox carry nothing here, except where a saga is said to go without both: then `unkept.rs` says what becomes of
+//! what was committed and is in the memory of its process alone.
+//!
 //! Where a service has two replicas, each fact that it hears may open a transaction that is committed later, or dies: the other
 //! replica waits for its rows, as the databases make it. A trip that is over may be forgotten, an age after its deadline: row by row.
 
@@ -13,13 +16,15 @@ use std::sync::Mutex;
 
 use booking::core::{self as b, Trip};
 use choreography::{Fact, Plan, Position};
-use leg::core::{self as l, Record, Stock};
+use leg::core::{Record, Stock};
 use stateright::{Model, Property};
 
 use crate::judge::{Bug, Heard, Judged};
+use crate::properties::{self, back, firm};
+use crate::unkept::{self, Hand, Kept, alive, is_set};
 use crate::words::{
-    Clock, EVERYBODY, Who, Word, everything, fact, hearers, holds, moment, plain_record,
-    plain_trip, plan, timers, trip_id,
+    Clock, EVERYBODY, Who, Word, everything, fact, hearers, moment, plain_record, plain_trip, plan,
+    timers, trip_id,
 };
 
 /// Rounds of timers after which everything is at rest, when every message in flight was lost and none is after that.
@@ -36,7 +41,7 @@ pub(crate) struct Rows {
 
 /// A transaction of one replica, not yet committed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Open {
+pub(crate) struct Open {
     who: Who,
     trip: usize,
     judged: Judged,
@@ -49,8 +54,10 @@ pub(crate) struct World {
     /// Everything ever said.
     pub(crate) said: BTreeSet<(usize, Word)>,
     /// Who has heard the id under which something was said last. Stays empty where ids are not in the model.
-    inbox: BTreeSet<(Who, usize, Word)>,
-    open: Option<Open>,
+    pub(crate) inbox: BTreeSet<(Who, usize, Word)>,
+    pub(crate) open: Option<Open>,
+    /// Committed, and in the memory of its speaker alone. Stays empty where there is an outbox.
+    pub(crate) hand: Hand,
     /// A core met something that it says cannot happen.
     pub(crate) odd: bool,
 }
@@ -65,15 +72,24 @@ pub(crate) enum Act {
     Open(Who, usize, Word, Clock),
     Commit,
     Die,
+    /// What is in its speaker's memory gets out, or is lost with it.
+    Publish(usize, Word),
+    Lose(usize, Word),
+    /// The command that asked for the trip is judged once more.
+    Ask(usize),
     /// The trip's row is forgotten, or the record of a position.
     Forget(usize, Option<Position>),
 }
 
 pub(crate) struct Saga {
     pub(crate) plans: Vec<Plan>,
-    stocks: Vec<Stock>,
+    pub(crate) stocks: Vec<Stock>,
     ids: bool,
     forgets: bool,
+    /// There is neither inbox nor outbox.
+    pub(crate) unkept: bool,
+    /// Somebody listens who can ask nobody.
+    pub(crate) listened: bool,
     /// Who has two replicas.
     replicas: Option<Who>,
     pub(crate) bug: Option<Bug>,
@@ -100,6 +116,8 @@ impl Saga {
             stocks: stocks.to_vec(),
             ids: false,
             forgets: false,
+            unkept: false,
+            listened: false,
             replicas: None,
             bug: None,
             facts,
@@ -132,6 +150,22 @@ impl Saga {
         }
     }
 
+    /// There is neither inbox nor outbox.
+    pub(crate) fn unkept(self) -> Self {
+        Self {
+            unkept: true,
+            ..self
+        }
+    }
+
+    /// Somebody listens who can ask nobody.
+    pub(crate) fn listened(self) -> Self {
+        Self {
+            listened: true,
+            ..self
+        }
+    }
+
     /// This service has two replicas.
     pub(crate) fn with_two(self, who: Who) -> Self {
         Self {
@@ -142,20 +176,24 @@ impl Saga {
 
     /// Liveness: every message in flight is lost, and none after that. Timers go off round by round, whatever the clocks say of the
     /// deadline, and all that is said is heard.
-    fn comes_to_rest(&self, world: &World) -> bool {
+    pub(crate) fn comes_to_rest(&self, world: &World) -> bool {
         let wiped = if self.ids {
             world.clone()
         } else {
             self.wiped(world)
         };
-        if let Some(known) = self.rests.lock().unwrap().get(&wiped) {
+        self.rests_from(wiped) && (world.hand.is_empty() || self.rests_from(alive(world)))
+    }
+
+    fn rests_from(&self, world: World) -> bool {
+        if let Some(known) = self.rests.lock().unwrap().get(&world) {
             return *known;
         }
         let clocks = [Clock::Before, Clock::Behind, Clock::Late];
         let rests = clocks
             .into_iter()
-            .all(|clock| self.rounds(wiped.clone(), clock));
-        self.rests.lock().unwrap().insert(wiped, rests);
+            .all(|clock| self.rounds(world.clone(), clock));
+        self.rests.lock().unwrap().insert(world, rests);
         rests
     }
 
@@ -164,6 +202,7 @@ impl Saga {
         World {
             said: BTreeSet::new(),
             open: None,
+            hand: self.after_death(&world.hand),
             ..world.clone()
         }
     }
@@ -172,10 +211,13 @@ impl Saga {
         world.open = None;
         let old: Vec<bool> = world.trips.iter().map(|rows| rows.old).collect();
         let clock_of = |trip: usize| if old[trip] { Clock::Late } else { clock };
+        let mut flying: VecDeque<_> = unkept::publish_all(&mut world.hand).collect();
         for _ in 0..ROUNDS {
-            let mut flying = VecDeque::new();
             for (trip, plan) in self.plans.iter().enumerate() {
                 for (who, position) in timers(plan) {
+                    if !is_set(&world.trips[trip], who, position) {
+                        continue;
+                    }
                     let judged =
                         self.judge(&world, who, trip, Heard::Due(position), clock_of(trip));
                     let said = judged.write(&mut world, trip);
@@ -212,6 +254,13 @@ impl Saga {
 
     fn publish(&self, world: &mut World, trip: usize, said: Vec<(Word, bool)>) {
         for (word, new) in said {
+            if self.unkept && world.said.contains(&(trip, word)) {
+                continue; // it may be heard again anyway
+            }
+            if self.unkept {
+                world.hand.insert((trip, word), Kept::InMemory);
+                continue;
+            }
             world.said.insert((trip, word));
             if new {
                 world
@@ -219,6 +268,16 @@ impl Saga {
                     .retain(|(_, of, heard)| (*of, *heard) != (trip, word));
             }
         }
+    }
+
+    /// A trip that has just been asked for.
+    fn asked_for(&self, trip: usize) -> Trip {
+        let now = moment(Clock::Before);
+        plain_trip(b::request(trip_id(trip), &self.plans[trip], None, &now).record)
+    }
+
+    fn asked(&self) -> impl Iterator<Item = (usize, Word)> {
+        (0..self.plans.len()).map(|trip| (trip, Word::Requested))
     }
 
     fn forget(&self, world: &mut World, trip: usize, position: Option<Position>) {
@@ -241,13 +300,12 @@ impl Model for Saga {
     /// Every trip has just been asked for.
     fn init_states(&self) -> Vec<World> {
         let row = |(trip, plan): (usize, &Plan)| {
-            let request = b::request(trip_id(trip), plan, None, &moment(Clock::Before));
             let legs = plan
                 .itinerary
                 .positions()
                 .map(|position| Record::none(trip_id(trip), position));
             Rows {
-                trip: plain_trip(request.record),
+                trip: self.asked_for(trip),
                 legs: legs.collect(),
                 old: false,
             }
@@ -255,8 +313,11 @@ impl Model for Saga {
         vec![World {
             trips: self.plans.iter().enumerate().map(row).collect(),
             stocks: self.stocks.clone(),
-            said: (0..self.plans.len())
-                .map(|trip| (trip, Word::Requested))
+            said: self.asked().filter(|_| !self.unkept).collect(),
+            hand: self
+                .asked()
+                .filter(|_| self.unkept)
+                .map(|said| (said, Kept::InMemory))
                 .collect(),
             inbox: BTreeSet::new(),
             open: None,
@@ -279,7 +340,8 @@ impl Model for Saga {
             } else {
                 &[Clock::Before, Clock::Behind]
             };
-            for (who, position) in timers(&self.plans[trip]).filter(|(who, _)| may(*who)) {
+            let set = timers(&self.plans[trip]).filter(|(who, at)| is_set(rows, *who, *at));
+            for (who, position) in set.filter(|(who, _)| may(*who)) {
                 actions.extend(
                     clocks
                         .iter()
@@ -304,6 +366,7 @@ impl Model for Saga {
         if world.open.is_some() {
             actions.extend([Act::Commit, Act::Die]);
         }
+        self.unkept_actions(world, actions);
         for (trip, word) in &world.said {
             let clocks: &[Clock] = if world.trips[*trip].old {
                 &[Clock::Late]
@@ -333,7 +396,8 @@ impl Model for Saga {
             Act::Due(who, trip, position, clock) => (who, trip, Heard::Due(position), clock),
             Act::Cancel(trip) => (Who::Booking, trip, Heard::Cancel, Clock::Before),
             Act::Open(who, trip, word, clock) => {
-                let judged = self.judge(world, who, trip, Heard::Fact(word), clock);
+                let other = unkept::of_another_process(world);
+                let judged = self.judge(&other, who, trip, Heard::Fact(word), clock);
                 if self.bug == Some(Bug::SaysBeforeTheCommit) {
                     self.publish(&mut next, trip, judged.said.clone());
                 }
@@ -348,6 +412,20 @@ impl Model for Saga {
             }
             Act::Die => {
                 next.open = None;
+                return Some(next);
+            }
+            Act::Publish(trip, word) => {
+                next.hand.remove(&(trip, word));
+                next.said.insert((trip, word));
+                return Some(next);
+            }
+            Act::Lose(trip, word) => {
+                self.lose(&mut next.hand, (trip, word));
+                return Some(next);
+            }
+            Act::Ask(trip) => {
+                next.trips[trip].trip = self.asked_for(trip);
+                self.publish(&mut next, trip, vec![(Word::Requested, true)]);
                 return Some(next);
             }
             Act::Forget(trip, position) => {
@@ -369,73 +447,6 @@ impl Model for Saga {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        vec![
-            Property::always("a confirmed trip lacks no leg", |_, world: &World| {
-                let lacks = |rows: &Rows| {
-                    rows.trip.state == b::State::Confirmed && !rows.legs.iter().all(holds)
-                };
-                !world.trips.iter().any(lacks)
-            }),
-            Property::always("a closed trip holds nothing", |_, world: &World| {
-                let over =
-                    |rows: &&Rows| matches!(rows.trip.state, b::State::Closed | b::State::None);
-                world.trips.iter().filter(over).all(back)
-            }),
-            Property::always("capacity adds up", adds_up),
-            Property::always(
-                "a trip has an outcome once it has turned",
-                |_, world: &World| {
-                    world.trips.iter().all(|rows| {
-                        let turned = !matches!(rows.trip.state, b::State::Pending | b::State::None);
-                        rows.trip.outcome.is_some() == turned
-                    })
-                },
-            ),
-            Property::always("nothing impossible happens", |_, world: &World| !world.odd),
-            Property::always("it comes to rest", Saga::comes_to_rest),
-            Property::sometimes("a trip comes back", |_, world: &World| {
-                world
-                    .trips
-                    .iter()
-                    .any(|rows| rows.trip.state == b::State::Closed)
-            }),
-            Property::sometimes(
-                "a trip goes through, or there is no room for it",
-                |saga: &Saga, world: &World| {
-                    saga.stocks.iter().any(|stock| stock.total == 0) || world.trips.iter().any(firm)
-                },
-            ),
-        ]
+        properties::all()
     }
-}
-
-fn firm(rows: &Rows) -> bool {
-    rows.trip.state == b::State::Confirmed
-        && rows.legs.iter().all(|leg| leg.state == l::State::Confirmed)
-}
-
-/// Nothing is held, and booking knows it.
-fn back(rows: &Rows) -> bool {
-    matches!(rows.trip.state, b::State::Closed | b::State::None) && !rows.legs.iter().any(holds)
-}
-
-/// Nothing is oversold, nothing is lost, and each stock row counts exactly what the trips' records hold of it.
-fn adds_up(_: &Saga, world: &World) -> bool {
-    let count = |stock: &Stock, state| {
-        let rows = world
-            .trips
-            .iter()
-            .flat_map(|rows| &rows.legs)
-            .filter(|leg| leg.state == state);
-        let held = rows
-            .flat_map(Record::holds)
-            .filter(|hold| hold.key == stock.key);
-        held.map(|hold| hold.quantity).sum::<i64>()
-    };
-    world.stocks.iter().all(|stock| {
-        stock.free >= 0
-            && stock.held == count(stock, l::State::Held)
-            && stock.confirmed == count(stock, l::State::Confirmed)
-            && stock.held + stock.confirmed + stock.free == stock.total
-    })
 }

@@ -209,3 +209,24 @@ fn say(record: Record) -> Reaction {
         None => Reaction::odd(record, "unreadable-record"),
     }
 }
+
+/// Whether the fact asks again what brought the record to its state: while the first answer is still on its way to the broker, it serves for
+/// both. So many repeated questions do not make as many answers, just when the load is highest. `before` is the state in which the record
+/// heard it.
+pub fn is_answered(before: State, heard: Input<'_>, record: &Record) -> bool {
+    let state = record.state;
+    let Input::Fact(fact) = heard else {
+        return false;
+    };
+    before == state
+        && match &fact.said {
+            FactBody::Requested | FactBody::Reserved { .. } => {
+                matches!(state, State::Held | State::Rejected)
+            }
+            // A trip is cancelled for one reason, however often that is said.
+            FactBody::Cancelled { reason } => {
+                state == State::Released && record.reason().as_ref() == Some(reason)
+            }
+            _ => false,
+        }
+}

@@ -3,7 +3,7 @@
 //! What a leg service brings is a [`Leg`]: what it is, as data, and its [`LegPolicy`]. Everything else is here, the same
 //! for every leg, so that a new one joins by existing.
 
-use choreography::{Backoff, Fact, FactBody, Joined, LegName, Position, Speaker, TripId};
+use choreography::{Backoff, Fact, Joined, LegName, Position, Speaker, TripId};
 use headers::{ETag, IfMatch, IfNoneMatch};
 use runtime::http::About;
 use runtime::{Context, Entity, Input, Message, ReadError, ServiceInput, Settings, Table, Working};
@@ -158,14 +158,13 @@ impl<L: Leg> LegService<L> {
             None => Record::none(trip, position),
         };
         let now = participant::now(context, self.backoff);
-        let before = record.state;
+        let (before, unsent) = (record.state, record.unsent == 1);
         let shelf = &mut rows.stock.shelf;
         let reaction = core::react(&self.name, &self.leg, record, heard, shelf, &now);
         let mut record = reaction.record;
         context.anomalies.extend(reaction.anomaly);
         participant::join_trace(&mut record, context);
-        let answered =
-            record.unsent == 1 && before == record.state && same_question(heard, &record);
+        let answered = unsent && core::is_answered(before, heard, &record);
         for said in reaction.said.into_iter().filter(|_| !answered) {
             if participant::say(&mut record, &self.speaker, said, context) {
                 record.unsent = 1;
@@ -333,26 +332,6 @@ fn is_at(row: &Stock, level: &StockLevel) -> bool {
     row.total == level.total
         && row.price_minor == level.price_minor
         && row.currency == level.currency
-}
-
-/// Whether the fact asks again what brought the record to its state: while the first answer lies in the outbox, it serves for both.
-/// So many repeated questions do not make as many answers, just when the load is highest.
-fn same_question(heard: core::Input<'_>, record: &Record) -> bool {
-    use core::State;
-    let state = record.state;
-    let core::Input::Fact(fact) = heard else {
-        return false;
-    };
-    match &fact.said {
-        FactBody::Requested | FactBody::Reserved { .. } => {
-            matches!(state, State::Held | State::Rejected)
-        }
-        // A trip is cancelled for one reason, however often that is said.
-        FactBody::Cancelled { reason } => {
-            state == State::Released && record.reason().as_ref() == Some(reason)
-        }
-        _ => false,
-    }
 }
 
 /// All levels or none: a total below what is held and confirmed is refused.
