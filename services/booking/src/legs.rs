@@ -87,6 +87,7 @@ pub(crate) async fn list(
 #[serde(deny_unknown_fields)]
 pub struct RetireRequest {
     /// In your own words: callers whose trips are refused read it.
+    #[schema(pattern = r"\S")]
     pub reason: String,
 }
 

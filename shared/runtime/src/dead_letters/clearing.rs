@@ -94,7 +94,7 @@ impl These {
     pub(super) fn of(
         which: WhichLetters,
         after: Option<String>,
-        limit: Option<usize>,
+        limit: Option<i64>,
         most: usize,
     ) -> Result<Self, Problem> {
         let WhichLetters { all, reason, kind } = &which;
@@ -105,11 +105,14 @@ impl These {
                 String::from("Say either `all`, or what their `reason` or `type` begins with."),
             ));
         }
-        let limit = limit.unwrap_or(most);
-        if !(1..=most).contains(&limit) {
-            let detail = format!("`limit` is {limit}; give a number from 1 to {most}.");
-            return Err(refused("limit", detail));
-        }
+        let limit = match limit.map(|limit| (limit, usize::try_from(limit))) {
+            None => most,
+            Some((_, Ok(limit))) if (1..=most).contains(&limit) => limit,
+            Some((limit, _)) => {
+                let detail = format!("`limit` is {limit}; give a number from 1 to {most}.");
+                return Err(refused("limit", detail));
+            }
+        };
         let after = after.unwrap_or_default();
         if [Some(after.as_str()), words[0], words[1]]
             .iter()

@@ -11,7 +11,7 @@ use super::clearing::{ClearedLetters, Clearing, These, Words, unknown};
 use super::{DEAD_LETTER, DEAD_LETTER_PAST, DeadLetter, Outcome, PastLetter};
 use crate::database::{Is, Param};
 use crate::handle::Handle;
-use crate::http::{Json, List, Page, Path, Query, TOTAL_MAX};
+use crate::http::{Json, List, Page, Path, Query, TOTAL_MAX, a_whole_number};
 use crate::problem::Problem;
 use crate::service::Service;
 
@@ -127,8 +127,10 @@ async fn show(
 #[serde(deny_unknown_fields)]
 struct ReplayLetter {
     /// Who wants it; nobody checks that.
+    #[schema(max_length = 500)]
     by: Option<String>,
     /// Why it is to be heard now, in your own words.
+    #[schema(max_length = 500)]
     why: Option<String>,
 }
 
@@ -137,8 +139,10 @@ struct ReplayLetter {
 #[serde(deny_unknown_fields)]
 struct DiscardLetter {
     /// Who wants it; nobody checks that.
+    #[schema(max_length = 500)]
     by: Option<String>,
     /// Why nobody needs it.
+    #[schema(max_length = 500, pattern = r"\S")]
     why: String,
 }
 
@@ -197,11 +201,14 @@ struct ReplayLetters {
     /// Only those behind this one: the `next` of the answer before.
     after: Option<String>,
     /// How many at most, 1 to 50; 50 when absent.
-    #[schema(minimum = 1, maximum = 50)]
-    limit: Option<usize>,
+    #[serde(default, deserialize_with = "a_whole_number")]
+    #[schema(value_type = Option<usize>, minimum = 1, maximum = 50)]
+    limit: Option<i64>,
     /// Who wants it; nobody checks that.
+    #[schema(max_length = 500)]
     by: Option<String>,
     /// Why it is to be heard now, in your own words.
+    #[schema(max_length = 500)]
     why: Option<String>,
 }
 
@@ -214,11 +221,14 @@ struct DiscardLetters {
     /// Only those behind this one: the `next` of the answer before.
     after: Option<String>,
     /// How many at most, 1 to 500; 500 when absent.
-    #[schema(minimum = 1, maximum = 500)]
-    limit: Option<usize>,
+    #[serde(default, deserialize_with = "a_whole_number")]
+    #[schema(value_type = Option<usize>, minimum = 1, maximum = 500)]
+    limit: Option<i64>,
     /// Who wants it; nobody checks that.
+    #[schema(max_length = 500)]
     by: Option<String>,
     /// Why nobody needs them.
+    #[schema(max_length = 500, pattern = r"\S")]
     why: String,
 }
 
