@@ -21,6 +21,8 @@ RULES = {
     "unacceptable budget": {"book_trip"},
     # A leg is one that has joined, whatever its name, or the name of none: legs come and go.
     "unknown-leg": {"book_trip"},
+    # No leg is called as booking is.
+    "path": {"retire_leg", "restore_leg"},
     # A leg that an operator (or this run) has retired.
     "leg-retired": {"book_trip"},
     # Of the same key with another body.

@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::clearing::{ClearedLetters, Clearing, These, Words, unknown};
+use super::clearing::{ClearedLetters, Clearing, Found, LETTERS, These, Words, unknown};
+use super::whole::Whole;
 use super::{DEAD_LETTER, DEAD_LETTER_PAST, DeadLetter, Outcome, PastLetter};
 use crate::database::{Is, Param};
 use crate::handle::Handle;
@@ -17,7 +18,7 @@ use crate::service::Service;
 
 /// The most letters that one request discards.
 const DISCARDED_MAX: usize = 500;
-/// The most letters that one request replays: each is loaded whole, and may be as large as a message can be.
+/// The most letters that one request replays: each is loaded whole.
 const REPLAYED_MAX: usize = 50;
 
 /// `/letters`.
@@ -44,7 +45,7 @@ struct Order {
     total: bool,
 }
 
-/// Dead letters, the oldest first.
+/// Dead letters, the oldest first. A page ends early once there are 4 MiB on it.
 #[utoipa::path(get, path = "/letters", operation_id = "list_dead_letters", tag = "operators",
     params(Page,
         ("newest" = Option<bool>, Query, description = "Whether to begin with the newest"),
@@ -56,7 +57,7 @@ async fn list(
     Query(order): Query<Order>,
 ) -> Result<List<DeadLetter>, Problem> {
     let limit = page.limit()?;
-    let letters = clearing.database.select(DEAD_LETTER);
+    let letters = clearing.database.select(LETTERS);
     let mut letters = if order.newest {
         letters.descending(&["id"])
     } else {
@@ -66,7 +67,9 @@ async fn list(
         let beyond = if order.newest { Is::Less } else { Is::Greater };
         letters = letters.only("id", beyond, last.concat());
     }
-    let rows: Vec<DeadLetter> = letters.most(limit + 1).rows().await?;
+    let found: Vec<Found> = letters.most(limit + 1).rows().await?;
+    let ids: Vec<&str> = found.iter().map(|found| found.id.as_str()).collect();
+    let Whole { letters, fit } = Whole::load(&clearing.database, &ids).await?;
     let total = match order.total {
         true => Some(
             clearing
@@ -78,7 +81,7 @@ async fn list(
         ),
         false => None,
     };
-    let page = List::of(rows, limit, |letter| vec![letter.id.clone()]);
+    let page = List::of(letters, limit.min(fit), |letter| vec![letter.id.clone()]);
     Ok(List { total, ..page })
 }
 
@@ -150,7 +153,8 @@ struct DiscardLetter {
 #[utoipa::path(post, path = "/letters/{id}/replay", operation_id = "replay_dead_letter", tag = "operators", request_body = Option<ReplayLetter>,
     params(("id" = String, Path, description = "The letter's own id")),
     responses((status = 200, body = PastLetter, description = "What became of it"), (status = 404, description = "There is no such letter"),
-        (status = 409, description = "It was discarded"), (status = 422, description = "What it keeps still cannot be read or applied; it stays")))]
+        (status = 409, description = "It was discarded"), (status = 422, description = "What it keeps still cannot be read or applied; it stays"),
+        (status = 503, description = "Others are being replayed")))]
 async fn replay(
     State(clearing): State<Clearing>,
     Path(id): Path<String>,
@@ -232,9 +236,11 @@ struct DiscardLetters {
     why: String,
 }
 
-/// Replays some letters, the oldest first; a letter that still cannot be read stays, and is named. Ask until `next` is null.
+/// Replays some letters, the oldest first; a letter that still cannot be read stays, and is named. Ask until `next` is null: 4 MiB of letters at
+/// most are replayed at a time.
 #[utoipa::path(post, path = "/letters/replay", operation_id = "replay_dead_letters", tag = "operators", request_body = ReplayLetters,
-    responses((status = 200, body = ClearedLetters, description = "What was done"), (status = 422, description = "It does not say which")))]
+    responses((status = 200, body = ClearedLetters, description = "What was done"), (status = 422, description = "It does not say which"),
+        (status = 503, description = "Others are being replayed")))]
 async fn replay_many(
     State(clearing): State<Clearing>,
     Json(asked): Json<ReplayLetters>,
