@@ -32,6 +32,7 @@ async fn a_leg_that_was_paused_is_named_and_leaves_nothing_behind() {
     let frozen = Instant::now();
     let words = [
         "does not answer at http://127.0.0.1:",
+        "kill -CONT",
         "flight.log",
         "1 wrong",
     ];
