@@ -222,6 +222,11 @@ fn a_broker_whose_disk_was_full_is_restarted_and_a_full_folder_ends_nothing() {
         assert!(Instant::now() < until, "{}", said(&folder));
     }
 
+    let ill = words(&roundtrip(&folder, &["doctor"]));
+    for word in ["the broker takes no message", "give its disk space"] {
+        assert!(ill.contains(word), "{word:?} in {ill}");
+    }
+
     // The folder's own disk too, just when something is to be written there.
     disk.fill().unwrap();
     let killed = pid_of(&seen, "flight");
@@ -247,6 +252,15 @@ fn a_broker_whose_disk_was_full_is_restarted_and_a_full_folder_ends_nothing() {
         assert!(Instant::now() < until, "{}", words(&shown));
         std::thread::sleep(Duration::from_millis(200));
     }
+    loop {
+        let well = roundtrip(&folder, &["doctor"]);
+        if well.status.success() {
+            break;
+        }
+        assert!(Instant::now() < until, "{}", words(&well));
+    }
+    let audit = roundtrip(&folder, &["audit"]);
+    assert!(audit.status.success(), "{}", words(&audit));
     drop(up);
     assert!(said(&folder).ends_with("stopped\n"), "{}", said(&folder));
 }

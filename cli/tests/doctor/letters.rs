@@ -1,7 +1,11 @@
 //! Six thousand junk messages: trips go through meanwhile, the doctor says what it was, and is content once they are put away.
 
+use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::{command, doctor, run, stack, with, wrong};
@@ -59,6 +63,7 @@ async fn six_thousand_junk_messages_are_named_and_cleared_and_the_doctor_is_cont
     ]);
     assert_eq!(code, Some(0));
     assert!(out.contains("flight: 0 discarded"), "{out}");
+    a_replay_keeps_its_rate_and_ends_between_two_steps(folder.path());
     let all = [
         "letters",
         "discard",
@@ -78,6 +83,32 @@ async fn six_thousand_junk_messages_are_named_and_cleared_and_the_doctor_is_cont
     let (code, out, _) = typed(&["audit"]);
     assert_eq!(code, Some(0), "{out}");
     stack.stop().await.unwrap();
+}
+
+/// Ten a second, so that a service under load is not in anybody's way; and what it did until Ctrl-C is said.
+fn a_replay_keeps_its_rate_and_ends_between_two_steps(folder: &Path) {
+    let args = [
+        "letters", "replay", "--all", "--of", "flight", "--rate", "10",
+    ];
+    let began = Instant::now();
+    let replay = command::roundtrip(folder, &[&args[..], &["--json"]].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(2_500));
+    let pid = Pid::from_raw(i32::try_from(replay.id()).unwrap());
+    kill(pid, Signal::SIGINT).unwrap();
+    let ended = replay.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{ended:?}");
+    let said: Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert_eq!(said["whole"], false, "{said}");
+    let kept = said["services"][0]["kept"].as_array().unwrap().len();
+    let most = 10 * (usize::try_from(began.elapsed().as_secs()).unwrap() + 1);
+    assert!(
+        kept.is_multiple_of(10) && (10..=most).contains(&kept),
+        "{kept} and not 10 to {most}"
+    );
 }
 
 async fn junk(nats_url: &str) {

@@ -5,6 +5,7 @@
 mod broker;
 mod databases;
 mod letters;
+mod paused;
 
 #[path = "../command/mod.rs"]
 mod command;

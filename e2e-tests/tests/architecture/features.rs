@@ -9,11 +9,17 @@ use crate::{assert_none, root};
 /// Every build of a dependency, as its name and version, with the features that it has in it.
 type Builds = BTreeMap<String, BTreeSet<String>>;
 
-/// What other people's crates are built with when these packages are, tests included.
-fn builds(packages: &[&str]) -> Builds {
+/// All that is compiled, tests included.
+const ALL: &str = "normal,build,dev";
+/// What ends up in a program. A macro's own dependencies are built apart, without debugging information: one that has the same features there
+/// is another build all the same.
+const PROGRAMS: &str = "normal,no-proc-macro";
+
+/// What other people's crates are built with when these packages are.
+fn builds(edges: &str, packages: &[&str]) -> Builds {
     let told = Command::new(env!("CARGO"))
         .args(["tree", "--locked", "--offline", "--prefix", "none"])
-        .args(["--edges", "normal,build,dev", "--format", "{p}|{f}"])
+        .args(["--edges", edges, "--format", "{p}|{f}"])
         .args(packages)
         .current_dir(root())
         .output()
@@ -47,13 +53,17 @@ fn beside(alone: &Builds, whole: &Builds) -> Vec<String> {
 
 #[test]
 fn a_service_alone_is_built_of_what_the_workspace_is_built_of() {
-    let whole = builds(&["--workspace"]);
-    assert!(whole.len() > 200, "only {} dependencies", whole.len());
-    for service in ["booking", "flight", "hotel", "leg"] {
-        let what = format!("`cargo build -p {service}` compiles again; see shared/workspace-hack");
-        assert_none(&what, beside(&builds(&["--package", service]), &whole));
+    for edges in [ALL, PROGRAMS] {
+        let whole = builds(edges, &["--workspace"]);
+        assert!(whole.len() > 200, "only {} dependencies", whole.len());
+        for service in ["booking", "flight", "hotel", "leg"] {
+            let what =
+                format!("`cargo build -p {service}` compiles again; see shared/workspace-hack");
+            let alone = builds(edges, &["--package", service]);
+            assert_none(&what, beside(&alone, &whole));
+        }
+        // The runtime does not ask for what it has no use for, and so shows that a difference is seen.
+        let runtime = beside(&builds(edges, &["--package", "runtime"]), &whole);
+        assert!(runtime.iter().any(|line| line.starts_with("reqwest ")));
     }
-    // The runtime does not ask for what it has no use for, and so shows that a difference is seen.
-    let runtime = beside(&builds(&["--package", "runtime"]), &whole);
-    assert!(runtime.iter().any(|line| line.starts_with("reqwest ")));
 }

@@ -26,24 +26,45 @@ mod sqlite {
     super::on_one_database!(an_api_only_grows, Engine::Sqlite);
     super::on_one_database!(what_a_document_allows_is_taken, Engine::Sqlite);
     super::on_one_database!(no_route_is_driven_by_a_web_page, Engine::Sqlite);
+    super::on_one_database!(a_misspelt_filter_is_refused_by_every_list, Engine::Sqlite);
+    super::on_one_database!(
+        generated_requests_are_answered_as_the_documents_say,
+        Engine::Sqlite
+    );
 }
 
 /// A validator and a generator of clients that are not ours; `outside.py` says what is done with them.
 async fn a_generated_client_books_lists_shows_and_cancels(world: &mut World) {
     const NAME: &str = "a_generated_client_books_lists_shows_and_cancels";
     world.seats("RT100", 10).await;
+    outside(NAME, world, "outside.py", &[DAY]).await;
+}
+
+/// How many requests Schemathesis makes of each operation in each phase, for a run that is longer than the ordinary one.
+const EXAMPLES: &str = "API_FUZZ_EXAMPLES";
+
+/// Whatever a document allows is taken, or refused with words that `rules.py` explains; whatever it does not allow is refused; and every
+/// answer is one that the document has. On a world of its own: legs are retired and trips settled by hand in it.
+async fn generated_requests_are_answered_as_the_documents_say(world: &mut World) {
+    const NAME: &str = "generated_requests_are_answered_as_the_documents_say";
+    world.seats("RT100", 10).await;
+    let examples = std::env::var(EXAMPLES).unwrap_or_else(|_| String::from("5"));
+    outside(NAME, world, "fuzz.py", &[&examples]).await;
+}
+
+/// Runs a program of other people's tools on the services.
+async fn outside(test: &str, world: &World, program: &str, args: &[&str]) {
     let urls = SERVICES.map(|service| {
         let request = world.request(Method::GET, service, "").build().unwrap();
         request.url().as_str().trim_end_matches('/').to_owned()
     });
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/openapi");
     let mut check = Command::new("python3");
     check
-        .arg(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/tests/openapi/outside.py"
-        ))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .arg(PathBuf::from(folder).join(program))
         .arg(env!("CARGO_TARGET_TMPDIR"))
-        .arg(DAY)
+        .args(args)
         .args(urls);
     let checked = tokio::task::spawn_blocking(move || check.output());
     let checked = match checked.await.unwrap() {
@@ -53,11 +74,43 @@ async fn a_generated_client_books_lists_shows_and_cancels(world: &mut World) {
         Ok(checked) => Ok(checked),
         Err(error) => Err(format!("python3: {error}")),
     };
-    let Some(checked) = skip::unless(Need::Python, NAME, checked) else {
+    let Some(checked) = skip::unless(Need::Python, test, checked) else {
         return;
     };
-    let said = String::from_utf8_lossy(&checked.stderr);
-    assert!(checked.status.success(), "{said}");
+    let [out, err] = [&checked.stdout, &checked.stderr].map(|said| String::from_utf8_lossy(said));
+    assert!(checked.status.success(), "{out}{err}");
+    eprintln!("{out}");
+}
+
+/// It would narrow nothing, and whoever asked would take the whole list for the answer.
+async fn a_misspelt_filter_is_refused_by_every_list(world: &mut World) {
+    let mut lists = 0;
+    for service in SERVICES {
+        let said: Value = world.get(service, "/openapi.json").await;
+        for (path, methods) in said["paths"].as_object().unwrap() {
+            let parameters = methods["get"]["parameters"].as_array();
+            let named =
+                |name: &str| parameters.is_some_and(|all| all.iter().any(|p| p["name"] == name));
+            if !named("limit") && !named("all") {
+                continue;
+            }
+            lists += 1;
+            let known = if named("limit") {
+                "limit=1"
+            } else {
+                "all=true"
+            };
+            for (query, wrong) in [("limt=5", "limt"), ("%66ligt%3D=1", "fligt=")] {
+                let asked = format!("{path}?{known}&{query}");
+                let asked = world.request(Method::GET, service, &asked);
+                let words = format!("no parameter \"{wrong}\"");
+                refused(world, asked, 400, &words).await;
+            }
+            let known = world.request(Method::GET, service, &format!("{path}?{known}"));
+            assert_eq!(world.send(known).await.status, 200, "{path}");
+        }
+    }
+    assert!(lists >= 11, "only {lists} lists");
 }
 
 /// Each document has all that the frozen one of `golden/openapi` has. `FREEZE_API=1` takes in what has been added since.

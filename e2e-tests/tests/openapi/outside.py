@@ -7,37 +7,16 @@ booking's books, lists, shows and cancels a trip.
 Flight RT100 has seats on DAY. The tools come from PyPI, pinned, into FOLDER. Exits 1 when something is wrong with an API, 3 when the tools cannot be had.
 """
 import datetime
-import hashlib
 import json
-import os
 import pathlib
-import shutil
 import subprocess
 import sys
 import tempfile
 import urllib.request
-import venv
 
-HERE = pathlib.Path(__file__).resolve().parent
+import tools
+
 SERVICES = ["booking", "flight", "hotel"]
-
-
-def within_tools(folder):
-    """Goes on inside the tools' environment, made once for each list of them."""
-    wanted = (HERE / "requirements.txt").read_bytes()
-    home = pathlib.Path(folder) / f"openapi-{hashlib.sha256(wanted).hexdigest()[:12]}"
-    if pathlib.Path(sys.prefix).resolve() == home.resolve():
-        return home
-    if not (home / "complete").exists():
-        shutil.rmtree(home, ignore_errors=True)
-        venv.create(home, with_pip=True)
-        pip = [home / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
-        if subprocess.run([*pip, "--requirement", HERE / "requirements.txt"]).returncode:
-            print("the tools cannot be had; is a Python package index reached?", file=sys.stderr)
-            sys.exit(3)
-        (home / "complete").touch()
-    os.environ["PATH"] = f"{home / 'bin'}:{os.environ['PATH']}"
-    os.execv(home / "bin/python", [home / "bin/python", *sys.argv])
 
 
 def document(url):
@@ -96,8 +75,8 @@ def travel(url, day):
 
 
 def main():
-    _, tools, day, *urls = sys.argv
-    within_tools(tools)
+    _, folder, day, *urls = sys.argv
+    tools.within(folder, "requirements.txt")
     with tempfile.TemporaryDirectory() as folder:
         for name, url in zip(SERVICES, urls, strict=True):
             said = document(url)

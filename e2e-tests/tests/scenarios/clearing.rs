@@ -15,6 +15,7 @@ on_both_databases![
         .setting("REANNOUNCE_MAX_MS", "600000"),
     what_nobody_needs_is_discarded_and_nothing_else,
     six_thousand_junk_messages_stop_no_trip_and_are_cleared,
+    large_letters_come_on_pages_of_few_and_replays_have_few_places,
 ];
 
 const TO_FLIGHT: &str = "trips.booking.requested.flight";
@@ -264,4 +265,69 @@ async fn six_thousand_junk_messages_stop_no_trip_and_are_cleared(world: &mut Wor
         .await;
     assert_ne!(next["items"][0], past["items"][999]);
     assert!(next["items"][0]["at_us"].as_i64() <= past["items"][999]["at_us"].as_i64());
+}
+
+/// A thousand letters on a page would be a gigabyte, and so would be the letters of a few dozen replays at a time.
+async fn large_letters_come_on_pages_of_few_and_replays_have_few_places(world: &mut World) {
+    const LETTERS: usize = 24;
+    for number in 0..LETTERS {
+        let large = "x".repeat(900_000);
+        let headers = junk("junk.made.v1", &number.to_string());
+        world.publish(TO_FLIGHT, headers, large).await;
+    }
+    eventually("all are dead letters", async || {
+        let path = "/letters?limit=1&total=true";
+        let page: Value = world.get("flight", path).await;
+        (page["total"] == LETTERS).then_some(())
+    })
+    .await;
+    for newest in [false, true] {
+        let (mut about, mut next) = (Vec::new(), String::new());
+        loop {
+            let path = format!("/letters?limit=1000&newest={newest}{next}");
+            let asked = world.request(Method::GET, "flight", &path);
+            let answer = world.send(asked).await;
+            assert!(answer.text.len() < 5 << 20, "{} bytes", answer.text.len());
+            let page: Value = answer.json();
+            let items = page["items"].as_array().unwrap();
+            about.extend(items.iter().map(|letter| letter["id"].clone()));
+            match page["next_cursor"].as_str() {
+                Some(cursor) => next = format!("&cursor={cursor}"),
+                None => break,
+            }
+        }
+        if newest {
+            about.reverse();
+        }
+        assert_eq!(about.len(), LETTERS, "each once");
+        assert!(about.is_sorted_by_key(|id| id.as_str().unwrap().to_owned()));
+    }
+
+    // They are still too large, and stay; each is named once.
+    let (mut kept, mut after, mut requests) = (0, Value::Null, 0);
+    loop {
+        let asked = json!({"which": {"all": true}, "after": after});
+        let cleared: Value = post(world, "/letters/replay", asked).await.json();
+        kept += cleared["kept"].as_array().unwrap().len();
+        requests += 1;
+        after = cleared["next"].clone();
+        if after.is_null() {
+            break;
+        }
+    }
+    assert_eq!((kept, requests), (LETTERS, LETTERS.div_ceil(4)));
+
+    eventually("too many replays at a time are refused", async || {
+        let all = json!({"which": {"all": true}});
+        let asked = (0..40).map(|_| post(world, "/letters/replay", all.clone()));
+        let answers = futures::future::join_all(asked).await;
+        let (done, refused): (Vec<_>, Vec<_>) =
+            answers.into_iter().partition(|answer| answer.status == 200);
+        for answer in &refused {
+            assert_eq!(answer.headers["retry-after"], "1");
+            assert!(answer.problem(503).kind.ends_with("too-many-replays"));
+        }
+        (!done.is_empty() && !refused.is_empty()).then_some(())
+    })
+    .await;
 }

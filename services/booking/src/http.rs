@@ -62,7 +62,7 @@ pub fn routes(handle: runtime::Handle<service::BookingService>) -> OpenApiRouter
 /// Answers 202 at once, or, with `Prefer: wait=N`, 200 when it is final: confirmed, or refused and all of it back.
 #[utoipa::path(post, path = "/bookings", operation_id = "book_trip", tag = "bookings", request_body = BookingRequest,
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "Your own name for this request, with quotes or without; kept for 24 hours. The same key and meaning: the same trip."),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, description = "Your own name for this request, with quotes or without; kept for 24 hours. The same key and meaning: the same trip."),
         ("Prefer" = Option<String>, Header, description = "`wait=5`: answer when the trip is final, or after 5 seconds; at most 60."),
     ),
     responses(
@@ -149,8 +149,8 @@ struct Filter {
     params(Page,
         ("state" = Option<schema::State>, Query, description = "Only those in this state"),
         ("outcome" = Option<schema::Outcome>, Query, description = "Only those with this outcome"),
-        ("traveller" = Option<String>, Query, description = "Only those for this traveller, word for word as it was given"),
-        ("prefix" = Option<String>, Query, description = "Only those whose ids begin so, hyphens and all; ids begin with the time"),
+        ("traveller" = Option<String>, Query, max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$", description = "Only those for this traveller, word for word as it was given"),
+        ("prefix" = Option<String>, Query, pattern = "^[0-9a-fA-F-]{0,36}$", description = "Only those whose ids begin so, hyphens and all; ids begin with the time"),
         ("total" = Option<bool>, Query, description = "Whether to count them, over all pages; 10000 stands for as many or more")),
     responses((status = 200, body = List<TripView>, description = "One page of them", headers(("Link" = String, description = "The next page, as `rel=\"next\"`")))))]
 async fn list(
@@ -223,6 +223,7 @@ fn between(prefix: &str) -> Result<(String, String), Problem> {
 #[into_params(parameter_in = Query)]
 struct Age {
     /// Only trips whose state has not changed for this many seconds; 0 when absent.
+    #[param(value_type = Option<u64>, maximum = 4_294_967_295_u64)]
     older_than_s: Option<u32>,
 }
 
@@ -304,6 +305,7 @@ pub struct SettleRequest {
     #[schema(value_type = u16)]
     pub position: Position,
     /// Why it is known that nothing is held there; recorded as a fact.
+    #[schema(pattern = r"\S")]
     pub reason: String,
 }
 

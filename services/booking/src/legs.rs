@@ -87,13 +87,14 @@ pub(crate) async fn list(
 #[serde(deny_unknown_fields)]
 pub struct RetireRequest {
     /// In your own words: callers whose trips are refused read it.
+    #[schema(pattern = r"\S")]
     pub reason: String,
 }
 
 /// Takes no new trips with a leg from now on, whatever it says of itself. Trips under way go on. Of one that is retired already: the
 /// reason is replaced.
 #[utoipa::path(post, path = "/legs/{leg}/retire", operation_id = "retire_leg", tag = "operators", request_body = RetireRequest,
-    params(("leg" = String, Path, description = "The leg's name")),
+    params(("leg" = String, Path, pattern = "^[a-z0-9-]{1,32}$", description = "The leg's name")),
     responses((status = 200, body = Leg, description = "The leg, retired"), (status = 404, description = "No such leg has joined")))]
 pub(crate) async fn retire(
     State(api): State<Api>,
@@ -113,7 +114,7 @@ pub(crate) async fn retire(
 
 /// Takes trips with a retired leg again. Of one that is not retired it is no news and no error.
 #[utoipa::path(post, path = "/legs/{leg}/restore", operation_id = "restore_leg", tag = "operators",
-    params(("leg" = String, Path, description = "The leg's name")),
+    params(("leg" = String, Path, pattern = "^[a-z0-9-]{1,32}$", description = "The leg's name")),
     responses((status = 200, body = Leg, description = "The leg, which can be booked"), (status = 404, description = "No such leg has joined")))]
 pub(crate) async fn restore(
     State(api): State<Api>,

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use choreography::{Currency, Itinerary, Money, Plan, Position, Reason, TripId, instant};
 use jiff::{SignedDuration, Timestamp};
 use runtime::Problem;
+use runtime::http::a_whole_number;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Number;
@@ -39,7 +40,7 @@ pub struct BookingRequest {
     #[schema(minimum = 1, maximum = 86400)]
     pub deadline_s: Option<i64>,
     /// For whom, in your own words; at most 200 characters.
-    #[schema(max_length = 200)]
+    #[schema(max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub traveller: Option<String>,
 }
 
@@ -60,19 +61,6 @@ fn a_budget<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Money>,
     let currency = Currency::from_code(&asked.currency);
     let currency = currency.ok_or_else(|| D::Error::custom(unknown()))?;
     Ok(Some(Money::new(amount_minor, currency)))
-}
-
-/// JSON has one kind of numbers: `5.0` is 5. Beyond 2^53 it is not said which whole number one with a point is.
-fn a_whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    const EXACT: f64 = (1_u64 << 53) as f64;
-    let Some(number) = Option::<Number>::deserialize(deserializer)? else {
-        return Ok(None);
-    };
-    let float = number.as_f64();
-    let float = float.filter(|float| float.fract() == 0.0 && float.abs() <= EXACT);
-    let whole = number.as_i64().or(float.map(|float| float as i64));
-    let no = || D::Error::custom(format!("{number} is not a whole number of 64 bits"));
-    whole.map(Some).ok_or_else(no)
 }
 
 /// A place on an itinerary. None is as long as the largest of them: a larger number names no leg either.

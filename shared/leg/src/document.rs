@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use utoipa::openapi::OpenApi;
 use utoipa::{IntoParams as _, PartialSchema as _};
 
-use crate::inventory::Imported;
+use crate::inventory::{Imported, PRICE_MAX, TOTAL_MAX};
 use crate::service::LegSpec;
 
 /// The path of one row, such as `/flights/{flight}/{date}`.
@@ -53,14 +53,19 @@ fn schema(name: &str) -> Value {
 fn paths(spec: &LegSpec, names: &Names) -> Value {
     let content = |name: &str| json!({"application/json": {"schema": schema(name)}});
     let answer = |name: &str, description: &str| json!({"description": description, "content": content(name)});
+    let header: Vec<&str> = spec.stock.key.iter().map(|column| column.name).collect();
+    let date = header.last().copied().unwrap_or_default();
     let columns = spec.stock.key.iter().zip(spec.key);
     let key: Vec<Value> = columns
         .map(|(column, what)| {
-            json!({"name": column.name, "in": "path", "required": true, "description": what, "schema": {"type": "string"}})
+            let schema = if column.name == date {
+                json!({"type": "string", "format": "date"})
+            } else {
+                json!({"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"})
+            };
+            json!({"name": column.name, "in": "path", "required": true, "description": what, "schema": schema})
         })
         .collect();
-    let header: Vec<&str> = spec.stock.key.iter().map(|column| column.name).collect();
-    let date = header.last().copied().unwrap_or_default();
     let (header, unit, path) = (header.join(","), spec.unit, spec.path);
     let link = json!({"Link": {"description": "The next page, as `rel=\"next\"`", "schema": {"type": "string"}}});
     let mut page = answer(&names.list, "One page of it");
@@ -73,7 +78,7 @@ fn paths(spec: &LegSpec, names: &Names) -> Value {
     };
     let with = |conditions: &[&str]| {
         let conditions = conditions.iter().map(|name| {
-            json!({"name": name, "in": "header", "required": false, "description": "An `ETag`, or `*`", "schema": {"type": "string"}})
+            json!({"name": name, "in": "header", "required": false, "description": "An `ETag`, or `*`", "schema": {"type": "string", "minLength": 1}})
         });
         key.iter().cloned().chain(conditions).collect::<Value>()
     };
@@ -111,7 +116,7 @@ fn paths(spec: &LegSpec, names: &Names) -> Value {
         format!("/{path}/import"): {"post": {
             "operationId": format!("import_{path}"), "tags": tags,
             "summary": format!("Takes a CSV with the header `{header},{unit},price_minor,currency`; `{date}` may be a range `2026-12-01..2026-12-31`. All of it or nothing."),
-            "requestBody": {"content": {"text/csv": {"schema": {"type": "string"}}}, "required": true},
+            "requestBody": {"content": {"text/csv": {"schema": {"type": "string", "minLength": 1}}}, "required": true},
             "responses": {"200": answer("Imported", "What was read and written"), "409": {"description": "Trips hold more than a new total"}, "422": {"description": "Lines that cannot be taken, by number"}},
         }},
     })
@@ -119,6 +124,7 @@ fn paths(spec: &LegSpec, names: &Names) -> Value {
 
 fn schemas(spec: &LegSpec, names: &Names) -> Value {
     let count = |what: &str| json!({"type": "integer", "format": "int64", "description": what});
+    let to = |most: i64, what: &str| json!({"type": "integer", "format": "int64", "minimum": 0, "maximum": most, "description": what});
     let text = |what: &str| json!({"type": "string", "description": what});
     let mut fields: Vec<(&str, Value)> = Vec::new();
     for (column, what) in spec.stock.key.iter().zip(spec.key) {
@@ -148,8 +154,8 @@ fn schemas(spec: &LegSpec, names: &Names) -> Value {
             "type": "object", "description": "What there shall be.", "additionalProperties": false,
             "required": [spec.unit, "price_minor", "currency"],
             "properties": {
-                spec.unit: count("How many in all; not fewer than trips hold."),
-                "price_minor": count("What one costs, in minor units of the currency."),
+                spec.unit: to(TOTAL_MAX, "How many in all; not fewer than trips hold."),
+                "price_minor": to(PRICE_MAX, "What one costs, in minor units of the currency."),
                 "currency": {"type": "string", "pattern": "^[A-Z]{3}$", "description": "ISO 4217, such as `EUR`."},
             },
         },

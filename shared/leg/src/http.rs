@@ -12,7 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use headers::{ETag, HeaderMapExt as _, IfNoneMatch};
-use runtime::http::{Json, List, Page, Path, Query};
+use runtime::http::{Json, List, Page, Path, Query, whole_number};
 use runtime::{Problem, TraceContext};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
@@ -171,7 +171,8 @@ fn level(spec: &LegSpec, key: Vec<String>, set: &Map<String, Value>) -> Result<S
         ));
     }
     let number = |name: &str| {
-        let given = set.get(name).and_then(Value::as_i64);
+        let given = set.get(name).and_then(Value::as_number);
+        let given = given.and_then(whole_number);
         given.ok_or_else(|| format!("{name} has to be there, as a whole number"))
     };
     let currency = set.get("currency").and_then(Value::as_str);
@@ -229,6 +230,9 @@ mod tests {
         let whole = json!({"cars": 2, "price_minor": 100, "currency": "EUR"});
         let level = read(whole.clone()).unwrap();
         assert_eq!((level.total, level.price_minor), (2, 100));
+        let with_point = json!({"cars": 2.0, "price_minor": 254_435_539_158.0, "currency": "EUR"});
+        let level = read(with_point).unwrap();
+        assert_eq!((level.total, level.price_minor), (2, 254_435_539_158));
         for (field, value, word) in [
             ("cars", json!("2"), "cars"),
             ("cars", json!(1.5), "cars"),

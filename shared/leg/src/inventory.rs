@@ -23,9 +23,9 @@ const ERRORS_SHOWN: usize = 100;
 /// Bad lines after which the rest is not read: a file of nothing else would fill the memory with reasons.
 const BAD_LINES_MAX: usize = 10_000;
 /// The most of one stock row.
-const TOTAL_MAX: i64 = 1_000_000;
+pub(crate) const TOTAL_MAX: i64 = 1_000_000;
 /// The highest price of one, in minor units.
-const PRICE_MAX: i64 = 1_000_000_000_000;
+pub(crate) const PRICE_MAX: i64 = 1_000_000_000_000;
 /// The longest range of dates on one line, in days.
 const RANGE_MAX: i32 = 800;
 

@@ -53,6 +53,7 @@ pub(crate) async fn list<L: Leg>(
 ) -> Result<List<Stock>, Problem> {
     let table = L::SPEC.stock;
     let limit = page.limit()?;
+    let counted = counted(filter.get("total"))?;
     let key: Vec<&str> = table.key.iter().map(|column| column.name).collect();
     let all = || {
         let given = key.iter().filter_map(|name| filter.get_key_value(*name));
@@ -72,10 +73,19 @@ pub(crate) async fn list<L: Leg>(
     let rows = select.most(limit + 1).cells().await?.into_iter();
     let rows = rows.map(stock).collect::<Result<_, _>>();
     let rows = rows.map_err(Failure::from)?;
-    let total = match filter.get("total").is_some_and(|total| total == "true") {
+    let total = match counted {
         true => Some(all().most(TOTAL_MAX).count().await?),
         false => None,
     };
     let page = List::of(rows, limit, |row: &Stock| row.key.clone());
     Ok(List { total, ..page })
+}
+
+/// Whether they are to be counted.
+fn counted(total: Option<&String>) -> Result<bool, Problem> {
+    let said = total.map_or("false", String::as_str);
+    said.parse().map_err(|_| {
+        let detail = format!("`total` is {said:?}; say true or false, or leave it out.");
+        Problem::new(StatusCode::BAD_REQUEST, "query", "Unreadable query", detail)
+    })
 }

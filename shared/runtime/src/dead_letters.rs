@@ -11,6 +11,7 @@
 mod clearing;
 mod http;
 mod past;
+mod whole;
 
 use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};

@@ -7,8 +7,10 @@ mod events;
 mod extract;
 mod headers;
 mod home;
+mod number;
 mod page;
 mod problems;
+mod query;
 mod rest;
 mod serve;
 mod slow;
@@ -43,6 +45,7 @@ pub(crate) use admit::is_name;
 pub use events::{EventStreams, LastEventId};
 pub use extract::{Json, Object, Path, Query};
 pub use headers::{IdempotencyKey, Prefer};
+pub use number::{a_whole_number, whole_number};
 pub use page::{List, Page, TOTAL_MAX};
 pub(crate) use serve::connections;
 pub use serve::serve;
@@ -126,6 +129,7 @@ where
             .merge(api)
             .split_for_parts();
     problems::describe(&mut openapi, names.namespace);
+    let parameters = query::of_document(&openapi);
     let document = serde_json::to_value(&openapi).unwrap_or_default();
     let described = move || describe(document.clone());
     let home = described.clone();
@@ -137,6 +141,10 @@ where
             axum::routing::get(async move || described().await.map(Json)),
         )
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(middleware::from_fn_with_state(
+            parameters,
+            query::only_known,
+        ))
         .layer(middleware::from_fn_with_state(shell, around))
 }
 

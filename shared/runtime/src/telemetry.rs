@@ -161,6 +161,14 @@ pub(crate) fn resource(service: &str, version: &str) -> Resource {
 }
 
 fn export(resource: Resource, endpoint: &Endpoint) -> anyhow::Result<SdkTracerProvider> {
+    let scheme = endpoint.value.split_once("://").map(|(scheme, _)| scheme);
+    if scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https")) {
+        anyhow::bail!(
+            "{} begins with https://, and spans go by plain HTTP to a collector beside the service; give a URL like \
+             http://127.0.0.1:4318, and let that collector speak TLS to whatever is behind it",
+            endpoint.setting
+        );
+    }
     let exporter = SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)
@@ -303,6 +311,15 @@ mod tests {
             "{error}"
         );
         for setting in [ENDPOINT, TRACES_ENDPOINT] {
+            let secret = endpoint(only(setting, "HTTPS://me:secret@collector:4318")).unwrap();
+            let error = export(resource("things", "4.2"), &secret).unwrap_err();
+            let error = error.to_string();
+            assert!(
+                error.starts_with(setting)
+                    && error.contains("plain HTTP")
+                    && !error.contains("secret"),
+                "{error}"
+            );
             let endpoint = endpoint(only(setting, "not a url")).unwrap();
             let error = export(resource("things", "4.2"), &endpoint).unwrap_err();
             let error = error.to_string();

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+/// What [`cause`] says of whoever took the question, or the connection, and was silent.
+pub const NOT_IN_TIME: &str = "it did not answer in time";
+
 /// An error's last cause, in place of a chain that ends where nobody looks.
 #[must_use]
 pub fn cause(error: &reqwest::Error) -> String {
     if error.is_timeout() {
-        return String::from("it did not answer in time");
+        return String::from(NOT_IN_TIME);
     }
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {

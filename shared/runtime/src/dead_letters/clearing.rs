@@ -7,10 +7,11 @@ use axum::http::StatusCode;
 use futures::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use utoipa::ToSchema;
 
 use super::http::WhichLetters;
+use super::whole::Whole;
 use super::{DEAD_LETTER, DEAD_LETTER_PAST, DeadLetter, Fate, Outcome, PastLetter};
 use crate::batch::Step;
 use crate::database::{Database, Is};
@@ -22,11 +23,13 @@ use crate::service::{ReadError, Service};
 use crate::table::{Lock, Table, int, text};
 use crate::worker::Completion;
 
+/// The most requests that replay letters at a time.
+const REPLAYS_MAX: usize = 4;
 /// The most characters of what an operator says.
 const WORDS_MAX: usize = 500;
 
 /// Which letters there are, without what they keep.
-const LETTERS: &Table = &Table {
+pub(super) const LETTERS: &Table = &Table {
     name: DEAD_LETTER.name,
     key: &[text("id")],
     columns: &[int("count")],
@@ -34,8 +37,8 @@ const LETTERS: &Table = &Table {
 };
 
 #[derive(Deserialize)]
-struct Found {
-    id: String,
+pub(super) struct Found {
+    pub(super) id: String,
     count: i64,
 }
 
@@ -59,6 +62,8 @@ type Answer = BoxFuture<'static, Result<Vec<Became>, Problem>>;
 pub(super) struct Clearing {
     pub(super) database: Arc<Database>,
     put_away: Arc<dyn Fn(Vec<Wanted>) -> Answer + Send + Sync>,
+    /// For replays: each has letters in memory.
+    room: Arc<Semaphore>,
 }
 
 /// What one request did.
@@ -94,7 +99,7 @@ impl These {
     pub(super) fn of(
         which: WhichLetters,
         after: Option<String>,
-        limit: Option<usize>,
+        limit: Option<i64>,
         most: usize,
     ) -> Result<Self, Problem> {
         let WhichLetters { all, reason, kind } = &which;
@@ -105,11 +110,14 @@ impl These {
                 String::from("Say either `all`, or what their `reason` or `type` begins with."),
             ));
         }
-        let limit = limit.unwrap_or(most);
-        if !(1..=most).contains(&limit) {
-            let detail = format!("`limit` is {limit}; give a number from 1 to {most}.");
-            return Err(refused("limit", detail));
-        }
+        let limit = match limit.map(|limit| (limit, usize::try_from(limit))) {
+            None => most,
+            Some((_, Ok(limit))) if (1..=most).contains(&limit) => limit,
+            Some((limit, _)) => {
+                let detail = format!("`limit` is {limit}; give a number from 1 to {most}.");
+                return Err(refused("limit", detail));
+            }
+        };
         let after = after.unwrap_or_default();
         if [Some(after.as_str()), words[0], words[1]]
             .iter()
@@ -169,7 +177,27 @@ impl Clearing {
         Self {
             database: Arc::clone(handle.database()),
             put_away: Arc::new(move |wanted| Box::pin(in_time(put_away(handle.clone(), wanted)))),
+            room: Arc::new(Semaphore::new(REPLAYS_MAX)),
         }
+    }
+
+    /// A place for a replay; to discard a letter nothing of it is loaded but its row.
+    fn place(&self, outcome: Outcome) -> Result<Option<SemaphorePermit<'_>>, Problem> {
+        if outcome == Outcome::Discarded {
+            return Ok(None);
+        }
+        self.room.try_acquire().map(Some).map_err(|_| {
+            let detail = format!(
+                "{REPLAYS_MAX} requests replay dead letters already, and nothing was replayed for this one. Try again in a second."
+            );
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too-many-replays",
+                "Too many replays",
+                detail,
+            )
+            .retry_after(1)
+        })
     }
 
     pub(super) async fn find<T: DeserializeOwned>(
@@ -192,6 +220,7 @@ impl Clearing {
         id: String,
         words: Words,
     ) -> Result<Json<PastLetter>, Problem> {
+        let _place = self.place(outcome)?;
         if let Some(letter) = self.find::<DeadLetter>(DEAD_LETTER, &id).await? {
             let heard = (outcome == Outcome::Replayed).then_some(letter);
             let became = (self.put_away)(vec![(fate(&id, outcome, &words), heard)]).await?;
@@ -233,6 +262,7 @@ impl Clearing {
         }: These,
         words: Words,
     ) -> Result<Json<ClearedLetters>, Problem> {
+        let _place = self.place(outcome)?;
         let mut letters = self.database.select(LETTERS).only("id", Is::Greater, after);
         for (column, word) in [("reason", which.reason), ("type", which.kind)] {
             if let Some(word) = word {
@@ -240,23 +270,24 @@ impl Clearing {
             }
         }
         let mut found: Vec<Found> = letters.order(&["id"]).most(limit + 1).rows().await?;
-        let more = found.len() > limit;
+        let mut more = found.len() > limit;
         found.truncate(limit);
-        let next = found.last().filter(|_| more).map(|last| last.id.clone());
-        let mut whole: Vec<DeadLetter> = Vec::new();
+        let mut whole = Whole::default();
         if outcome == Outcome::Replayed {
-            let ids = found.iter().map(|found| found.id.as_str());
-            whole = self
-                .database
-                .select(DEAD_LETTER)
-                .one_of("id", ids)
-                .rows()
-                .await?;
-            // One that went meanwhile is nobody's trouble any more.
-            found.retain(|found| whole.iter().any(|letter| letter.id == found.id));
-            whole.sort_by(|one, other| one.id.cmp(&other.id));
+            let ids: Vec<&str> = found.iter().map(|found| found.id.as_str()).collect();
+            whole = Whole::load(&self.database, &ids).await?;
+            if let Some(too_much) = whole.letters.get(whole.fit) {
+                found.retain(|found| found.id < too_much.id);
+                more = true;
+            }
+            whole.letters.truncate(whole.fit);
         }
-        let mut whole = whole.into_iter();
+        let next = found.last().filter(|_| more).map(|last| last.id.clone());
+        if outcome == Outcome::Replayed {
+            // One that went meanwhile is nobody's trouble any more.
+            found.retain(|found| whole.letters.iter().any(|letter| letter.id == found.id));
+        }
+        let mut whole = whole.letters.into_iter();
         let wanted = found
             .iter()
             .map(|found| (fate(&found.id, outcome, &words), whole.next()));

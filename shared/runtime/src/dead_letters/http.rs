@@ -7,18 +7,19 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::clearing::{ClearedLetters, Clearing, These, Words, unknown};
+use super::clearing::{ClearedLetters, Clearing, Found, LETTERS, These, Words, unknown};
+use super::whole::Whole;
 use super::{DEAD_LETTER, DEAD_LETTER_PAST, DeadLetter, Outcome, PastLetter};
 use crate::database::Is;
 use crate::handle::Handle;
-use crate::http::{Json, List, Page, Path, Query, TOTAL_MAX};
+use crate::http::{Json, List, Page, Path, Query, TOTAL_MAX, a_whole_number};
 use crate::problem::Problem;
 use crate::service::Service;
 use crate::table::Cell;
 
 /// The most letters that one request discards.
 const DISCARDED_MAX: usize = 500;
-/// The most letters that one request replays: each is loaded whole, and may be as large as a message can be.
+/// The most letters that one request replays: each is loaded whole.
 const REPLAYED_MAX: usize = 50;
 
 /// `/letters`.
@@ -45,7 +46,7 @@ struct Order {
     total: bool,
 }
 
-/// Dead letters, the oldest first.
+/// Dead letters, the oldest first. A page ends early once there are 4 MiB on it.
 #[utoipa::path(get, path = "/letters", operation_id = "list_dead_letters", tag = "operators",
     params(Page,
         ("newest" = Option<bool>, Query, description = "Whether to begin with the newest"),
@@ -57,7 +58,7 @@ async fn list(
     Query(order): Query<Order>,
 ) -> Result<List<DeadLetter>, Problem> {
     let limit = page.limit()?;
-    let letters = clearing.database.select(DEAD_LETTER);
+    let letters = clearing.database.select(LETTERS);
     let mut letters = if order.newest {
         letters.descending(&["id"])
     } else {
@@ -67,7 +68,9 @@ async fn list(
         let beyond = if order.newest { Is::Less } else { Is::Greater };
         letters = letters.only("id", beyond, last.concat());
     }
-    let rows: Vec<DeadLetter> = letters.most(limit + 1).rows().await?;
+    let found: Vec<Found> = letters.most(limit + 1).rows().await?;
+    let ids: Vec<&str> = found.iter().map(|found| found.id.as_str()).collect();
+    let Whole { letters, fit } = Whole::load(&clearing.database, &ids).await?;
     let total = match order.total {
         true => Some(
             clearing
@@ -79,7 +82,7 @@ async fn list(
         ),
         false => None,
     };
-    let page = List::of(rows, limit, |letter| vec![letter.id.clone()]);
+    let page = List::of(letters, limit.min(fit), |letter| vec![letter.id.clone()]);
     Ok(List { total, ..page })
 }
 
@@ -128,8 +131,10 @@ async fn show(
 #[serde(deny_unknown_fields)]
 struct ReplayLetter {
     /// Who wants it; nobody checks that.
+    #[schema(max_length = 500)]
     by: Option<String>,
     /// Why it is to be heard now, in your own words.
+    #[schema(max_length = 500)]
     why: Option<String>,
 }
 
@@ -138,8 +143,10 @@ struct ReplayLetter {
 #[serde(deny_unknown_fields)]
 struct DiscardLetter {
     /// Who wants it; nobody checks that.
+    #[schema(max_length = 500)]
     by: Option<String>,
     /// Why nobody needs it.
+    #[schema(max_length = 500, pattern = r"\S")]
     why: String,
 }
 
@@ -147,7 +154,8 @@ struct DiscardLetter {
 #[utoipa::path(post, path = "/letters/{id}/replay", operation_id = "replay_dead_letter", tag = "operators", request_body = Option<ReplayLetter>,
     params(("id" = String, Path, description = "The letter's own id")),
     responses((status = 200, body = PastLetter, description = "What became of it"), (status = 404, description = "There is no such letter"),
-        (status = 409, description = "It was discarded"), (status = 422, description = "What it keeps still cannot be read or applied; it stays")))]
+        (status = 409, description = "It was discarded"), (status = 422, description = "What it keeps still cannot be read or applied; it stays"),
+        (status = 503, description = "Others are being replayed")))]
 async fn replay(
     State(clearing): State<Clearing>,
     Path(id): Path<String>,
@@ -198,11 +206,14 @@ struct ReplayLetters {
     /// Only those behind this one: the `next` of the answer before.
     after: Option<String>,
     /// How many at most, 1 to 50; 50 when absent.
-    #[schema(minimum = 1, maximum = 50)]
-    limit: Option<usize>,
+    #[serde(default, deserialize_with = "a_whole_number")]
+    #[schema(value_type = Option<usize>, minimum = 1, maximum = 50)]
+    limit: Option<i64>,
     /// Who wants it; nobody checks that.
+    #[schema(max_length = 500)]
     by: Option<String>,
     /// Why it is to be heard now, in your own words.
+    #[schema(max_length = 500)]
     why: Option<String>,
 }
 
@@ -215,17 +226,22 @@ struct DiscardLetters {
     /// Only those behind this one: the `next` of the answer before.
     after: Option<String>,
     /// How many at most, 1 to 500; 500 when absent.
-    #[schema(minimum = 1, maximum = 500)]
-    limit: Option<usize>,
+    #[serde(default, deserialize_with = "a_whole_number")]
+    #[schema(value_type = Option<usize>, minimum = 1, maximum = 500)]
+    limit: Option<i64>,
     /// Who wants it; nobody checks that.
+    #[schema(max_length = 500)]
     by: Option<String>,
     /// Why nobody needs them.
+    #[schema(max_length = 500, pattern = r"\S")]
     why: String,
 }
 
-/// Replays some letters, the oldest first; a letter that still cannot be read stays, and is named. Ask until `next` is null.
+/// Replays some letters, the oldest first; a letter that still cannot be read stays, and is named. Ask until `next` is null: 4 MiB of letters at
+/// most are replayed at a time.
 #[utoipa::path(post, path = "/letters/replay", operation_id = "replay_dead_letters", tag = "operators", request_body = ReplayLetters,
-    responses((status = 200, body = ClearedLetters, description = "What was done"), (status = 422, description = "It does not say which")))]
+    responses((status = 200, body = ClearedLetters, description = "What was done"), (status = 422, description = "It does not say which"),
+        (status = 503, description = "Others are being replayed")))]
 async fn replay_many(
     State(clearing): State<Clearing>,
     Json(asked): Json<ReplayLetters>,

@@ -4,6 +4,7 @@ use super::{MANY, MINUTE_US, clock, letters, span};
 use crate::doctor::expected::Expected;
 use crate::doctor::observations::{Booking, Joined, Seen, Service, Unfinished};
 use crate::doctor::report::{Finding, Group, Sheet};
+use client::probe::NOT_IN_TIME;
 use stack::SERVICES;
 
 /// A leg says every three minutes that it is there, unless it is told otherwise.
@@ -91,6 +92,11 @@ fn silent(sheet: &mut Sheet<'_>, service: &Service, why: &str) {
     let todo = if service.url.starts_with("https:") {
         String::from(
             "a service speaks no TLS itself: see whatever ends it there; if its certificate is the trouble, name who vouches for it in ROUNDTRIP_CA_FILE",
+        )
+    } else if let Some(log) = service.log.as_ref().filter(|_| why == NOT_IN_TIME) {
+        format!(
+            "its process is there and says nothing: it is frozen (`kill -CONT` lets it go on), or has no CPU; see the last lines of {}",
+            log.display()
         )
     } else if let Some(log) = &service.log {
         format!(

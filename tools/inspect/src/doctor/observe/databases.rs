@@ -83,9 +83,14 @@ async fn applied(database: &Opened, table: &str) -> Result<Vec<Applied>> {
 
 async fn outbox(database: &Opened) -> Result<(u64, i64)> {
     let number = async |sql: &str| database.number(sql, vec![]).await;
-    let count = number("select count(*) from outbox").await?;
+    // Before they are counted: an outbox is emptied all the time, and of one that was empty nothing is old.
     let oldest = "select cast(coalesce(min(time_us), 0) as bigint) from outbox";
-    Ok((u64::try_from(count)?, number(oldest).await?))
+    let oldest_us = number(oldest).await?;
+    if oldest_us == 0 {
+        return Ok((0, 0));
+    }
+    let count = number("select count(*) from outbox").await?;
+    Ok((u64::try_from(count)?, oldest_us))
 }
 
 async fn letters(database: &Opened) -> Result<Letters> {
