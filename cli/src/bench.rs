@@ -37,7 +37,7 @@ const CALLERS: [u32; 2] = [64, 256];
 /// undone: from the cancellation being sent until its answer that the trip is closed.
 ///
 /// CPU, bytes written and memory are read from /proc for each process, fsyncs from the services' commits (SQLite: one sync of the write-ahead
-/// log each; checkpoints come on top) or from the server (PostgreSQL: pg_stat_io, all of it); what cannot be read is null, never zero.
+/// log each; checkpoints come on top) or from the server (PostgreSQL: pg_stat_io and pg_stat_wal, all of it); what cannot be read is null, never zero.
 /// Figures count only from a release build, on a machine with nothing else to do. Exits 1 when the audit is not clean.
 #[derive(Debug, Args)]
 #[command(

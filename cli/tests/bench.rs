@@ -130,7 +130,7 @@ fn measures(database: &str, durable: &str, fsyncs_by: &str) {
         .iter()
         .map(|row| (row["callers"].as_u64(), row["rate_per_s"].as_u64()))
         .collect();
-    assert_eq!(paces, [(Some(4), None), (Some(16), None), (None, Some(20))]);
+    assert_eq!(paces, [(Some(8), None), (None, Some(20))]);
     for row in rows {
         let runs = row["runs"].as_array().unwrap();
         assert_eq!(runs.len(), 2);
@@ -153,7 +153,7 @@ fn measures(database: &str, durable: &str, fsyncs_by: &str) {
         }
     }
     let page = std::fs::read_to_string(page.path()).unwrap();
-    assert!(page.contains("<svg") && page.contains("4 callers") && page.contains("clean"));
+    assert!(page.contains("<svg") && page.contains("8 callers") && page.contains("clean"));
     for elsewhere in ["src=", "href=", "url(", "@import"] {
         assert!(!page.contains(elsewhere), "the page needs {elsewhere}");
     }

@@ -47,7 +47,9 @@ pub(crate) struct Reading {
     pub(crate) trips: u64,
     pub(crate) usage: Usage,
     pub(crate) counted: BTreeMap<String, Counted>,
-    /// Of a PostgreSQL server; None where it is SQLite.
+    /// Whether each service keeps a file of its own, and no server does it for all.
+    pub(crate) on_files: bool,
+    /// Of a PostgreSQL server, if it tells.
     pub(crate) server_fsyncs: Option<u64>,
 }
 
@@ -69,8 +71,9 @@ impl Reading {
                 counted.insert((*name).to_owned(), sum);
             }
         }
-        let url = stack.databases().values().next();
-        let server_fsyncs = match url.filter(|url| database::is_server(url)) {
+        let mut urls = stack.databases().values();
+        let server = urls.find(|url| database::is_server(url));
+        let server_fsyncs = match server {
             Some(url) => database::fsyncs(url).await.ok(),
             None => None,
         };
@@ -78,6 +81,7 @@ impl Reading {
             trips,
             usage,
             counted,
+            on_files: server.is_none(),
             server_fsyncs,
         }
     }
@@ -142,8 +146,8 @@ pub(crate) fn between(
     let fsyncs = |name: &String| {
         let of_server = server_fsyncs.filter(|_| name == "postgres");
         let of_file = || {
-            let on_file = after.server_fsyncs.is_none();
-            commits_per_trip.get(name).copied().filter(|_| on_file)
+            let of_file = commits_per_trip.get(name).copied();
+            of_file.filter(|_| after.on_files)
         };
         let of_server = of_server.map(|grown| thousandths(grown as f64 / trips));
         of_server.or_else(of_file)
@@ -198,6 +202,7 @@ mod tests {
                 written_bytes: BTreeMap::from([("nats".into(), cpu * 10)]),
             },
             counted: BTreeMap::from([("booking".into(), counted)]),
+            on_files: server_fsyncs.is_none(),
             server_fsyncs,
         }
     }
@@ -228,6 +233,13 @@ mod tests {
         assert_eq!(cost.fsyncs_per_trip["postgres"], Some(0.1));
         assert_eq!(cost.fsyncs_per_trip["booking"], None);
         assert_eq!(cost.commits_per_trip["booking"], 0.5);
+        // A server that does not tell is no file.
+        let silent = |reading: Reading| Reading {
+            server_fsyncs: None,
+            ..reading
+        };
+        let cost = between(&silent(before), &silent(after), BTreeMap::new()).unwrap();
+        assert_eq!(cost.fsyncs_per_trip["booking"], None);
     }
 
     #[test]

@@ -61,7 +61,8 @@ impl Usage {
     }
 }
 
-/// What these processes have in memory now, by name. Memory that several of them share, as a database server's do, counts once.
+/// What these processes have in memory now, by name. Memory that several of them share (a program's file, a database server's buffers) counts
+/// once.
 pub(crate) fn memory_bytes(processes: &Processes) -> BTreeMap<String, u64> {
     let of = |(name, pids): (&String, &Vec<u32>)| {
         let each: Vec<(u64, u64)> = pids.iter().filter_map(|pid| memory(*pid)).collect();

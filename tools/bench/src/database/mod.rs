@@ -21,8 +21,9 @@ pub(crate) async fn fsyncs(url: &str) -> Result<u64> {
     let version: String = sqlx::query_scalar("show server_version_num")
         .fetch_one(&mut server)
         .await?;
-    // Before 18 the log was counted in a view of its own, and not in this one.
-    let old: i64 = match version.parse::<u32>()? {
+    let version: u32 = version.parse()?;
+    // The log was counted in a view of its own before 18; there was no view of the rest before 16.
+    let log: i64 = match version {
         ..180_000 => {
             sqlx::query_scalar("select wal_sync from pg_stat_wal")
                 .fetch_one(&mut server)
@@ -30,9 +31,14 @@ pub(crate) async fn fsyncs(url: &str) -> Result<u64> {
         }
         _ => 0,
     };
-    let all: Option<i64> = sqlx::query_scalar("select sum(fsyncs)::bigint from pg_stat_io")
-        .fetch_one(&mut server)
-        .await?;
+    let rest: Option<i64> = match version {
+        160_000.. => {
+            sqlx::query_scalar("select sum(fsyncs)::bigint from pg_stat_io")
+                .fetch_one(&mut server)
+                .await?
+        }
+        _ => None,
+    };
     server.close().await?;
-    u64::try_from(all.unwrap_or(0) + old).context("a count below zero")
+    u64::try_from(rest.unwrap_or(0) + log).context("a count below zero")
 }
