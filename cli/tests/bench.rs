@@ -103,7 +103,7 @@ fn measures(database: &str, durable: &str, fsyncs_by: &str) {
     let file = page.path().to_str().unwrap();
     let args = [
         "--callers",
-        "4,16",
+        "8",
         "--rate",
         "20",
         "--duration",

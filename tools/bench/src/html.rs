@@ -313,13 +313,29 @@ fn costs(body: &mut String, report: &Report) {
             ]
         })
     });
+    *body += "<div class=\"named\">";
     table(body, &header, lines);
+    *body += "</div>";
     for (row, floor) in rows
         .iter()
         .filter_map(|(row, _)| Some((row, row.floor.as_ref()?)))
     {
         below(body, row, floor);
     }
+}
+
+/// What does the same in a trip and in its floor has the same colour.
+fn colour(part: &str) -> usize {
+    let alike: [&[&str]; 6] = [
+        &["bench", "http-client"],
+        &["booking", "http-server"],
+        &["flight", "messages"],
+        &["hotel", "rows"],
+        &["nats"],
+        &["postgres"],
+    ];
+    let at = alike.iter().position(|names| names.contains(&part));
+    at.unwrap_or(COLOURS - 1)
 }
 
 /// Parts beside each other, as wide as they cost.
@@ -330,9 +346,10 @@ fn bar(body: &mut String, name: &str, parts: &BTreeMap<String, f64>, most: f64) 
         "<div class=\"bar\"><b>{}</b><span>{all:.0} µs</span><div>",
         escaped(name)
     );
-    for (number, (part, us)) in parts.iter().enumerate() {
-        let (width, colour) = (100.0 * us / most, number % COLOURS);
-        let label = if width > 9.0 {
+    for (part, us) in parts {
+        let (width, colour) = (100.0 * us / most, colour(part));
+        // What has no room for its name shows it where a pointer rests.
+        let label = if width > 1.3 * (part.len() + 5) as f64 {
             format!("{part} {us:.0}")
         } else {
             String::new()

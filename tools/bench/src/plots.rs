@@ -51,7 +51,7 @@ pub(crate) fn over_time(lines: &[Line], end_s: f64) -> Result<String> {
             .bold_line_style(GRID)
             .light_line_style(TRANSPARENT)
             .label_style(("sans-serif", 14))
-            .x_label_formatter(&|s| format!("{s:.0} s"))
+            .x_label_formatter(&|s| format!("{} s", short(*s)))
             .y_label_formatter(&|value| short(*value))
             .y_labels(6)
             .draw()
@@ -70,17 +70,16 @@ pub(crate) fn over_time(lines: &[Line], end_s: f64) -> Result<String> {
 /// Latencies in milliseconds over the share of trips that took no longer, both on a logarithmic scale: the tail is what matters. A point's
 /// place is what is left above it: 0.1 for the 90th percentile.
 pub(crate) fn percentiles(lines: &[Line]) -> Result<String> {
-    let lines: Vec<Line> = lines
-        .iter()
-        .map(|line| {
-            line.iter()
-                .map(|(above, ms)| (-above.log10(), ms.max(0.01)))
-                .collect()
-        })
-        .collect();
+    let logarithms = |line: &Line| -> Line {
+        let points = line.iter();
+        points
+            .map(|(above, ms)| (-above.log10(), ms.max(0.01).log10()))
+            .collect()
+    };
+    let lines: Vec<Line> = lines.iter().map(logarithms).collect();
     let values = || lines.iter().flatten().map(|(_, ms)| *ms);
-    let least = values().fold(f64::INFINITY, f64::min).min(1_000.0) * 0.8;
-    let most = most(&lines).max(least * 2.0) * 1.2;
+    let least = values().fold(f64::INFINITY, f64::min).min(3.0) - 0.1;
+    let most = values().fold(least + 0.3, f64::max) + 0.1;
     let end = lines.iter().flatten().map(|(x, _)| *x).fold(1.0, f64::max);
     let mut svg = String::new();
     {
@@ -90,7 +89,7 @@ pub(crate) fn percentiles(lines: &[Line]) -> Result<String> {
             .margin_right(40)
             .x_label_area_size(30)
             .y_label_area_size(62)
-            .build_cartesian_2d(Percentiles::new(end), (least..most).log_scale())
+            .build_cartesian_2d(Marked::percentiles(end), Marked::decades(least, most))
             .map_err(drawn)?;
         chart
             .configure_mesh()
@@ -99,7 +98,7 @@ pub(crate) fn percentiles(lines: &[Line]) -> Result<String> {
             .light_line_style(TRANSPARENT)
             .label_style(("sans-serif", 14))
             .x_label_formatter(&|x| percentile(*x))
-            .y_label_formatter(&|ms| format!("{} ms", short(*ms)))
+            .y_label_formatter(&|ms| format!("{} ms", short(10_f64.powf(*ms))))
             .y_labels(7)
             .draw()
             .map_err(drawn)?;
@@ -114,37 +113,56 @@ pub(crate) fn percentiles(lines: &[Line]) -> Result<String> {
     Ok(svg)
 }
 
-/// An axis of percentiles, marked where people look.
-struct Percentiles(RangedCoordf64);
+/// An axis that is marked where people look.
+struct Marked {
+    range: RangedCoordf64,
+    marks: Vec<f64>,
+}
 
-impl Percentiles {
-    fn new(end: f64) -> Self {
-        Self((0.0..end).into())
+impl Marked {
+    /// Percentiles.
+    fn percentiles(end: f64) -> Self {
+        let above: [f64; 6] = [1.0, 0.5, 0.1, 0.01, 0.001, 0.000_1];
+        Self::at(0.0, end, above.map(|above| -above.log10() + 0.0))
+    }
+
+    /// 1, 2, 5, 10, 20, …: their logarithms.
+    fn decades(first: f64, end: f64) -> Self {
+        let all = (-3..8)
+            .flat_map(|decade| [1.0_f64, 2.0, 5.0].map(|times| times.log10() + f64::from(decade)));
+        Self::at(first, end, all)
+    }
+
+    fn at(first: f64, end: f64, marks: impl IntoIterator<Item = f64>) -> Self {
+        let marks = marks.into_iter().filter(|mark| (first..end).contains(mark));
+        Self {
+            range: (first..end).into(),
+            marks: marks.collect(),
+        }
     }
 }
 
-impl Ranged for Percentiles {
+impl Ranged for Marked {
     type FormatOption = NoDefaultFormatting;
     type ValueType = f64;
 
     fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
-        self.0.map(value, limit)
+        self.range.map(value, limit)
     }
 
     fn key_points<Hint: KeyPointHint>(&self, _hint: Hint) -> Vec<f64> {
-        let above: [f64; 6] = [1.0, 0.5, 0.1, 0.01, 0.001, 0.000_1];
-        let all = above.into_iter().map(|above| -above.log10() + 0.0);
-        all.filter(|x| self.0.range().contains(x)).collect()
+        self.marks.clone()
     }
 
     fn range(&self) -> std::ops::Range<f64> {
-        self.0.range()
+        self.range.range()
     }
 }
 
-impl ValueFormatter<f64> for Percentiles {
+/// Never asked: each axis has a formatter of its own.
+impl ValueFormatter<f64> for Marked {
     fn format(value: &f64) -> String {
-        percentile(*value)
+        short(*value)
     }
 }
 
