@@ -92,7 +92,14 @@ fn table(body: &mut String, header: &[&str], rows: impl Iterator<Item = Vec<Stri
     for row in rows {
         *body += "<tr>";
         for cell in row {
-            let _ = write!(body, "<td>{}</td>", escaped(&cell));
+            // The spread below its median: beside each other they would not fit.
+            let cell = escaped(&cell).replacen(" [", "<br><small>[", 1);
+            let end = if cell.contains("<small>") {
+                "</small>"
+            } else {
+                ""
+            };
+            let _ = write!(body, "<td>{cell}{end}</td>");
         }
         *body += "</tr>";
     }
@@ -271,6 +278,8 @@ fn costs(body: &mut String, report: &Report) {
             bar(body, "its floor", &parts.collect(), most);
         }
     }
+    let alike = ALIKE.iter().map(|names| names.join(", "));
+    key(body, alike);
     *body += "<p class=\"note\">Microseconds of CPU, user's and system's, of the last run. bench and http-client are the load generators.</p>";
     let header = [
         "load",
@@ -324,17 +333,19 @@ fn costs(body: &mut String, report: &Report) {
     }
 }
 
+/// What does the same in a trip and in its floor.
+const ALIKE: [&[&str]; 6] = [
+    &["bench", "http-client"],
+    &["booking", "http-server"],
+    &["flight", "messages"],
+    &["hotel", "rows"],
+    &["nats"],
+    &["postgres"],
+];
+
 /// What does the same in a trip and in its floor has the same colour.
 fn colour(part: &str) -> usize {
-    let alike: [&[&str]; 6] = [
-        &["bench", "http-client"],
-        &["booking", "http-server"],
-        &["flight", "messages"],
-        &["hotel", "rows"],
-        &["nats"],
-        &["postgres"],
-    ];
-    let at = alike.iter().position(|names| names.contains(&part));
+    let at = ALIKE.iter().position(|names| names.contains(&part));
     at.unwrap_or(COLOURS - 1)
 }
 
