@@ -1,50 +1,67 @@
-//! `roundtrip bench`: how many trips a stack of its own completes in a second, and how long each takes.
-//!
-//! A closed loop: so many callers, each asks for a trip, waits for its outcome, and asks for the next. What is measured is the whole
-//! stack over HTTP, on one machine that carries the load generator as well. Not a benchmark of parts.
+//! `roundtrip bench`: what can be asked of a measurement, and where its figures go. What is measured, and how, is `tools/bench`.
 
-mod cpu;
-mod load;
-mod report;
+mod progress;
+mod render;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use jiff::civil::Date;
 
+use super::parse::Databases;
 use super::up::Stop;
-use super::{out, parse};
-use cpu::Cpu;
-use inspect::audit::{self, Nats, Part, Parts, Report};
-use load::{Live, Load, Window};
-use report::{Measured, Row, Setup};
-use stack::{DatabaseChoice, Options, REPLICAS_MAX, Stack, inventory};
+use super::{audit, out, parse};
+use bench::machine::Machine;
+use bench::report::{Report, Setup};
+use bench::run::Tell;
+use bench::stock::{Named, Stock};
+use bench::{Options, Pace, Shares, Target};
+use inspect::audit::Parts;
+use stack::{DatabaseChoice, REPLICAS_MAX, Stack};
 
-/// How long the trips that are under way at the end may take.
-const QUIET_WITHIN: Duration = Duration::from_secs(60);
-const SAY_EVERY: Duration = Duration::from_secs(5);
+/// Callers where neither they nor a rate are given.
+const CALLERS: [u32; 2] = [64, 256];
 
-/// Measure a stack of its own under load: completed trips a second and how long each took, with an audit at the end.
+/// Measure a stack under load: completed trips a second, how long each took, and what one costs, with an audit at the end.
 ///
-/// Every trip is a flight and a hotel; a share of them is refused by the hotel, so that the flight comes back. Figures count only from a
-/// release build, on a machine with nothing else to do. Exits 1 when the audit is not clean.
+/// The stack is one of its own, unless --against names another. Every trip is a flight and a hotel. With --callers each caller waits for its
+/// trip before it asks for the next (a closed loop); with --rate trips set out evenly whatever becomes of those before them (an open loop),
+/// and how long one took counts from when it was due, so that a stack or a load generator that stalls hides nothing. What finds --in-flight
+/// trips under way is not started, what is answered with 503 is overloaded: both are counted, and neither is part of the latencies.
+///
+/// Refused to undone: from the time in the hotel's own fact (`ce-time` of its `rejected`, read from the stream afterwards; taken as the batch
+/// that decides it begins, before its commit) until the caller had the answer that the trip is closed, which is on disk by then. Cancelled to
+/// undone: from the cancellation being sent until its answer that the trip is closed.
+///
+/// CPU, bytes written and memory are read from /proc for each process, fsyncs from the services' commits (SQLite: one sync of the write-ahead
+/// log each; checkpoints come on top) or from the server (PostgreSQL: pg_stat_io and pg_stat_wal, all of it); what cannot be read is null, never zero.
+/// Figures count only from a release build, on a machine with nothing else to do. Exits 1 when the audit is not clean.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cargo run --release -- bench\n  roundtrip bench --callers 1,64,256,1024 --duration 30s --database postgres\n  roundtrip bench --callers 256 --replicas 2 --database @database.url --json"
+    after_help = "Examples:\n  cargo run --release -- bench\n  roundtrip bench --callers 1,64,256,1024 --rate 100,1000 --duration 20s --runs 3\n  roundtrip bench --callers 256 --floor --html bench.html\n  roundtrip bench --rate 500 --refused 20 --cancelled 10 --database postgres --json\n  roundtrip bench --callers 256 --replicas 2 --database @database.url --json\n\nA stack that runs elsewhere, which needs as many seats and rooms as there are trips (nothing is imported):\n  ROUNDTRIP_TOKEN=@token roundtrip bench --against https://trips.example --flight RT100 --hotel LIS-PALACE --date +7 --rate 50 --cancelled 100\n  roundtrip bench --against http://127.0.0.1:8080 --flight RT100 --hotel LIS-PALACE --rate 20 --audit-database @databases.txt"
 )]
 pub(crate) struct Bench {
-    /// How many ask at the same time; one measurement for each number.
-    #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [64, 256], value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    /// How many ask at the same time; one measurement for each number; 64,256 when there is no --rate either.
+    #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=10_000))]
     callers: Vec<u32>,
+    /// How many trips set out each second; one measurement for each number.
+    #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rate: Vec<u32>,
+    /// The most trips under way at a --rate; what is due beyond that is not started, and counted.
+    #[arg(long, value_name = "N", default_value_t = 4_096, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    in_flight: u32,
     /// How long each measurement takes, such as 20s.
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = duration)]
     duration: Duration,
     /// How long the load is on before it is measured.
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration)]
     warmup: Duration,
+    /// How often everything is measured, in turns; shown are median, smallest and largest.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    runs: u32,
     /// `sqlite`, `postgres` (a local server of its own) or postgres://user:password@host/postgres (yours: databases of its own, which it
     /// drops at the end). Every user of the machine can read what stands on a command line: give a password by the environment, or as
     /// @FILE.
@@ -56,6 +73,33 @@ pub(crate) struct Bench {
     /// How many trips in a hundred the hotel refuses.
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=100))]
     refused: u8,
+    /// How many trips in a hundred are cancelled, half of them while they are pending and half once they are confirmed.
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+    cancelled: u8,
+    /// Measure the same parts with nothing of ours as well (requests, messages, rows), and how many times that a trip costs.
+    #[arg(long, conflicts_with = "against")]
+    floor: bool,
+    /// Drive the stack whose booking is at this address, and start none. With ROUNDTRIP_TOKEN and ROUNDTRIP_CA_FILE, as other commands.
+    #[arg(long, value_name = "URL", requires_all = ["flight", "hotel"], conflicts_with = "replicas")]
+    against: Option<String>,
+    /// With --against: a flight that it sells, with a seat for every trip.
+    #[arg(long, value_name = "FLIGHT", requires = "against")]
+    flight: Option<String>,
+    /// With --against: a hotel that it sells, with a room for every trip. A trip that is to be refused asks for 500 rooms.
+    #[arg(long, value_name = "HOTEL", requires = "against")]
+    hotel: Option<String>,
+    /// With --against: which kind of room.
+    #[arg(long, value_name = "TYPE", default_value = "double")]
+    room_type: String,
+    /// With --against: the day of the flight and the night: a date, `tomorrow`, or so many days from now.
+    #[arg(long, value_name = "DATE", default_value = "+7", value_parser = parse::date)]
+    date: Date,
+    /// With --against: its databases, to be audited at the end as `roundtrip audit` does; without them there is no audit.
+    #[arg(long, value_name = "URL", requires = "against", value_parser = parse::databases)]
+    audit_database: Vec<Databases>,
+    /// Write a report with plots to this file: one HTML page that needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// As JSON, with all settings.
     #[arg(long)]
     json: bool,
@@ -73,147 +117,142 @@ impl Bench {
         if self.duration < Duration::from_secs(1) {
             bail!("a measurement of less than a second means nothing: give --duration 1s or more");
         }
+        ensure!(
+            u16::from(self.refused) + u16::from(self.cancelled) <= 100,
+            "--refused and --cancelled are more than all trips together"
+        );
         if cfg!(debug_assertions) {
             out::aside(
                 "this is a debug build, several times slower: use `cargo run --release -- bench` for figures that count",
             );
         }
-        let mut stop = Stop::listen()?;
-        let options = Options {
-            replicas: self.replicas,
-            database: self.database.clone(),
-            sample: false,
-            ..Options::temporary()
+        // Before minutes are spent on what cannot be written then.
+        if let Some(file) = &self.html {
+            std::fs::write(file, "").with_context(|| unwritable(file))?;
         }
-        .set("LOG", "warn");
+        let mut stop = Stop::listen()?;
         let work = async {
-            let stack = Stack::start(&options, &out::aside).await?;
-            let measured = self.measure(&stack).await;
-            stack.stop().await?;
-            measured
+            match &self.against {
+                Some(url) => self.elsewhere(url).await,
+                None => self.own().await,
+            }
         };
-        let measured = tokio::select! {
-            measured = work => measured?,
+        let report = tokio::select! {
+            report = work => report?,
             () = stop.asked() => bail!("interrupted: nothing is left of it"),
         };
-        if self.json {
-            out::json(&measured)?;
-        } else {
-            out::line(&measured.to_string());
+        if let Some(file) = &self.html {
+            std::fs::write(file, bench::html::page(&report)?).with_context(|| unwritable(file))?;
+            out::aside(&format!("the report is in {}", file.display()));
         }
-        let clean = measured.audit.is_clean() && measured.rows.iter().all(|row| row.trips > 0);
-        Ok(if clean {
+        if self.json {
+            out::json(&report)?;
+        } else {
+            out::line(&render::text(&report));
+        }
+        Ok(if report.is_clean() {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
         })
     }
 
-    async fn measure(&self, stack: &Stack) -> Result<Measured> {
-        let stock = load::Stock::new()?;
-        let (flight, hotel) = (stack.url(flight::SPEC.name)?, stack.url(hotel::SPEC.name)?);
-        inventory::import(stack.http(), &format!("{flight}/flights"), stock.flights()).await?;
-        inventory::import(stack.http(), &format!("{hotel}/hotels"), stock.hotels()).await?;
-        let stock = Arc::new(stock);
-        let mut rows = Vec::new();
-        for callers in &self.callers {
-            rows.push(self.one(stack, &stock, *callers).await?);
+    async fn own(&self) -> Result<Report> {
+        let machine = Machine::here();
+        let options = stack::Options {
+            replicas: self.replicas,
+            database: self.database.clone(),
+            sample: false,
+            ..stack::Options::temporary()
         }
-        out::aside("the audit");
-        Ok(Measured {
-            setup: Setup {
-                database: report::database(&self.database),
-                replicas: self.replicas,
-                duration_s: self.duration.as_secs_f64(),
-                warmup_s: self.warmup.as_secs_f64(),
-                refused_percent: self.refused,
-                debug_build: cfg!(debug_assertions),
-                version: env!("CARGO_PKG_VERSION"),
-                cores: std::thread::available_parallelism().map_or(0, usize::from),
-            },
-            rows,
-            audit: judge(stack).await,
-        })
+        .set("LOG", "warn");
+        let stack = Stack::start(&options, &out::aside).await?;
+        let measured = self.measure(&Target::Own(&stack), machine).await;
+        stack.stop().await?;
+        measured
     }
 
-    async fn one(&self, stack: &Stack, stock: &Arc<load::Stock>, callers: u32) -> Result<Row> {
-        let began = Instant::now();
-        let from = began + self.warmup;
-        let live = Arc::new(Live::default());
-        let load = Load {
-            urls: stack.urls(booking::NAME),
-            callers,
-            refused: self.refused,
-            window: Window {
-                from,
-                until: from + self.duration,
-            },
-            stock: Arc::clone(stock),
-            live: Arc::clone(&live),
+    async fn elsewhere(&self, url: &str) -> Result<Report> {
+        let named = Named {
+            flight: self.flight.clone().unwrap_or_default(),
+            hotel: self.hotel.clone().unwrap_or_default(),
+            room_type: self.room_type.clone(),
+            date: self.date,
         };
-        let window = load.window;
-        // On one thread of its own: as light as it can be, since it shares the machine with what it measures. Not one of the runtime's,
-        // which would wait for it when we are interrupted.
-        let (done, loading) = tokio::sync::oneshot::channel();
-        std::thread::spawn(move || {
-            let _ = done.send(load.run());
-        });
-        let progress = tokio::spawn(tell(callers, began, window, Arc::clone(&live)));
-        tokio::time::sleep_until(window.from.into()).await;
-        let (cpu, trips) = (Cpu::of(stack), live.trips());
-        tokio::time::sleep_until(window.until.into()).await;
-        let cpu = Cpu::of(stack).since(&cpu, live.trips() - trips);
-        let tally = loading.await.context("the load generator panicked")??;
-        progress.await?;
-        Ok(Row::new(callers, self.duration, &tally, cpu))
+        // That somebody answers there, before callers by the hundred ask.
+        client::Client::new(url)?.legs().await?;
+        let target = Target::Elsewhere {
+            url: url.to_owned(),
+            stock: Stock::Named(named),
+            parts: Parts {
+                databases: audit::given(&self.audit_database),
+                ..Parts::default()
+            },
+        };
+        self.measure(&target, Machine::here()).await
     }
-}
 
-/// Live progress: a bar on a terminal, a line every few seconds otherwise.
-async fn tell(callers: u32, began: Instant, window: Window, live: Arc<Live>) {
-    let all = window.until - began;
-    let bar = ProgressBar::new(all.as_secs());
-    if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {pos} of {len} s, {msg}") {
-        bar.set_style(style);
+    async fn measure(&self, target: &Target<'_>, machine: Machine) -> Result<Report> {
+        let options = Options {
+            paces: self.paces(),
+            duration: self.duration,
+            warmup: self.warmup,
+            runs: self.runs,
+            shares: Shares {
+                refused: self.refused,
+                cancelled: self.cancelled,
+            },
+            in_flight_max: self.in_flight,
+            floor: self.floor,
+        };
+        let tell = Tell {
+            going: &progress::follow,
+            say: &out::aside,
+        };
+        bench::measure(target, &options, self.setup(), machine, tell).await
     }
-    bar.set_prefix(format!("{callers} callers"));
-    let mut before = (began, 0);
-    let every = if bar.is_hidden() {
-        SAY_EVERY
-    } else {
-        Duration::from_secs(1)
-    };
-    while let Some(left) = window.until.checked_duration_since(Instant::now()) {
-        tokio::time::sleep(left.min(every)).await;
-        let (now, trips) = (Instant::now(), live.trips());
-        #[expect(clippy::cast_precision_loss, reason = "a rate to be looked at")]
-        let rate = (trips - before.1) as f64 / (now - before.0).as_secs_f64();
-        before = (now, trips);
-        let passed = now.duration_since(began).min(all).as_secs();
-        if bar.is_hidden() {
-            let all = all.as_secs();
-            out::aside(&format!(
-                "{callers} callers: {passed} of {all} s, {rate:.0} trips/s"
-            ));
-        } else {
-            bar.set_position(passed);
-            bar.set_message(format!("{rate:.0} trips/s"));
+
+    fn paces(&self) -> Vec<Pace> {
+        let callers: &[u32] = match (self.callers.is_empty(), self.rate.is_empty()) {
+            (true, true) => &CALLERS,
+            _ => &self.callers,
+        };
+        let callers = callers.iter().map(|callers| Pace::Callers(*callers));
+        callers
+            .chain(self.rate.iter().map(|rate| Pace::Rate(*rate)))
+            .collect()
+    }
+
+    fn setup(&self) -> Setup {
+        let own = self.against.is_none();
+        let against = self.against.as_deref().map(client::redaction::shown);
+        Setup {
+            database: own.then(|| durable(&self.database)),
+            against: against.map(|url| url.to_string()),
+            replicas: own.then_some(self.replicas),
+            duration_s: self.duration.as_secs_f64(),
+            warmup_s: self.warmup.as_secs_f64(),
+            runs: self.runs,
+            refused_percent: self.refused,
+            cancelled_percent: self.cancelled,
+            in_flight_max: self.in_flight,
+            debug_build: cfg!(debug_assertions),
+            version: env!("CARGO_PKG_VERSION"),
         }
     }
-    bar.finish_and_clear();
 }
 
-async fn judge(stack: &Stack) -> Report {
-    let part = |(name, url): (&String, &String)| Part {
-        name: Some(name.clone()),
-        url: url.clone(),
+fn unwritable(file: &std::path::Path) -> String {
+    format!("{} cannot be written", file.display())
+}
+
+/// The database and how durable it is: the services' own settings.
+fn durable(choice: &DatabaseChoice) -> String {
+    let durable = match choice {
+        DatabaseChoice::Sqlite => "journal_mode=WAL, synchronous=FULL",
+        _ => "synchronous_commit=on",
     };
-    let parts = Parts {
-        databases: stack.databases().iter().map(part).collect(),
-        nats: Some(Nats::at(stack.nats_url())),
-        ..Parts::default()
-    };
-    audit::wait_until_clean(&parts, QUIET_WITHIN).await
+    format!("{choice}, {durable}")
 }
 
 #[cfg(test)]

@@ -144,8 +144,21 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "bench",
+        &[
+            "booking",
+            "choreography",
+            "client",
+            "flight",
+            "hotel",
+            "inspect",
+            "stack",
+        ],
+    ),
+    (
         "roundtrip",
         &[
+            "bench",
             "booking",
             "chaos",
             "choreography",

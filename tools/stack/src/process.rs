@@ -4,6 +4,9 @@
 use std::fs;
 use std::process::Command;
 
+/// Linux counts in hundredths of a second towards programs, whatever its own clock.
+const TICK_US: u64 = 10_000;
+
 /// When the process of that id started, in whatever form the system says it: tells it from a later one with the same id. None once it has
 /// ended.
 #[must_use]
@@ -24,20 +27,23 @@ pub fn started(pid: u32) -> Option<String> {
 /// Microseconds of CPU time, user's and system's, that a process has used. None where there is no `/proc`.
 #[must_use]
 pub fn cpu_us(pid: u32) -> Option<u64> {
-    // Linux counts in hundredths of a second towards programs, whatever its own clock.
-    const TICK_US: u64 = 10_000;
     Some(Stat::of(pid)?.ticks * TICK_US)
 }
 
-/// The same for its living children, without it: what a server's worker processes have used.
+/// Its living children: a server's worker processes.
 #[must_use]
-pub fn children_cpu_us(pid: u32) -> u64 {
+pub fn children(pid: u32) -> Vec<u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter(|id| Stat::of(*id).is_some_and(|stat| stat.parent == pid))
-        .filter_map(cpu_us)
-        .sum()
+        .collect()
+}
+
+/// What its children that have ended had used, in microseconds of CPU time. None where there is no `/proc`.
+#[must_use]
+pub fn reaped_cpu_us(pid: u32) -> Option<u64> {
+    Some(Stat::of(pid)?.reaped * TICK_US)
 }
 
 /// Who listens at a port of this machine, such as `nginx, pid 812`; as far as we may see.
@@ -87,6 +93,8 @@ struct Stat {
     state: String,
     parent: u32,
     ticks: u64,
+    /// Of its children that have ended and were waited for.
+    reaped: u64,
     started: String,
 }
 
@@ -104,6 +112,7 @@ impl Stat {
             state: (*fields.first()?).to_owned(),
             parent: fields.get(1)?.parse().ok()?,
             ticks: ticks(11)? + ticks(12)?,
+            reaped: ticks(13)? + ticks(14)?,
             started: (*fields.get(19)?).to_owned(),
         })
     }
@@ -115,11 +124,17 @@ mod tests {
 
     #[test]
     fn a_stat_line_is_read_behind_the_name() {
-        let line = "812 (a) b (c) S 7 812 812 0 -1 4194560 1 2 3 4 50 25 0 0 20 0 9 0 123456 1 2";
+        let line = "812 (a) b (c) S 7 812 812 0 -1 4194560 1 2 3 4 50 25 2 3 20 0 9 0 123456 1 2";
         let stat = Stat::read(line);
         assert!(stat.is_some_and(|stat| {
-            (stat.state, stat.parent, stat.ticks, stat.started)
-                == ("S".into(), 7, 75, "123456".into())
+            let read = (
+                stat.state,
+                stat.parent,
+                stat.ticks,
+                stat.reaped,
+                stat.started,
+            );
+            read == ("S".into(), 7, 75, 5, "123456".into())
         }));
         assert!(Stat::read("nonsense").is_none());
     }

@@ -1,0 +1,442 @@
+//! A report as one page of HTML that needs nothing else: plots, tables, settings, machine and audit. It is made of the report alone.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use jiff::Timestamp;
+
+use super::floor::Floor;
+use super::plots::{self, COLOURS, Line};
+use super::report::{Report, Row, Run};
+use super::spread::Spread;
+
+const STYLE: &str = include_str!("html/style.css");
+
+/// The page.
+///
+/// # Errors
+/// When a plot cannot be drawn.
+pub fn page(report: &Report) -> Result<String> {
+    let mut body = String::new();
+    let title = match (&report.setup.database, &report.setup.against) {
+        (Some(database), _) => database.clone(),
+        (_, against) => format!("the stack at {}", against.as_deref().unwrap_or("?")),
+    };
+    let now = Timestamp::now().strftime("%Y-%m-%d %H:%M UTC");
+    let _ = write!(
+        body,
+        "<h1>Roundtrip under load</h1><p class=\"lead\">{}, {now}</p>",
+        escaped(&title)
+    );
+    if report.setup.debug_build {
+        body += "<p class=\"bad\">A debug build: these figures mean nothing.</p>";
+    }
+    audit(&mut body, report);
+    body += "<h2>Figures</h2>";
+    figures(&mut body, report);
+    latencies(&mut body, report)?;
+    throughput(&mut body, report)?;
+    queues(&mut body, report)?;
+    costs(&mut body, report);
+    settings(&mut body, report)?;
+    let style = plots::style();
+    Ok(format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>Roundtrip under load</title><style>{STYLE}{style}</style></head><body><main>{body}</main></body></html>\n"
+    ))
+}
+
+/// What others wrote is text, whatever it looks like.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out += "&amp;",
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '"' => out += "&quot;",
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn audit(body: &mut String, report: &Report) {
+    let (class, text) = match &report.audit {
+        Some(audit) if audit.is_clean() => ("good", audit.to_string()),
+        Some(audit) => ("bad", audit.to_string()),
+        None => (
+            "quiet",
+            String::from("not audited: no databases were given"),
+        ),
+    };
+    let (counts, verdict) = text.rsplit_once('\n').unwrap_or(("", &text));
+    let _ = write!(
+        body,
+        "<details class=\"audit\"><summary class=\"{class}\">The audit: {}</summary><pre>{}</pre></details>",
+        escaped(verdict),
+        escaped(counts)
+    );
+}
+
+fn told(spread: Option<Spread>, places: usize) -> String {
+    spread.map_or_else(|| String::from("–"), |spread| spread.told(places))
+}
+
+fn table(body: &mut String, header: &[&str], rows: impl Iterator<Item = Vec<String>>) {
+    *body += "<div class=\"wide\"><table><thead><tr>";
+    for name in header {
+        let _ = write!(body, "<th>{}</th>", escaped(name));
+    }
+    *body += "</tr></thead><tbody>";
+    for row in rows {
+        *body += "<tr>";
+        for cell in row {
+            // The spread below its median: beside each other they would not fit.
+            let cell = escaped(&cell).replacen(" [", "<br><small>[", 1);
+            let end = if cell.contains("<small>") {
+                "</small>"
+            } else {
+                ""
+            };
+            let _ = write!(body, "<td>{cell}{end}</td>");
+        }
+        *body += "</tr>";
+    }
+    *body += "</tbody></table></div>";
+}
+
+fn figures(body: &mut String, report: &Report) {
+    let header = [
+        "load",
+        "trips/s",
+        "p50 ms",
+        "p95 ms",
+        "p99 ms",
+        "max ms",
+        "refused → undone p99 ms",
+        "cancelled → undone p99 ms",
+        "CPU/trip µs",
+        "over the floor",
+        "not done",
+    ];
+    let rows = report.rows.iter().map(|row| {
+        let summary = &row.summary;
+        let ratio = row.floor.as_ref().and_then(|floor| floor.ratio);
+        vec![
+            row.name(),
+            told(summary.trips_per_s, 0),
+            told(summary.p50_ms, 1),
+            told(summary.p95_ms, 1),
+            told(summary.p99_ms, 1),
+            told(summary.max_ms, 1),
+            told(summary.refused_to_undone_p99_ms, 1),
+            told(summary.cancelled_to_undone_p99_ms, 1),
+            told(summary.cpu_all_per_trip_us, 0),
+            ratio.map_or_else(|| String::from("–"), |ratio| format!("{ratio:.2} ×")),
+            row.runs.iter().map(Run::lost).sum::<u64>().to_string(),
+        ]
+    });
+    table(body, &header, rows);
+    *body += "<p class=\"note\">Of several runs: the median, and from the smallest to the largest. Not done: not started for want of room, turned away with 503, or gone wrong.</p>";
+    let errors = report.rows.iter().flat_map(|row| {
+        let errors = row.runs.iter().flat_map(|run| &run.errors);
+        errors.map(|(error, count)| (row.name(), error, count))
+    });
+    for (name, error, count) in errors {
+        let _ = write!(
+            body,
+            "<p class=\"bad\">{name}: {count} × {}</p>",
+            escaped(error)
+        );
+    }
+}
+
+/// What each colour stands for.
+fn key(body: &mut String, names: impl IntoIterator<Item = String>) {
+    *body += "<p class=\"key\">";
+    for (number, name) in names.into_iter().enumerate() {
+        let colour = number % COLOURS;
+        let _ = write!(
+            body,
+            "<span><i style=\"background:var(--c{colour})\"></i>{}</span>",
+            escaped(&name)
+        );
+    }
+    *body += "</p>";
+}
+
+/// The run that stands for all: the last one.
+fn last(row: &Row) -> Option<&Run> {
+    row.runs.last()
+}
+
+fn latencies(body: &mut String, report: &Report) -> Result<()> {
+    *body += "<h2>How long trips took</h2>";
+    let line = |row: &Row| -> Line {
+        let Some(took) = last(row).and_then(|run| run.latency.as_ref()) else {
+            return Line::new();
+        };
+        // The longest stands where the last of so many does.
+        let least = 1.0 / took.count.max(1) as f64;
+        let points = took.curve.iter();
+        points
+            .map(|point| ((1.0 - point.quantile).max(least), point.ms))
+            .collect()
+    };
+    let lines: Vec<Line> = report.rows.iter().map(line).collect();
+    *body += &plots::percentiles(&lines)?;
+    key(body, report.rows.iter().map(Row::name));
+    *body += "<p class=\"note\">Of a hundred trips so many took no longer; the last run of each. Of a rate, counted from when a trip was due.</p>";
+    Ok(())
+}
+
+fn throughput(body: &mut String, report: &Report) -> Result<()> {
+    *body += "<h2>Trips completed each second</h2>";
+    let line = |row: &Row| -> Line {
+        let series = last(row).map(|run| &run.series);
+        let points = series
+            .iter()
+            .flat_map(|series| series.at_s.iter().zip(&series.completed_per_s));
+        points.map(|(at, rate)| (*at, *rate)).collect()
+    };
+    let lines: Vec<Line> = report.rows.iter().map(line).collect();
+    *body += &plots::over_time(&lines, report.setup.duration_s)?;
+    key(body, report.rows.iter().map(Row::name));
+    Ok(())
+}
+
+/// What waits in all services together; where one did not answer, there is no point.
+fn sum(at_s: &[f64], by_service: &BTreeMap<String, Vec<Option<f64>>>) -> Line {
+    let at = at_s.iter().enumerate();
+    let point = |(number, at): (usize, &f64)| {
+        let each = by_service
+            .values()
+            .map(|list| list.get(number).copied().flatten());
+        let sum: Option<f64> = each.sum();
+        sum.filter(|_| !by_service.is_empty()).map(|sum| (*at, sum))
+    };
+    at.filter_map(point).collect()
+}
+
+fn queues(body: &mut String, report: &Report) -> Result<()> {
+    *body += "<h2>What waits where</h2>";
+    for row in &report.rows {
+        let Some(series) = last(row).map(|run| &run.series) else {
+            continue;
+        };
+        let at = &series.at_s;
+        let under_way = at.iter().zip(&series.in_flight);
+        let under_way: Line = under_way.map(|(at, trips)| (*at, *trips as f64)).collect();
+        let mut lines = vec![under_way];
+        for waits in [
+            &series.consumer_lag,
+            &series.outbox_depth,
+            &series.queue_depth,
+        ] {
+            lines.push(sum(at, waits));
+        }
+        let _ = write!(
+            body,
+            "<h3>{}</h3>{}",
+            escaped(&row.name()),
+            plots::over_time(&lines, report.setup.duration_s)?
+        );
+    }
+    let names = [
+        "trips under way",
+        "messages in the stream",
+        "facts in outboxes",
+        "commands before a batch",
+    ];
+    key(body, names.map(String::from));
+    Ok(())
+}
+
+fn costs(body: &mut String, report: &Report) {
+    let rows: Vec<(&Row, &Run)> = report
+        .rows
+        .iter()
+        .filter_map(|row| Some((row, last(row)?)))
+        .collect();
+    if rows.iter().all(|(_, run)| run.cost.is_none()) {
+        return;
+    }
+    *body += "<h2>What a trip costs</h2>";
+    let costs = || {
+        rows.iter()
+            .filter_map(|(row, run)| Some((*row, run.cost.as_ref()?)))
+    };
+    let most = costs()
+        .filter_map(|(_, cost)| cost.cpu_all_per_trip_us)
+        .fold(1.0, f64::max);
+    for (row, cost) in costs() {
+        bar(body, &row.name(), &cost.cpu_per_trip_us, most);
+        if let Some(floor) = &row.floor {
+            let parts = floor.cpu_per_trip_us.iter();
+            let parts = parts.filter_map(|(name, us)| Some((name.clone(), (*us)?)));
+            bar(body, "its floor", &parts.collect(), most);
+        }
+    }
+    let alike = ALIKE.iter().map(|names| names.join(", "));
+    key(body, alike);
+    *body += "<p class=\"note\">Microseconds of CPU, user's and system's, of the last run. bench and http-client are the load generators.</p>";
+    let header = [
+        "load",
+        "process",
+        "CPU µs",
+        "written bytes",
+        "fsyncs",
+        "commits",
+        "facts in",
+        "facts out",
+        "inputs of a batch",
+        "most memory MiB",
+    ];
+    let lines = costs().flat_map(|(row, cost)| {
+        let names = cost
+            .memory_peak_bytes
+            .keys()
+            .chain(cost.commits_per_trip.keys());
+        let names: std::collections::BTreeSet<&String> = names.collect();
+        let figure = |value: Option<f64>, places: usize| {
+            value.map_or_else(|| String::from("–"), |value| format!("{value:.places$}"))
+        };
+        names.into_iter().map(move |name| {
+            vec![
+                row.name(),
+                name.clone(),
+                figure(cost.cpu_per_trip_us.get(name).copied(), 0),
+                figure(cost.written_per_trip_bytes.get(name).copied().flatten(), 0),
+                figure(cost.fsyncs_per_trip.get(name).copied().flatten(), 3),
+                figure(cost.commits_per_trip.get(name).copied(), 3),
+                figure(cost.facts_in_per_trip.get(name).copied(), 2),
+                figure(cost.facts_out_per_trip.get(name).copied(), 2),
+                figure(cost.inputs_per_batch.get(name).copied(), 1),
+                figure(
+                    cost.memory_peak_bytes
+                        .get(name)
+                        .map(|bytes| *bytes as f64 / f64::from(1 << 20)),
+                    0,
+                ),
+            ]
+        })
+    });
+    *body += "<div class=\"named\">";
+    table(body, &header, lines);
+    *body += "</div>";
+    for (row, floor) in rows
+        .iter()
+        .filter_map(|(row, _)| Some((row, row.floor.as_ref()?)))
+    {
+        below(body, row, floor);
+    }
+}
+
+/// What does the same in a trip and in its floor.
+const ALIKE: [&[&str]; 6] = [
+    &["bench", "http-client"],
+    &["booking", "http-server"],
+    &["flight", "messages"],
+    &["hotel", "rows"],
+    &["nats"],
+    &["postgres"],
+];
+
+/// What does the same in a trip and in its floor has the same colour.
+fn colour(part: &str) -> usize {
+    let at = ALIKE.iter().position(|names| names.contains(&part));
+    at.unwrap_or(COLOURS - 1)
+}
+
+/// Parts beside each other, as wide as they cost.
+fn bar(body: &mut String, name: &str, parts: &BTreeMap<String, f64>, most: f64) {
+    let all: f64 = parts.values().sum();
+    let _ = write!(
+        body,
+        "<div class=\"bar\"><b>{}</b><span>{all:.0} µs</span><div>",
+        escaped(name)
+    );
+    for (part, us) in parts {
+        let (width, colour) = (100.0 * us / most, colour(part));
+        // What has no room for its name shows it where a pointer rests.
+        let label = if width > 1.3 * (part.len() + 5) as f64 {
+            format!("{part} {us:.0}")
+        } else {
+            String::new()
+        };
+        let _ = write!(
+            body,
+            "<i style=\"width:{width:.2}%;background:var(--c{colour})\" title=\"{} {us:.0} µs\">{}</i>",
+            escaped(part),
+            escaped(&label)
+        );
+    }
+    *body += "</div></div>";
+}
+
+fn below(body: &mut String, row: &Row, floor: &Floor) {
+    let rows = floor
+        .rows_per_trip
+        .iter()
+        .map(|(table, [inserted, updated, deleted])| {
+            format!("{table} +{inserted} ~{updated} −{deleted}")
+        });
+    let times = |ratio: Option<f64>| {
+        ratio.map_or_else(|| String::from("unknown"), |ratio| format!("{ratio:.2} ×"))
+    };
+    let _ = write!(
+        body,
+        "<p class=\"note\">{}: {} the floor, {} without the load generators. The floor of a trip: {} requests, {} messages, and rows inserted (+), updated (~) and deleted (−): {}.</p>",
+        escaped(&row.name()),
+        times(floor.ratio),
+        times(floor.ratio_served),
+        floor.requests_per_trip,
+        floor.messages_per_trip,
+        escaped(&rows.collect::<Vec<_>>().join(", "))
+    );
+}
+
+fn settings(body: &mut String, report: &Report) -> Result<()> {
+    for (title, value) in [
+        ("Settings", serde_json::to_value(&report.setup)?),
+        ("Machine", serde_json::to_value(&report.machine)?),
+    ] {
+        let _ = write!(body, "<h2>{title}</h2><dl>");
+        for (name, value) in value.as_object().into_iter().flatten() {
+            let value = match value {
+                serde_json::Value::String(text) => text.clone(),
+                serde_json::Value::Null => String::from("–"),
+                other => other.to_string(),
+            };
+            let _ = write!(
+                body,
+                "<dt>{}</dt><dd>{}</dd>",
+                escaped(name),
+                escaped(&value)
+            );
+        }
+        *body += "</dl>";
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_is_no_markup() {
+        assert_eq!(escaped("<b a=\"1\">&"), "&lt;b a=&quot;1&quot;&gt;&amp;");
+    }
+
+    #[test]
+    fn what_waits_is_summed_only_where_every_service_answered() {
+        let by = BTreeMap::from([
+            (String::from("a"), vec![Some(1.0), Some(2.0)]),
+            (String::from("b"), vec![Some(3.0), None]),
+        ]);
+        assert_eq!(sum(&[1.0, 2.0], &by), [(1.0, 4.0)]);
+        assert!(sum(&[1.0], &BTreeMap::new()).is_empty());
+    }
+}

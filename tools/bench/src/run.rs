@@ -1,0 +1,288 @@
+//! One measurement after the other, upon a stack of our own or one that runs elsewhere. What it comes to is [`Report`]'s.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context as _, Result};
+use inspect::audit::{self, Nats, Part, Parts};
+use stack::{Stack, inventory};
+
+use super::cost::{self, Reading};
+use super::floor::{self, Floor};
+use super::load::{Live, Load, Pace, Tally, Window};
+use super::machine::Machine;
+use super::report::{Report, Row, Run, Setup};
+use super::stock::Stock;
+use super::trip::Shares;
+use super::undone;
+use super::usage::{Processes, processes};
+use super::watch::Seen;
+
+/// How long the trips that are under way at the end may take.
+const QUIET_WITHIN: Duration = Duration::from_secs(60);
+/// How far the clocks of services and broker may lie apart.
+const CLOCKS_APART: Duration = Duration::from_secs(2);
+
+/// What is measured, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// One row for each.
+    pub paces: Vec<Pace>,
+    /// How long each run takes.
+    pub duration: Duration,
+    /// How long the load is on before.
+    pub warmup: Duration,
+    /// How often each row is measured, in turns.
+    pub runs: u32,
+    /// What becomes of the trips.
+    pub shares: Shares,
+    /// The most trips under way in an open loop.
+    pub in_flight_max: u32,
+    /// Whether the floor is measured too.
+    pub floor: bool,
+}
+
+/// Whom the load drives.
+#[derive(Debug)]
+pub enum Target<'a> {
+    /// A stack of our own.
+    Own(&'a Stack),
+    /// One that runs elsewhere.
+    Elsewhere {
+        /// Booking's address.
+        url: String,
+        /// What it has to book.
+        stock: Stock,
+        /// What to audit; nothing when there are no databases in it.
+        parts: Parts,
+    },
+}
+
+/// A run that has just begun, for whoever tells how it goes.
+#[derive(Debug, Clone)]
+pub struct Going {
+    /// Such as `64 callers, run 2 of 3`.
+    pub name: String,
+    /// When it began.
+    pub began: Instant,
+    /// When it is measured.
+    pub window: Window,
+    /// What it has come to.
+    pub live: Arc<Live>,
+}
+
+/// Where progress goes.
+#[derive(Clone, Copy)]
+pub struct Tell<'a> {
+    /// Each run as it begins.
+    pub going: &'a (dyn Fn(Going) + Send + Sync),
+    /// A line.
+    pub say: stack::Say<'a>,
+}
+
+/// Measures everything, and audits.
+///
+/// # Errors
+/// When the load generator cannot be set up, or the stack does not take its stock.
+pub async fn measure(
+    target: &Target<'_>,
+    options: &Options,
+    setup: Setup,
+    machine: Machine,
+    tell: Tell<'_>,
+) -> Result<Report> {
+    let bench = Bench::new(target, options, tell).await?;
+    let mut runs: Vec<Vec<Run>> = options.paces.iter().map(|_| Vec::new()).collect();
+    // In turns, so that whatever changes with time changes for all.
+    for number in 1..=options.runs {
+        for (pace, runs) in options.paces.iter().zip(&mut runs) {
+            let name = match options.runs {
+                1 => pace.to_string(),
+                all => format!("{pace}, run {number} of {all}"),
+            };
+            runs.push(bench.run(*pace, name).await?);
+        }
+    }
+    let mut rows = Vec::new();
+    for (pace, runs) in options.paces.iter().zip(runs) {
+        let floor = bench.floor(*pace, &runs).await?;
+        rows.push(Row::new(*pace, runs, floor));
+    }
+    Ok(Report {
+        setup,
+        machine,
+        rows,
+        audit: bench.audit().await,
+    })
+}
+
+struct Bench<'a> {
+    target: &'a Target<'a>,
+    options: &'a Options,
+    tell: Tell<'a>,
+    stock: Arc<Stock>,
+}
+
+impl<'a> Bench<'a> {
+    async fn new(target: &'a Target<'a>, options: &'a Options, tell: Tell<'a>) -> Result<Self> {
+        let stock = match target {
+            Target::Own(stack) => {
+                let stock = Stock::own()?;
+                let (flight, hotel) = (stack.url(flight::SPEC.name)?, stack.url(hotel::SPEC.name)?);
+                let http = stack.http();
+                inventory::import(http, &format!("{flight}/flights"), stock.flights()).await?;
+                inventory::import(http, &format!("{hotel}/hotels"), stock.hotels()).await?;
+                stock
+            }
+            Target::Elsewhere { stock, .. } => stock.clone(),
+        };
+        Ok(Self {
+            target,
+            options,
+            tell,
+            stock: Arc::new(stock),
+        })
+    }
+
+    fn stack(&self) -> Option<&'a Stack> {
+        match self.target {
+            Target::Own(stack) => Some(stack),
+            Target::Elsewhere { .. } => None,
+        }
+    }
+
+    /// The load, on one thread of its own: as light as it can be, since it shares the machine with what it measures. Not one of the
+    /// runtime's, which would wait for it when we are interrupted.
+    fn load(
+        &self,
+        pace: Pace,
+        window: Window,
+        live: &Arc<Live>,
+    ) -> tokio::sync::oneshot::Receiver<Result<Tally>> {
+        let (http, urls): (fn(&str) -> Result<reqwest::ClientBuilder>, _) = match self.target {
+            Target::Own(stack) => (|_| client::http::local(), stack.urls(booking::NAME)),
+            Target::Elsewhere { url, .. } => (
+                |url| client::http::to(&client::url(url)?),
+                vec![url.clone()],
+            ),
+        };
+        let load = Load {
+            http,
+            urls,
+            pace,
+            in_flight_max: self.options.in_flight_max,
+            shares: self.options.shares,
+            window,
+            stock: Arc::clone(&self.stock),
+            live: Arc::clone(live),
+        };
+        let (done, loading) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let _ = done.send(load.run());
+        });
+        loading
+    }
+
+    async fn run(&self, pace: Pace, name: String) -> Result<Run> {
+        let (began, began_at) = (Instant::now(), SystemTime::now());
+        let from = began + self.options.warmup;
+        let window = Window {
+            from,
+            until: from + self.options.duration,
+        };
+        let live = Arc::new(Live::default());
+        let processes = self.stack().map(processes);
+        let stack = self.stack().zip(processes.as_ref());
+        let loading = self.load(pace, window, &live);
+        (self.tell.going)(Going {
+            name,
+            began,
+            window,
+            live: Arc::clone(&live),
+        });
+        let (seen, readings) = tokio::join!(
+            Seen::watch(stack, &live, window),
+            readings(stack, &live, window)
+        );
+        let tally = loading.await.context("the load generator panicked")??;
+        let cost = readings
+            .and_then(|[before, after]| cost::between(&before, &after, seen.memory_peak_bytes));
+        let refused_to_undone = match self.stack() {
+            Some(stack) if !tally.undone.is_empty() => {
+                let broker = Nats::at(stack.nats_url()).connect().await?;
+                let since = began_at.checked_sub(CLOCKS_APART).unwrap_or(began_at);
+                let refused = undone::refusals(&broker, since).await?;
+                undone::taken(&refused, &tally.undone)?.distribution()
+            }
+            _ => None,
+        };
+        let duration_s = self.options.duration.as_secs_f64();
+        Ok(Run::new(
+            pace,
+            duration_s,
+            tally,
+            refused_to_undone,
+            cost,
+            seen.series,
+        ))
+    }
+
+    async fn floor(&self, pace: Pace, runs: &[Run]) -> Result<Option<Floor>> {
+        let (Some(stack), true) = (self.stack(), self.options.floor) else {
+            return Ok(None);
+        };
+        (self.tell.say)(&format!("{pace}: the floor"));
+        // A moment of the same load, to count rows: nothing of it is measured.
+        let drive = async |time: Duration| -> Result<u64> {
+            let from = Instant::now();
+            let window = Window {
+                from,
+                until: from + time,
+            };
+            let live = Arc::new(Live::default());
+            self.load(pace, window, &live)
+                .await
+                .context("the load generator panicked")??;
+            Ok(live.trips())
+        };
+        floor::measure(stack, &self.stock, pace, runs, drive).await
+    }
+
+    async fn audit(&self) -> Option<audit::Report> {
+        let parts = match self.target {
+            Target::Own(stack) => &Parts {
+                databases: own(stack),
+                nats: Some(Nats::at(stack.nats_url())),
+                ..Parts::default()
+            },
+            Target::Elsewhere { parts, .. } => parts,
+        };
+        if parts.databases.is_empty() {
+            return None;
+        }
+        (self.tell.say)("the audit");
+        Some(audit::wait_until_clean(parts, QUIET_WITHIN).await)
+    }
+}
+
+fn own(stack: &Stack) -> Vec<Part> {
+    let part = |(name, url): (&String, &String)| Part {
+        name: Some(name.clone()),
+        url: url.clone(),
+    };
+    stack.databases().iter().map(part).collect()
+}
+
+/// As measuring begins, and as it ends.
+async fn readings(
+    stack: Option<(&Stack, &Processes)>,
+    live: &Live,
+    window: Window,
+) -> Option<[Reading; 2]> {
+    let (stack, processes) = stack?;
+    tokio::time::sleep_until(window.from.into()).await;
+    let before = Reading::of(stack, processes, live.trips()).await;
+    tokio::time::sleep_until(window.until.into()).await;
+    let after = Reading::of(stack, processes, live.trips()).await;
+    Some([before, after])
+}
