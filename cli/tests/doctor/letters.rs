@@ -35,8 +35,7 @@ async fn six_thousand_junk_messages_are_named_and_cleared_and_the_doctor_is_cont
     let words = ["the header ce-specversion is missing", "letters discard`"];
     wrong(folder.path(), &[], &[letter], &words);
 
-    let id = one_is_shown_whole(&typed);
-    let id = id.as_str();
+    let id = &*one_is_shown_whole(&typed);
     // It still cannot be read, and says so; one by its id, the rest by their reason.
     let (code, _, err) = typed(&["letters", "replay", id]);
     assert_eq!(code, Some(1), "{err}");

@@ -50,6 +50,15 @@ fn schema(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
+/// A part of a row's key, as `check` and `date` of the inventory take it.
+fn part(is_date: bool) -> Value {
+    if is_date {
+        json!({"type": "string", "format": "date"})
+    } else {
+        json!({"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"})
+    }
+}
+
 fn paths(spec: &LegSpec, names: &Names) -> Value {
     let content = |name: &str| json!({"application/json": {"schema": schema(name)}});
     let answer = |name: &str, description: &str| json!({"description": description, "content": content(name)});
@@ -58,11 +67,7 @@ fn paths(spec: &LegSpec, names: &Names) -> Value {
     let columns = spec.stock.key.iter().zip(spec.key);
     let key: Vec<Value> = columns
         .map(|(column, what)| {
-            let schema = if column.name == date {
-                json!({"type": "string", "format": "date"})
-            } else {
-                json!({"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"})
-            };
+            let schema = part(column.name == date);
             json!({"name": column.name, "in": "path", "required": true, "description": what, "schema": schema})
         })
         .collect();

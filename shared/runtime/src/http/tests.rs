@@ -44,7 +44,7 @@ async fn show(Path(id): Path<u32>) -> String {
     id.to_string()
 }
 
-#[utoipa::path(get, path = "/things", params(Page), responses((status = 200, description = "Listed", body = List<String>), (status = 409, description = "Not now")))]
+#[utoipa::path(get, path = "/things", params(Page, ("older" = Option<String>, Query)), responses((status = 200, description = "Listed", body = List<String>), (status = 409, description = "Not now")))]
 async fn list(Query(page): Query<Page>) -> Result<List<String>, Problem> {
     let items = vec!["a".to_owned(), "b".to_owned()];
     Ok(List::of(items, page.limit()?, |item| vec![item.clone()]))

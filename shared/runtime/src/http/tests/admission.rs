@@ -109,6 +109,22 @@ async fn a_page_of_a_list_names_the_next_one() {
 }
 
 #[tokio::test]
+async fn a_parameter_that_a_route_does_not_take_is_named() {
+    let shell = shell_of(Ok(())).await;
+    for (asked, named) in [
+        ("/things?limit=1&oldr=x", r#"no parameter "oldr""#),
+        ("/things?%6fldr", "there are limit, cursor, older"),
+    ] {
+        let detail = shell.get(asked).await.problem(400, "parameter");
+        assert!(detail.contains(named), "{detail}");
+    }
+    let head = shell.ask("HEAD", "/things?oldr=x", "", b"").await;
+    assert_eq!(head.status, 400);
+    // Nobody can have meant one of a route that takes none.
+    assert_eq!(shell.get("/things/5?oldr=x").await.status, 200);
+}
+
+#[tokio::test]
 async fn connections_are_bounded_and_whoever_is_too_many_is_told() {
     let shell = shell_of(Ok(())).await;
     let mut silent = Vec::new();

@@ -5,7 +5,7 @@ use runtime::broker::SERVER_FLOOR;
 
 use super::{MINUTE_US, consumers, span};
 use crate::doctor::expected::Expected;
-use crate::doctor::observations::{Account, Broker, Copy, Seen, Server, Stream};
+use crate::doctor::observations::{Account, Broker, Copy, Seen, Server, Service, Stream};
 use crate::doctor::report::{Finding, Group, Sheet};
 
 /// A full window that is shorter than this bridges no absence worth the name.
@@ -155,7 +155,7 @@ fn judge_stream(
             );
         }
     };
-    stores(&mut sheet, broker.stores.as_ref());
+    stores(&mut sheet, broker.stores.as_ref(), seen);
     let odd = odd(&stream.config, &expected);
     if odd.is_empty() {
         sheet.fine("config", "set up as services declare it");
@@ -176,7 +176,31 @@ fn judge_stream(
     }
 }
 
-fn stores(sheet: &mut Sheet<'_>, stores: Option<&Result<(), String>>) {
+/// Whether a service says that nothing of its own is stored: then it is not the doctor's user who may not publish.
+fn nothing_of(seen: &Seen) -> Option<&str> {
+    let says = |service: &&Service| {
+        let mut refused = service
+            .ready
+            .iter()
+            .filter_map(|ready| ready.as_ref().err());
+        refused.any(|words| words.contains("has stored no fact"))
+    };
+    Some(seen.services.iter().find(says)?.service.as_str())
+}
+
+fn stores(sheet: &mut Sheet<'_>, stores: Option<&Result<(), String>>, seen: &Seen) {
+    const TODO: &str = "give its disk space, then restart it: one whose disk was full does not store again by itself; outboxes keep everything meanwhile";
+    match (stores, nothing_of(seen)) {
+        (Some(Err(why)), Some(service)) => sheet.wrong(
+            "stores",
+            format!("the broker takes no message ({why}), and nothing of {service} either: no fact gets out, and new trips are refused"),
+            TODO,
+        ),
+        _ => stored(sheet, stores, TODO),
+    }
+}
+
+fn stored(sheet: &mut Sheet<'_>, stores: Option<&Result<(), String>>, todo: &'static str) {
     match stores {
         Some(Ok(())) => sheet.fine("stores", "it stores what is published"),
         // A user who may not publish gets no answer either.
@@ -188,7 +212,7 @@ fn stores(sheet: &mut Sheet<'_>, stores: Option<&Result<(), String>>) {
         Some(Err(why)) => sheet.wrong(
             "stores",
             format!("the broker takes no message ({why}): no fact gets out, and new trips are refused"),
-            "give its disk space, then restart it: one whose disk was full does not store again by itself; outboxes keep everything meanwhile",
+            todo,
         ),
         None => {}
     }
