@@ -86,7 +86,7 @@ impl Taken {
 /// What many times come to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Distribution {
-    /// How many.
+    /// Over so many values.
     pub count: u64,
     /// The mean.
     pub mean_ms: f64,
@@ -111,7 +111,7 @@ pub struct Distribution {
 pub struct Point {
     /// So large a part took no longer: 0 to 1.
     pub quantile: f64,
-    /// Than this.
+    /// The longest of that part.
     pub ms: f64,
 }
 

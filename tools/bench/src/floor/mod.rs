@@ -105,6 +105,31 @@ pub(crate) async fn measure(
         ),
         (String::from("nats"), messages.server_us.map(|us| us * said)),
     ]);
+    let (client, server, trips_per_commit) = write(stack, runs, &written).await?;
+    parts.insert(String::from("rows"), client);
+    if stack
+        .databases()
+        .values()
+        .any(|url| super::database::is_server(url))
+    {
+        parts.insert(String::from("postgres"), server);
+    }
+    Ok(Some(Floor::new(
+        parts,
+        runs,
+        last,
+        said,
+        rows_per_trip,
+        trips_per_commit,
+    )))
+}
+
+/// Rows as the services write them: what they cost the client and the server for a trip, and how many trips share a transaction.
+async fn write(
+    stack: &Stack,
+    runs: &[Run],
+    written: &Tables,
+) -> Result<(Option<f64>, Option<f64>, BTreeMap<String, f64>)> {
     let mut trips_per_commit = BTreeMap::new();
     let (mut client, mut server) = (Some(0.0), Some(0.0));
     for (name, url) in stack.databases() {
@@ -134,22 +159,7 @@ pub(crate) async fn measure(
             let _ = std::fs::remove_file(format!("{}{ending}", file.display()));
         }
     }
-    parts.insert(String::from("rows"), client);
-    if stack
-        .databases()
-        .values()
-        .any(|url| super::database::is_server(url))
-    {
-        parts.insert(String::from("postgres"), server);
-    }
-    Ok(Some(Floor::new(
-        parts,
-        runs,
-        last,
-        said,
-        rows_per_trip,
-        trips_per_commit,
-    )))
+    Ok((client, server, trips_per_commit))
 }
 
 type Tables = BTreeMap<String, BTreeMap<String, super::database::Written>>;
