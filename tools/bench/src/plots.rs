@@ -134,7 +134,9 @@ impl Marked {
     }
 
     fn at(first: f64, end: f64, marks: impl IntoIterator<Item = f64>) -> Self {
-        let marks = marks.into_iter().filter(|mark| (first..end).contains(mark));
+        let marks = marks
+            .into_iter()
+            .filter(|mark| (first..=end).contains(mark));
         Self {
             range: (first..end).into(),
             marks: marks.collect(),
