@@ -80,6 +80,11 @@ enum Command {
     Man(man::Man),
 }
 
+/// Services allocate with it too: a batch makes thousands of small values on one thread that another drops, for which the system's allocator
+/// takes locks.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // Whatever we and our children write is for our user alone: databases and logs name travellers.
     umask(Mode::S_IRWXG | Mode::S_IRWXO);

@@ -1,5 +1,9 @@
 //! The flight service as a program of its own.
 
+/// A batch makes thousands of small values on one thread that another drops, for which the system's allocator takes locks.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     runtime::boot::main(flight::SPEC.name, flight::SPEC.about.version, flight::start)
 }

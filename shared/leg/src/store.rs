@@ -215,7 +215,7 @@ pub(crate) fn stock(mut row: Vec<Cell>) -> Result<Stock, CellError> {
         Cell::Text(part) => Ok(part),
         _ => Err(CellError::custom("a stock's key is text")),
     });
-    let key = key.collect::<Result<_, _>>()?;
+    let key = key.collect::<Result<Vec<String>, _>>()?;
     let Ok(
         [
             Cell::Int(total),
@@ -227,9 +227,9 @@ pub(crate) fn stock(mut row: Vec<Cell>) -> Result<Stock, CellError> {
         ],
     ) = <[Cell; STOCK_COLUMNS.len()]>::try_from(levels)
     else {
-        return Err(CellError::custom(
-            "a stock's levels are five numbers and a currency",
-        ));
+        return Err(CellError::custom(format_args!(
+            "the stock {key:?} has something other than five numbers and a currency"
+        )));
     };
     Ok(Stock {
         key,
@@ -248,5 +248,34 @@ impl Stock {
     pub fn price(&self) -> Option<choreography::Money> {
         let currency = choreography::Currency::from_code(&self.currency)?;
         Some(choreography::Money::new(self.price_minor, currency))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Stock, StockRows, Table, Working as _, stock, stock_table, text};
+
+    const CAR: &Table = &stock_table("car", &[text("city"), text("class")]);
+
+    #[test]
+    fn a_stock_row_has_each_value_in_its_column() -> Result<(), super::CellError> {
+        let car = Stock {
+            key: vec!["OSL".into(), "small".into()],
+            total: 9,
+            held: 0,
+            confirmed: 0,
+            free: 9,
+            price_minor: 4_200,
+            currency: "NOK".into(),
+        };
+        let mut rows = StockRows::new(CAR);
+        rows.set(car.clone());
+        let mut created = rows.changes()?.created;
+        assert_eq!(created.len(), 1);
+        assert_eq!(stock(created.remove(0))?, car);
+        // What an odd row says of itself.
+        let odd = vec!["OSL".into(), "small".into(), super::Cell::Null];
+        assert!(stock(odd).is_err());
+        Ok(())
     }
 }

@@ -6,11 +6,6 @@
 use choreography::{Backoff, Fact, FactBody, Now, Plan, Speaker, TripId};
 use runtime::{Context, Entity, Message, ReadError, Settings, System, TraceContext};
 
-/// Every program that has a participant in it allocates with this: a batch makes and drops thousands of small values on one thread and drops
-/// them on another, which the system's allocator takes locks for.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// What all services of the saga have in common.
 pub const SYSTEM: System = System {
     namespace: "roundtrip",

@@ -91,7 +91,7 @@ pub struct Table {
 
 impl Table {
     /// Key columns, then all the others.
-    pub fn all(&self) -> impl Iterator<Item = &'static Column> {
+    pub fn all(&self) -> impl Iterator<Item = &'static Column> + Clone {
         self.key.iter().chain(self.columns)
     }
 
@@ -102,7 +102,7 @@ impl Table {
 
     /// What a batch loads of a row, by name: its columns, and of one that announces `unsent`, 1 while its last announcement still lies in
     /// the outbox, else 0.
-    pub(crate) fn loaded(&self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn loaded(&self) -> impl Iterator<Item = &'static str> + Clone {
         let unsent = self.announces().then_some("unsent");
         self.all().map(|column| column.name).chain(unsent)
     }

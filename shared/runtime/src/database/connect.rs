@@ -15,7 +15,8 @@ use sqlx::{
 
 use super::sql::Engine;
 
-/// The oldest SQLite that is safe in WAL mode: before it a checkpoint racing a commit could corrupt the file.
+/// The oldest SQLite that is safe in WAL mode: before it a checkpoint racing a commit could corrupt the file. `jsonb_each`, which batches
+/// are read with, is there since 3.51.0.
 const SQLITE_FLOOR: (u32, u32, u32) = (3, 51, 3);
 /// How long one statement waits for another process's write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -120,6 +121,9 @@ impl Writer {
             }
             Engine::Postgres => Self::Postgres(Box::new(
                 postgres(url)?
+                    // However few rows a batch has, its statements are planned once and not each time: a plan for one row looks cheaper
+                    // than one for any number, and planning them costs more than running them.
+                    .options([("plan_cache_mode", "force_generic_plan")])
                     .connect()
                     .await
                     .with_context(|| unreachable(url))?,

@@ -30,13 +30,21 @@ pub use sql::Engine;
 use crate::table::{Cell, Row, Table, cells};
 use connect::{Readers, Writer};
 
-/// A statement with its parameters, for SQLite, which takes single values only.
-fn sqlite(sql: &str, params: Vec<Param>) -> Query<'static, Sqlite, SqliteArguments> {
+/// A statement with its parameters, for SQLite: it has no arrays.
+fn sqlite(
+    sql: &str,
+    params: Vec<Param>,
+) -> Result<Query<'static, Sqlite, SqliteArguments>, sqlx::Error> {
     let query = sqlx::query(AssertSqlSafe(sql.to_owned()));
-    params.into_iter().fold(query, |query, param| match param {
-        Param::Cell(Cell::Text(text)) => query.bind(text),
-        Param::Cell(Cell::Int(number)) => query.bind(number),
-        Param::Cell(Cell::Null) | Param::Texts(_) | Param::Ints(_) => query.bind(None::<String>),
+    params.into_iter().try_fold(query, |query, param| {
+        Ok(match param {
+            Param::Cell(Cell::Text(text)) => query.bind(text),
+            Param::Cell(Cell::Int(number)) => query.bind(number),
+            Param::Cell(Cell::Null) => query.bind(None::<String>),
+            Param::Texts(_) | Param::Ints(_) => {
+                return Err(sqlx::Error::Encode("SQLite takes no arrays".into()));
+            }
+        })
     })
 }
 
@@ -175,7 +183,7 @@ impl Database {
     /// When the database cannot be reached.
     pub async fn texts(&self, sql: &str, params: Vec<Param>) -> Result<Vec<String>, Failure> {
         Ok(match &self.readers {
-            Readers::Sqlite(pool) => column(sqlite(sql, params).fetch_all(pool).await?, |row| {
+            Readers::Sqlite(pool) => column(sqlite(sql, params)?.fetch_all(pool).await?, |row| {
                 row.try_get(0)
             })?,
             Readers::Postgres(pool) => {
@@ -192,7 +200,7 @@ impl Database {
     /// When the database cannot be reached.
     pub async fn number(&self, sql: &str, params: Vec<Param>) -> Result<i64, Failure> {
         Ok(match &self.readers {
-            Readers::Sqlite(pool) => sqlite(sql, params).fetch_one(pool).await?.try_get(0)?,
+            Readers::Sqlite(pool) => sqlite(sql, params)?.fetch_one(pool).await?.try_get(0)?,
             Readers::Postgres(pool) => postgres(sql, params).fetch_one(pool).await?.try_get(0)?,
         })
     }
@@ -251,7 +259,7 @@ impl Transaction<'_> {
         let mut texts = Vec::new();
         match self.slot.writer.as_mut() {
             Some(Writer::Sqlite(connection)) => {
-                for row in sqlite(sql, params).fetch_all(connection).await? {
+                for row in sqlite(sql, params)?.fetch_all(connection).await? {
                     for i in 0..row.len() {
                         texts.push(row.try_get::<Option<String>, _>(i)?.unwrap_or_default());
                     }

@@ -86,38 +86,57 @@ impl Parameters {
     }
 }
 
-/// Binds what [`Parameters::rows`] reads.
+/// Binds what [`Parameters::rows`] reads. A row of another shape than the columns is refused: in arrays it would move its neighbours' values.
 pub(super) fn rows(
     engine: Engine,
     columns: &[&Column],
     rows: Vec<Vec<Cell>>,
     params: &mut Vec<Param>,
 ) -> Result<(), Failure> {
+    rows.iter().try_for_each(|row| check(columns, row))?;
     if engine == Engine::Sqlite {
         params.push(json(&rows)?);
         return Ok(());
     }
-    let arrays = columns.iter().map(|column| match column.kind {
-        Kind::Text => Param::Texts(Vec::with_capacity(rows.len())),
-        Kind::Int => Param::Ints(Vec::with_capacity(rows.len())),
-    });
-    let mut arrays: Vec<Param> = arrays.collect();
+    let mut arrays: Vec<Param> = columns
+        .iter()
+        .map(|column| match column.kind {
+            Kind::Text => Param::Texts(Vec::with_capacity(rows.len())),
+            Kind::Int => Param::Ints(Vec::with_capacity(rows.len())),
+        })
+        .collect();
     for row in rows {
-        for ((array, cell), column) in arrays.iter_mut().zip(row).zip(columns) {
+        for (array, cell) in arrays.iter_mut().zip(row) {
             match (array, cell) {
                 (Param::Texts(texts), Cell::Text(text)) => texts.push(Some(text)),
-                (Param::Texts(texts), Cell::Int(number)) => texts.push(Some(number.to_string())),
-                (Param::Texts(texts), Cell::Null) => texts.push(None),
+                (Param::Texts(texts), _) => texts.push(None),
                 (Param::Ints(numbers), Cell::Int(number)) => numbers.push(Some(number)),
-                (Param::Ints(numbers), Cell::Null) => numbers.push(None),
-                _ => {
-                    let name = column.name;
-                    return Err(Failure::Poison(format!("the column {name} holds numbers")));
-                }
+                (Param::Ints(numbers), _) => numbers.push(None),
+                (Param::Cell(_), _) => {}
             }
         }
     }
     params.append(&mut arrays);
+    Ok(())
+}
+
+/// Whether a row has a cell of the right kind for each column.
+fn check(columns: &[&Column], row: &[Cell]) -> Result<(), Failure> {
+    if row.len() != columns.len() {
+        let (cells, columns) = (row.len(), columns.len());
+        let word = format!("a row of {cells} cells is none for {columns} columns");
+        return Err(Failure::Poison(word));
+    }
+    for (column, cell) in columns.iter().zip(row) {
+        let held = match (column.kind, cell) {
+            (Kind::Text, Cell::Int(_)) => "an integer",
+            (Kind::Int, Cell::Text(_)) => "text",
+            _ => continue,
+        };
+        let Column { name, kind, .. } = column;
+        let word = format!("{held} was to be stored in the column {name}, whose kind is {kind:?}");
+        return Err(Failure::Poison(word));
+    }
     Ok(())
 }
 

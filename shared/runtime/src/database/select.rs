@@ -73,9 +73,17 @@ impl<'a> Select<'a> {
         }
     }
 
-    /// Only rows whose column stands so to this value.
+    /// Only rows whose column stands so to this value. Null is equal to null; otherwise no row stands to it in any way.
     pub fn only(mut self, column: &str, is: Is, value: impl Into<Cell>) -> Self {
-        let place = self.param(value.into());
+        let value = value.into();
+        if value == Cell::Null {
+            self.conditions.push(match is {
+                Is::Equal => format!("t.{column} is null"),
+                _ => String::from("false"),
+            });
+            return self;
+        }
+        let place = self.param(value);
         let sign = is.sign();
         self.conditions.push(format!("t.{column} {sign} {place}"));
         self

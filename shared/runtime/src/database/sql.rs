@@ -388,3 +388,6 @@ fn add(table: &Table, differences: &str) -> String {
         on.join(" and ")
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,9 +59,15 @@ pub(crate) fn of_key<K: Serialize>(key: &K) -> Result<Vec<Cell>, Error> {
 
 /// The row that these cells are, each under its column's name.
 pub(crate) fn read<R: DeserializeOwned>(
-    names: impl Iterator<Item = &'static str>,
+    names: impl Iterator<Item = &'static str> + Clone,
     cells: Vec<Cell>,
 ) -> Result<R, Error> {
+    let (columns, found) = (names.clone().count(), cells.len());
+    if columns != found {
+        return Err(Error::custom(format_args!(
+            "{found} cells were read for {columns} columns"
+        )));
+    }
     R::deserialize(MapDeserializer::new(names.zip(cells)))
 }
 
