@@ -104,6 +104,9 @@ fn what_no_column_holds_is_refused_by_name() {
 #[test]
 fn a_row_that_is_none_of_the_types_is_refused() {
     let mut cells = of_row(&parcel(), PARCEL).unwrap();
+    let short = read::<Parcel>(PARCEL.loaded(), cells.clone()).unwrap_err();
+    assert!(short.to_string().contains("6 cells"), "{short}");
+    cells.push(0.into());
     cells[2] = "melted".into();
     let error = read::<Parcel>(PARCEL.loaded(), cells.clone()).unwrap_err();
     assert!(error.to_string().contains("melted"), "{error}");
