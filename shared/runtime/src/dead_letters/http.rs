@@ -46,7 +46,7 @@ struct Order {
     total: bool,
 }
 
-/// Dead letters, the oldest first. A page ends early once there are 4 MiB on it.
+/// Dead letters, the oldest first. A page ends early once there are about 4 MiB on it of what is kept; written as JSON it may be more.
 #[utoipa::path(get, path = "/letters", operation_id = "list_dead_letters", tag = "operators",
     params(Page,
         ("newest" = Option<bool>, Query, description = "Whether to begin with the newest"),
@@ -237,8 +237,8 @@ struct DiscardLetters {
     why: String,
 }
 
-/// Replays some letters, the oldest first; a letter that still cannot be read stays, and is named. Ask until `next` is null: 4 MiB of letters at
-/// most are replayed at a time.
+/// Replays some letters, the oldest first; a letter that still cannot be read stays, and is named. Ask until `next` is null: about 4 MiB of
+/// letters are replayed at a time.
 #[utoipa::path(post, path = "/letters/replay", operation_id = "replay_dead_letters", tag = "operators", request_body = ReplayLetters,
     responses((status = 200, body = ClearedLetters, description = "What was done"), (status = 422, description = "It does not say which"),
         (status = 503, description = "Others are being replayed")))]
