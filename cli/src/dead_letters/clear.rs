@@ -7,13 +7,14 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use futures::FutureExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use runtime::dead_letters::{KeptLetter, PastLetter};
+use runtime::dead_letters::{KeptLetter, PastLetter, REPLAY_RETRY_AFTER_S, TOO_MANY_REPLAYS};
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Of, asked, short, whoever_has_it};
 use crate::address::Addresses;
 use crate::out;
+use client::Refused;
 use client::letters::{Clearing, Which, Words};
 use client::paint::visible;
 
@@ -21,6 +22,10 @@ use client::paint::visible;
 const DISCARDED_AT_ONCE: usize = 500;
 /// The most letters that a service replays at once.
 const REPLAYED_AT_ONCE: usize = 50;
+/// Others replay, and a service has only so many places: after so long it is asked again, as it wants it.
+const AGAIN_AFTER: Duration = Duration::from_secs(REPLAY_RETRY_AFTER_S);
+/// So often it is asked again for one step.
+const AGAIN_MAX: u32 = 60;
 /// Letters that stay and are named one by one; the rest is counted.
 const KEPT_SHOWN: usize = 20;
 /// What a shell says of a command that Ctrl-C ended.
@@ -134,7 +139,17 @@ async fn clear(
     rest: Rest,
 ) -> Result<ExitCode> {
     if let Some(id) = &these.id {
-        let ask = async |client: client::Client| client.clear_letter(clearing, id, &words).await;
+        let ask = async |client: client::Client| {
+            let mut again = 0;
+            loop {
+                let answer = client.clear_letter(clearing, id, &words).await;
+                match answer {
+                    Err(error) if no_place(&error) && again < AGAIN_MAX => again += 1,
+                    answer => return answer,
+                }
+                tokio::time::sleep(AGAIN_AFTER).await;
+            }
+        };
         let past = whoever_has_it(these.of.as_deref(), &rest.places, ask).await?;
         return one(&past, rest.json);
     }
@@ -164,6 +179,12 @@ async fn clear(
         true if stays => ExitCode::FAILURE,
         true => ExitCode::SUCCESS,
     })
+}
+
+/// Whether nothing was done, for others replay already.
+fn no_place(error: &anyhow::Error) -> bool {
+    let refused = error.downcast_ref::<Refused>();
+    refused.is_some_and(|refused| refused.kind.rsplit(':').next() == Some(TOO_MANY_REPLAYS))
 }
 
 fn one(past: &Of<PastLetter>, json: bool) -> Result<ExitCode> {
@@ -205,7 +226,7 @@ impl Steps {
                 messages: 0,
                 kept: Vec::new(),
             });
-            let mut after: Option<String> = None;
+            let (mut after, mut again): (Option<String>, _) = (None, 0);
             loop {
                 let started = Instant::now();
                 let limit = self.limit();
@@ -216,9 +237,17 @@ impl Steps {
                     limit,
                     after.as_deref(),
                 );
-                let cleared = asked
-                    .await
-                    .with_context(|| format!("the letters of {service}"))?;
+                let cleared = match asked.await {
+                    Err(error) if no_place(&error) && again < AGAIN_MAX => {
+                        again += 1;
+                        if stopped(&mut stop, AGAIN_AFTER).await {
+                            return Ok(false);
+                        }
+                        continue;
+                    }
+                    cleared => cleared.with_context(|| format!("the letters of {service}"))?,
+                };
+                again = 0;
                 let heard = cleared.letters + cleared.kept.len();
                 if let Some(done) = self.done.last_mut() {
                     done.letters += cleared.letters;
@@ -233,10 +262,8 @@ impl Steps {
                 }
                 let pace = self.rate.map_or(0.0, |rate| heard as f64 / f64::from(rate));
                 let rest = Duration::from_secs_f64(pace).saturating_sub(started.elapsed());
-                tokio::select! {
-                    biased;
-                    _ = stop.recv() => return Ok(false),
-                    () = tokio::time::sleep(rest) => {}
+                if stopped(&mut stop, rest).await {
+                    return Ok(false);
                 }
             }
             if stop.recv().now_or_never().is_some() {
@@ -261,6 +288,15 @@ impl Steps {
             Clearing::Replay => "replayed",
             Clearing::Discard => "discarded",
         }
+    }
+}
+
+/// Waits so long, or until Ctrl-C, and answers whether it was that.
+async fn stopped(stop: &mut Signal, rest: Duration) -> bool {
+    tokio::select! {
+        biased;
+        _ = stop.recv() => true,
+        () = tokio::time::sleep(rest) => false,
     }
 }
 

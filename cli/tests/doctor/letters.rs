@@ -1,5 +1,8 @@
-//! Six thousand junk messages: trips go through meanwhile, the doctor says what it was, and is content once they are put away.
+//! Six thousand junk messages: trips go through meanwhile, the doctor says what it was, and is content once they are put away. And a replay
+//! that has to wait for others.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -62,7 +65,8 @@ async fn six_thousand_junk_messages_are_named_and_cleared_and_the_doctor_is_cont
     ]);
     assert_eq!(code, Some(0));
     assert!(out.contains("flight: 0 discarded"), "{out}");
-    a_replay_keeps_its_rate_and_ends_between_two_steps(folder.path());
+    let flight = stack.url("flight").unwrap();
+    a_replay_keeps_its_rate_and_ends_between_two_steps(folder.path(), &flight).await;
     let all = [
         "letters",
         "discard",
@@ -85,17 +89,21 @@ async fn six_thousand_junk_messages_are_named_and_cleared_and_the_doctor_is_cont
 }
 
 /// Ten a second, so that a service under load is not in anybody's way; and what it did until Ctrl-C is said.
-fn a_replay_keeps_its_rate_and_ends_between_two_steps(folder: &Path) {
+async fn a_replay_keeps_its_rate_and_ends_between_two_steps(folder: &Path, flight: &str) {
     let args = [
         "letters", "replay", "--all", "--of", "flight", "--rate", "10",
     ];
+    let before = steps(flight).await;
     let began = Instant::now();
     let replay = command::roundtrip(folder, &[&args[..], &["--json"]].concat())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    std::thread::sleep(Duration::from_millis(2_500));
+    while steps(flight).await < before + 2.0 {
+        assert!(began.elapsed().as_secs() < 60, "no second step");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let pid = Pid::from_raw(i32::try_from(replay.id()).unwrap());
     kill(pid, Signal::SIGINT).unwrap();
     let ended = replay.wait_with_output().unwrap();
@@ -105,9 +113,75 @@ fn a_replay_keeps_its_rate_and_ends_between_two_steps(folder: &Path) {
     let kept = said["services"][0]["kept"].as_array().unwrap().len();
     let most = 10 * (usize::try_from(began.elapsed().as_secs()).unwrap() + 1);
     assert!(
-        kept.is_multiple_of(10) && (10..=most).contains(&kept),
-        "{kept} and not 10 to {most}"
+        kept.is_multiple_of(10) && (20..=most).contains(&kept),
+        "{kept} and not 20 to {most}"
     );
+}
+
+/// How many steps of replays a service has answered: its letters stay, and only its requests are counted.
+async fn steps(service: &str) -> f64 {
+    let http = client::http::local().unwrap().build().unwrap();
+    let metrics = http.get(format!("{service}/metrics")).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let count = |line: &&str| {
+        line.starts_with("roundtrip_http_request_seconds_count{")
+            && line.contains("route=\"/letters/replay\"")
+    };
+    let line = metrics.lines().find(count);
+    line.map_or(0.0, |line| {
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    })
+}
+
+/// Others have all the places for replays, once before each step.
+#[test]
+fn a_replay_waits_for_a_place() {
+    const FULL: &str = r#"{"type":"urn:roundtrip:problem:too-many-replays","title":"Too many replays","status":503,"detail":"Others replay."}"#;
+    let some = r#"{"letters":2,"messages":2,"kept":[],"next":"a"}"#;
+    let last = r#"{"letters":1,"messages":1,"kept":[],"next":null}"#;
+    let past = r#"{"id":"b","aggregateid":"","type":"","reason":"","subject":"","headers":"{}","payload":"","last_id":"",
+        "outcome":"replayed","by":"","why":"","at_us":0}"#;
+    let replays = |letters: &[&str], answers: Vec<&'static str>| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = format!("flight=http://{}", listener.local_addr().unwrap());
+        let asked = std::thread::spawn(move || answer_each(&listener, &answers));
+        let folder = tempfile::tempdir().unwrap();
+        let args = ["letters", "replay", "--of", "flight", "--service", &at];
+        let typed = [&args[..], letters].concat();
+        let ended = command::roundtrip(folder.path(), &typed).output().unwrap();
+        assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+        asked.join().unwrap();
+        String::from_utf8(ended.stdout).unwrap()
+    };
+    let began = Instant::now();
+    let said = replays(&["--all"], vec![FULL, some, FULL, last]);
+    assert_eq!(said, "flight: 3 replayed\n");
+    assert!(began.elapsed().as_secs() >= 2, "as long as it is told to");
+    assert_eq!(replays(&["b"], vec![FULL, past]), "flight: replayed b\n");
+}
+
+/// A service that has one answer for each request, and no more.
+fn answer_each(listener: &TcpListener, answers: &[&str]) {
+    for answer in answers {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"}") {
+            let mut some = [0; 1_024];
+            let read = stream.read(&mut some).unwrap();
+            assert!(read > 0, "it leaves in the middle of its request");
+            asked.extend_from_slice(&some[..read]);
+        }
+        let status = match answer.contains("503") {
+            true => "503 Service Unavailable\r\nretry-after: 1",
+            false => "200 OK",
+        };
+        let length = answer.len();
+        write!(
+            stream,
+            "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{answer}"
+        )
+        .unwrap();
+    }
 }
 
 async fn junk(nats_url: &str) {

@@ -2,7 +2,7 @@
 //! hangs, the audit is clean and the doctor content.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -12,6 +12,8 @@ use super::{command, run, stack, wrong};
 
 /// Longer than any answer is waited for, and than a broker waits for somebody who does not read.
 const FROZEN: Duration = Duration::from_secs(16);
+/// So many trips are taken before it is frozen: the load is there.
+const UNDER_LOAD: usize = 20;
 /// By then everything is as if nothing had been.
 const OVER_WITHIN: Duration = Duration::from_secs(60);
 
@@ -23,8 +25,13 @@ async fn a_leg_that_was_paused_is_named_and_leaves_nothing_behind() {
     };
     let stop = Arc::new(AtomicBool::new(false));
     let url = format!("{}/bookings", stack.url("booking").unwrap());
-    let load = tokio::spawn(book(url.clone(), Arc::clone(&stop)));
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let trips = Arc::new(AtomicUsize::new(0));
+    let load = tokio::spawn(book(url.clone(), Arc::clone(&stop), Arc::clone(&trips)));
+    let began = Instant::now();
+    while trips.load(Ordering::Relaxed) < UNDER_LOAD {
+        assert!(began.elapsed() < OVER_WITHIN, "no trip is taken");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 
     let services = stack.services_mut();
     let at = services.iter().position(|m| m.service == "flight").unwrap();
@@ -43,7 +50,8 @@ async fn a_leg_that_was_paused_is_named_and_leaves_nothing_behind() {
     services[at].process.signal(Signal::SIGCONT).unwrap();
     let over = Instant::now();
     stop.store(true, Ordering::Relaxed);
-    let trips = load.await.unwrap();
+    load.await.unwrap();
+    let trips = trips.load(Ordering::Relaxed);
     assert!(trips > 100, "{trips} trips are no load");
 
     let http = client::http::local().unwrap().build().unwrap();
@@ -72,17 +80,15 @@ async fn a_leg_that_was_paused_is_named_and_leaves_nothing_behind() {
     stack.stop().await.unwrap();
 }
 
-/// Books a seat every few milliseconds, and answers how many trips there were.
-async fn book(url: String, stop: Arc<AtomicBool>) -> usize {
+/// Books a seat every few milliseconds, and counts the trips that are taken.
+async fn book(url: String, stop: Arc<AtomicBool>, trips: Arc<AtomicUsize>) {
     let http = client::http::local().unwrap().build().unwrap();
     let day = jiff::Zoned::now().date().tomorrow().unwrap();
     let leg = json!({"leg": "flight", "flight": "RT100", "date": day, "seats": 1});
     let asked = json!({"itinerary": [leg], "deadline_s": 45});
-    let mut trips = 0;
     while !stop.load(Ordering::Relaxed) {
         let answer = http.post(&url).json(&asked).send().await.unwrap();
-        trips += usize::from(answer.status() == 202);
+        trips.fetch_add(usize::from(answer.status() == 202), Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    trips
 }

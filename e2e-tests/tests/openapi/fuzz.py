@@ -5,36 +5,62 @@ some that are not. Whether each answer is one that the document has is Schemathe
   fuzz.py FOLDER EXAMPLES URL...
 
 The tools come from PyPI, pinned, into FOLDER. EXAMPLES bounds the generated requests of each operation in each phase. Exits 1 when an answer is
-not as the document has it and no rule explains it, 3 when the tools cannot be had.
+not as the document has it and no rule explains it, or when it takes too long, 3 when the tools cannot be had.
 """
 import os
 import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 
 import tools
 
 HERE = pathlib.Path(__file__).resolve().parent
+# All runs together: so long at least, and so much longer for each example. They take a small part of it.
+AT_LEAST_S = 300
+FOR_EACH_EXAMPLE_S = 30
 
 
-def begin(url, examples, report):
+def begin(url, examples, report, said):
     command = ["st", "--config-file", HERE / "schemathesis.toml", "run", f"{url}/openapi.json", "--max-examples", examples, "--no-color"]
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": "rules", "PYTHONPATH": str(HERE), "PYTHONDONTWRITEBYTECODE": "1"}
-    # Where it keeps what it learns of an API: nothing is to depend on the run before.
-    return subprocess.Popen([str(word) for word in command], env=environment, cwd=report, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # In a folder of its own it keeps what it learns of an API: nothing is to depend on the run before. What it says goes to a file: a pipe
+    # that nobody reads yet would fill, and stop it.
+    with said.open("w") as out:
+        return subprocess.Popen([str(word) for word in command], env=environment, cwd=report, stdout=out, stderr=subprocess.STDOUT)
+
+
+def ended(run, until):
+    """How it ended; None when it did not in time."""
+    try:
+        return run.wait(timeout=max(until - time.monotonic(), 0))
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def main():
     _, folder, examples, *urls = sys.argv
     tools.within(folder, "fuzz-requirements.txt")
+    within_s = AT_LEAST_S + FOR_EACH_EXAMPLE_S * int(examples)
+    until = time.monotonic() + within_s
     wrong = False
+    runs = []
     with tempfile.TemporaryDirectory() as report:
-        runs = [begin(url, examples, report) for url in urls]
-        for url, run in zip(urls, runs):
-            said, _ = run.communicate()
-            print(f"== {url}\n{said}")
-            wrong |= run.returncode != 0
+        files = [pathlib.Path(report) / f"{number}.txt" for number, _ in enumerate(urls)]
+        try:
+            for url, said in zip(urls, files):
+                runs.append(begin(url, examples, report, said))
+            for url, said, run in zip(urls, files, runs):
+                code = ended(run, until)
+                late = f"\nit did not end within {within_s} s, and was stopped" if code is None else ""
+                print(f"== {url}\n{said.read_text(errors='replace')}{late}")
+                wrong |= code != 0
+        finally:
+            # None outlives this program, however it ends.
+            for run in runs:
+                run.kill()
+                run.wait()
     sys.exit(wrong)
 
 

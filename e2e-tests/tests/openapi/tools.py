@@ -20,8 +20,10 @@ def within(folder, requirements):
     if not (home / "complete").exists():
         shutil.rmtree(home, ignore_errors=True)
         venv.create(home, with_pip=True)
-        pip = [home / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
-        if subprocess.run([*pip, "--requirement", listed]).returncode:
+        pip = [home / "bin/python", "-m", "pip", "--disable-pip-version-check"]
+        # What is not on the list is not installed, and missed by name: another Python may need more.
+        install = [*pip, "install", "--quiet", "--no-deps", "--only-binary=:all:", "--requirement", listed]
+        if subprocess.run(install).returncode or subprocess.run([*pip, "check"], stdout=sys.stderr).returncode:
             print("the tools cannot be had; is a Python package index reached?", file=sys.stderr)
             sys.exit(3)
         (home / "complete").touch()

@@ -5,6 +5,7 @@ use async_nats::HeaderMap;
 use booking::core::State;
 use e2e_tests::trip::{flight, stay, trip};
 use e2e_tests::{Answer, Stock, World, eventually, on_both_databases};
+use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -281,26 +282,14 @@ async fn large_letters_come_on_pages_of_few_and_replays_have_few_places(world: &
         (page["total"] == LETTERS).then_some(())
     })
     .await;
+    let mut ids = Vec::new();
     for newest in [false, true] {
-        let (mut about, mut next) = (Vec::new(), String::new());
-        loop {
-            let path = format!("/letters?limit=1000&newest={newest}{next}");
-            let asked = world.request(Method::GET, "flight", &path);
-            let answer = world.send(asked).await;
-            assert!(answer.text.len() < 5 << 20, "{} bytes", answer.text.len());
-            let page: Value = answer.json();
-            let items = page["items"].as_array().unwrap();
-            about.extend(items.iter().map(|letter| letter["id"].clone()));
-            match page["next_cursor"].as_str() {
-                Some(cursor) => next = format!("&cursor={cursor}"),
-                None => break,
-            }
-        }
+        ids = on_small_pages(world, "/letters", &format!("&newest={newest}")).await;
         if newest {
-            about.reverse();
+            ids.reverse();
         }
-        assert_eq!(about.len(), LETTERS, "each once");
-        assert!(about.is_sorted_by_key(|id| id.as_str().unwrap().to_owned()));
+        assert_eq!(ids.len(), LETTERS, "each once");
+        assert!(ids.is_sorted());
     }
 
     // They are still too large, and stay; each is named once.
@@ -317,17 +306,67 @@ async fn large_letters_come_on_pages_of_few_and_replays_have_few_places(world: &
     }
     assert_eq!((kept, requests), (LETTERS, LETTERS.div_ceil(4)));
 
+    replays_have_few_places(world, &ids[0]).await;
+
+    let all = json!({"which": {"all": true}, "why": "a test"});
+    let cleared: Value = post(world, "/letters/discard", all).await.json();
+    assert_eq!(cleared["letters"], LETTERS - 1);
+    let mut past = on_small_pages(world, "/letters/past", "").await;
+    assert_eq!(past.len(), LETTERS, "each once");
+    past.sort();
+    past.dedup();
+    assert_eq!(past.len(), LETTERS, "none twice");
+}
+
+/// Of a letter that was replayed before, it is said however many replay.
+async fn replays_have_few_places(world: &mut World, letter: &str) {
+    let path = format!("/letters/{letter}");
+    let put_away = post(world, &format!("{path}/discard"), json!({"why": "junk"})).await;
+    assert_eq!(put_away.status, 200, "{}", put_away.text);
+    let replayed = "update dead_letter_past set outcome = 'replayed'";
+    world.by_hand("flight", replayed).await;
+    let path = format!("{path}/replay");
     eventually("too many replays at a time are refused", async || {
         let all = json!({"which": {"all": true}});
         let asked = (0..40).map(|_| post(world, "/letters/replay", all.clone()));
-        let answers = futures::future::join_all(asked).await;
+        let before = (0..40).map(|_| post(world, &path, json!({})));
+        let (answers, before) = tokio::join!(join_all(asked), join_all(before));
         let (done, refused): (Vec<_>, Vec<_>) =
             answers.into_iter().partition(|answer| answer.status == 200);
         for answer in &refused {
             assert_eq!(answer.headers["retry-after"], "1");
             assert!(answer.problem(503).kind.ends_with("too-many-replays"));
         }
+        for answer in before {
+            assert_eq!(
+                answer.status, 200,
+                "what became of it is said: {}",
+                answer.text
+            );
+        }
         (!done.is_empty() && !refused.is_empty()).then_some(())
     })
     .await;
+}
+
+/// The ids of a list whose letters are large, page by page: a thousand are asked for, and no page is much larger than 4 MiB.
+async fn on_small_pages(world: &World, list: &str, order: &str) -> Vec<String> {
+    let (mut ids, mut next) = (Vec::new(), String::new());
+    loop {
+        let path = format!("{list}?limit=1000{order}{next}");
+        let asked = world.request(Method::GET, "flight", &path);
+        let answer = world.send(asked).await;
+        assert!(
+            answer.text.len() < 5 << 20,
+            "{list}: {} bytes",
+            answer.text.len()
+        );
+        let page: Value = answer.json();
+        let items = page["items"].as_array().unwrap().iter();
+        ids.extend(items.map(|letter| letter["id"].as_str().unwrap().to_owned()));
+        match page["next_cursor"].as_str() {
+            Some(cursor) => next = format!("&cursor={cursor}"),
+            None => return ids,
+        }
+    }
 }

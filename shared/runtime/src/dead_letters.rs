@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::table::{Column, Lock, Table, int, text};
 
-pub use clearing::{ClearedLetters, KeptLetter};
+pub use clearing::{ClearedLetters, KeptLetter, REPLAY_RETRY_AFTER_S, TOO_MANY_REPLAYS};
 pub(crate) use http::routes;
 pub use past::{DEAD_LETTER_PAST, Fate, Outcome, PastLetter};
 

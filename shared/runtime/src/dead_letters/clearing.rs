@@ -25,6 +25,10 @@ use crate::worker::Completion;
 
 /// The most requests that replay letters at a time.
 const REPLAYS_MAX: usize = 4;
+/// After so long a request that found no place for a replay is to ask again: its `Retry-After`.
+pub const REPLAY_RETRY_AFTER_S: u64 = 1;
+/// The kind of problem that says so, without the service's part of it.
+pub const TOO_MANY_REPLAYS: &str = "too-many-replays";
 /// The most characters of what an operator says.
 const WORDS_MAX: usize = 500;
 
@@ -192,11 +196,11 @@ impl Clearing {
             );
             Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "too-many-replays",
+                TOO_MANY_REPLAYS,
                 "Too many replays",
                 detail,
             )
-            .retry_after(1)
+            .retry_after(REPLAY_RETRY_AFTER_S)
         })
     }
 
@@ -220,6 +224,10 @@ impl Clearing {
         id: String,
         words: Words,
     ) -> Result<Json<PastLetter>, Problem> {
+        // Nothing is loaded to say so of one that is put away already: however many replay, it is said.
+        if let Some(past) = self.past(outcome, &id).await? {
+            return Ok(past);
+        }
         let _place = self.place(outcome)?;
         if let Some(letter) = self.find::<DeadLetter>(DEAD_LETTER, &id).await? {
             let heard = (outcome == Outcome::Replayed).then_some(letter);
@@ -236,9 +244,14 @@ impl Clearing {
                 return Err(refused("unreadable", detail).with("why", why));
             }
         }
-        match self.find::<PastLetter>(DEAD_LETTER_PAST, &id).await? {
-            Some(past) if past.outcome == outcome => Ok(Json(past)),
-            Some(past) => Err(Problem::new(
+        let past = self.past(outcome, &id).await?;
+        past.ok_or_else(|| unknown(&id))
+    }
+
+    /// What became of a letter, if it was put away.
+    async fn past(&self, outcome: Outcome, id: &str) -> Result<Option<Json<PastLetter>>, Problem> {
+        match self.find::<PastLetter>(DEAD_LETTER_PAST, id).await? {
+            Some(past) if past.outcome != outcome => Err(Problem::new(
                 StatusCode::CONFLICT,
                 "put-away",
                 "Put away before",
@@ -247,7 +260,7 @@ impl Clearing {
                     past.outcome.as_str()
                 ),
             )),
-            None => Err(unknown(&id)),
+            past => Ok(past.map(Json)),
         }
     }
 
@@ -272,25 +285,23 @@ impl Clearing {
         let mut found: Vec<Found> = letters.order(&["id"]).most(limit + 1).rows().await?;
         let mut more = found.len() > limit;
         found.truncate(limit);
-        let mut whole = Whole::default();
+        let mut heard: Vec<DeadLetter> = Vec::new();
         if outcome == Outcome::Replayed {
             let ids: Vec<&str> = found.iter().map(|found| found.id.as_str()).collect();
-            whole = Whole::load(&self.database, &ids).await?;
-            if let Some(too_much) = whole.letters.get(whole.fit) {
-                found.retain(|found| found.id < too_much.id);
-                more = true;
-            }
-            whole.letters.truncate(whole.fit);
+            let whole = Whole::load(&self.database, DEAD_LETTER, &ids, |letter| letter).await?;
+            more |= whole.covered < found.len();
+            found.truncate(whole.covered);
+            heard = whole.letters;
         }
         let next = found.last().filter(|_| more).map(|last| last.id.clone());
         if outcome == Outcome::Replayed {
             // One that went meanwhile is nobody's trouble any more.
-            found.retain(|found| whole.letters.iter().any(|letter| letter.id == found.id));
+            found.retain(|found| heard.iter().any(|letter| letter.id == found.id));
         }
-        let mut whole = whole.letters.into_iter();
+        let mut heard = heard.into_iter();
         let wanted = found
             .iter()
-            .map(|found| (fate(&found.id, outcome, &words), whole.next()));
+            .map(|found| (fate(&found.id, outcome, &words), heard.next()));
         let became = (self.put_away)(wanted.collect()).await?;
         let mut cleared = ClearedLetters {
             next,

@@ -15,12 +15,20 @@ use crate::handle::Handle;
 use crate::http::{Json, List, Page, Path, Query, TOTAL_MAX, a_whole_number};
 use crate::problem::Problem;
 use crate::service::Service;
-use crate::table::Cell;
+use crate::table::{Cell, Lock, Table, int, text};
 
 /// The most letters that one request discards.
 const DISCARDED_MAX: usize = 500;
 /// The most letters that one request replays: each is loaded whole.
 const REPLAYED_MAX: usize = 50;
+
+/// Which letters of the past there are, without what they kept.
+const PAST: &Table = &Table {
+    name: DEAD_LETTER_PAST.name,
+    key: &[text("id")],
+    columns: &[int("at_us")],
+    lock: Lock::None,
+};
 
 /// `/letters`.
 pub(crate) fn routes<S: Service>(handle: Handle<S>) -> OpenApiRouter {
@@ -46,7 +54,7 @@ struct Order {
     total: bool,
 }
 
-/// Dead letters, the oldest first. A page ends early once there are 4 MiB on it.
+/// Dead letters, the oldest first. A page ends early once there are about 4 MiB on it of what is kept; written as JSON it may be more.
 #[utoipa::path(get, path = "/letters", operation_id = "list_dead_letters", tag = "operators",
     params(Page,
         ("newest" = Option<bool>, Query, description = "Whether to begin with the newest"),
@@ -69,8 +77,12 @@ async fn list(
         letters = letters.only("id", beyond, last.concat());
     }
     let found: Vec<Found> = letters.most(limit + 1).rows().await?;
-    let ids: Vec<&str> = found.iter().map(|found| found.id.as_str()).collect();
-    let Whole { letters, fit } = Whole::load(&clearing.database, &ids).await?;
+    let ids: Vec<&str> = found
+        .iter()
+        .map(|found| found.id.as_str())
+        .take(limit)
+        .collect();
+    let whole = Whole::load(&clearing.database, DEAD_LETTER, &ids, |letter| letter).await?;
     let total = match order.total {
         true => Some(
             clearing
@@ -82,11 +94,29 @@ async fn list(
         ),
         false => None,
     };
-    let page = List::of(letters, limit.min(fit), |letter| vec![letter.id.clone()]);
+    let page = page_of(found, whole, |found| vec![found.id.clone()]);
     Ok(List { total, ..page })
 }
 
-/// What became of dead letters, the latest first. It is kept for thirty days.
+/// A page of what could be loaded of what was found. It goes on behind the last that was gone through, whether that was still there or not.
+fn page_of<F, T>(found: Vec<F>, whole: Whole<T>, keys: impl Fn(&F) -> Vec<String>) -> List<T> {
+    let List { next_cursor, .. } = List::of(found, whole.covered, keys);
+    List {
+        items: whole.letters,
+        next_cursor,
+        total: None,
+    }
+}
+
+/// A letter of the past, without what it kept.
+#[derive(Deserialize)]
+struct FoundPast {
+    id: String,
+    at_us: i64,
+}
+
+/// What became of dead letters, the latest first. It is kept for thirty days. A page ends early once there are about 4 MiB on it of what is
+/// kept; written as JSON it may be more.
 #[utoipa::path(get, path = "/letters/past", operation_id = "list_past_dead_letters", tag = "operators", params(Page),
     responses((status = 200, body = List<PastLetter>, description = "One page of them", headers(("Link" = String, description = "The next page, as `rel=\"next\"`")))))]
 async fn past(
@@ -94,10 +124,7 @@ async fn past(
     Query(page): Query<Page>,
 ) -> Result<List<PastLetter>, Problem> {
     let limit = page.limit()?;
-    let mut past = clearing
-        .database
-        .select(DEAD_LETTER_PAST)
-        .descending(&["at_us", "id"]);
+    let mut past = clearing.database.select(PAST).descending(&["at_us", "id"]);
     if let Some(last) = page.after(2)? {
         let [at_us, id] = last.as_slice() else {
             return Err(Problem::internal());
@@ -109,9 +136,14 @@ async fn past(
             ("id", Cell::from(id.as_str())),
         ]);
     }
-    let rows: Vec<PastLetter> = past.most(limit + 1).rows().await?;
-    let keys = |past: &PastLetter| vec![past.at_us.to_string(), past.letter.id.clone()];
-    Ok(List::of(rows, limit, keys))
+    let found: Vec<FoundPast> = past.most(limit + 1).rows().await?;
+    let ids = found.iter().map(|found| found.id.as_str());
+    let ids: Vec<&str> = ids.take(limit).collect();
+    let letter: fn(&PastLetter) -> &DeadLetter = |past| &past.letter;
+    let whole = Whole::load(&clearing.database, DEAD_LETTER_PAST, &ids, letter).await?;
+    Ok(page_of(found, whole, |found| {
+        vec![found.at_us.to_string(), found.id.clone()]
+    }))
 }
 
 /// One dead letter, whole.
@@ -237,8 +269,8 @@ struct DiscardLetters {
     why: String,
 }
 
-/// Replays some letters, the oldest first; a letter that still cannot be read stays, and is named. Ask until `next` is null: 4 MiB of letters at
-/// most are replayed at a time.
+/// Replays some letters, the oldest first; a letter that still cannot be read stays, and is named. Ask until `next` is null: about 4 MiB of
+/// letters are replayed at a time.
 #[utoipa::path(post, path = "/letters/replay", operation_id = "replay_dead_letters", tag = "operators", request_body = ReplayLetters,
     responses((status = 200, body = ClearedLetters, description = "What was done"), (status = 422, description = "It does not say which"),
         (status = 503, description = "Others are being replayed")))]
@@ -277,4 +309,30 @@ async fn discard_many(
     clearing
         .many(Outcome::Discarded, these, Words::because(by, why)?)
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_that_goes_meanwhile_does_not_end_the_list() {
+        let next = |letters: &[&'static str], covered| {
+            let letters = letters.to_vec();
+            let found = vec!["a", "b", "c"];
+            let page = page_of(found, Whole { letters, covered }, |id| vec![(*id).into()]);
+            let cursor = page.next_cursor;
+            let page = Page {
+                limit: None,
+                cursor,
+            };
+            page.after(1).ok().flatten().map(|keys| keys.concat())
+        };
+        // Two are asked for, and one more was found.
+        assert_eq!(next(&["a", "b"], 2).as_deref(), Some("b"));
+        assert_eq!(next(&["a"], 2).as_deref(), Some("b"), "the second went");
+        assert_eq!(next(&[], 2).as_deref(), Some("b"), "both went");
+        assert_eq!(next(&["a"], 1).as_deref(), Some("a"), "much is on the page");
+        assert_eq!(next(&["a", "b"], 3), None, "no further one was found");
+    }
 }

@@ -1,42 +1,52 @@
 //! Dead letters loaded whole, so many bytes and no more: each may be as large as a message can be, and a page of a thousand of them would be
 //! larger than what this process may have. Which letters, is for whoever asks.
 
-use super::{DEAD_LETTER, DeadLetter};
+use serde::de::DeserializeOwned;
+
+use super::DeadLetter;
 use crate::database::Database;
 use crate::problem::Problem;
+use crate::table::Table;
 
 /// About as many bytes are loaded for one request.
 pub(super) const BYTES_MAX: usize = 4 << 20;
 /// So many letters are loaded at a time: all that may lie in memory beyond that.
 const AT_ONCE: usize = 8;
 
-/// Letters, up to the first that is too much, which is among them.
-#[derive(Debug, Default)]
-pub(super) struct Whole {
-    pub(super) letters: Vec<DeadLetter>,
-    /// How many of them are not too much; one at least, where there is one.
-    pub(super) fit: usize,
+/// Letters, those that are there yet or those of the past, up to the first that is too much.
+#[derive(Debug)]
+pub(super) struct Whole<T> {
+    pub(super) letters: Vec<T>,
+    /// How many ids were gone through, those of letters that went meanwhile too. One at least, where there is one.
+    pub(super) covered: usize,
 }
 
-impl Whole {
-    /// Loads the letters with these ids, in this order. One that went meanwhile is left out.
-    pub(super) async fn load(database: &Database, ids: &[&str]) -> Result<Self, Problem> {
-        let mut whole = Self::default();
+impl<T: DeserializeOwned> Whole<T> {
+    /// Loads the letters with these ids from this table, in this order. One that went meanwhile is left out.
+    pub(super) async fn load(
+        database: &Database,
+        table: &Table,
+        ids: &[&str],
+        letter: fn(&T) -> &DeadLetter,
+    ) -> Result<Self, Problem> {
+        let mut letters: Vec<T> = Vec::new();
         let mut bytes = 0;
-        for ids in ids.chunks(AT_ONCE) {
-            let some = database.select(DEAD_LETTER);
-            let mut some: Vec<DeadLetter> = some.one_of("id", ids.iter().copied()).rows().await?;
-            some.sort_by_key(|letter| ids.iter().position(|id| *id == letter.id));
-            for letter in some {
-                bytes += size(&letter);
-                whole.letters.push(letter);
-                if bytes > BYTES_MAX && whole.letters.len() > 1 {
-                    return Ok(whole);
+        let place = |one: &T| ids.iter().position(|id| *id == letter(one).id);
+        for some in ids.chunks(AT_ONCE) {
+            let some = database.select(table).one_of("id", some.iter().copied());
+            let mut some: Vec<T> = some.rows().await?;
+            some.sort_by_key(&place);
+            for one in some {
+                bytes += size(letter(&one));
+                if bytes > BYTES_MAX && !letters.is_empty() {
+                    let covered = place(&one).unwrap_or(ids.len());
+                    return Ok(Self { letters, covered });
                 }
-                whole.fit = whole.letters.len();
+                letters.push(one);
             }
         }
-        Ok(whole)
+        let covered = ids.len();
+        Ok(Self { letters, covered })
     }
 }
 

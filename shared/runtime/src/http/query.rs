@@ -1,7 +1,8 @@
 //! Which parameters a route's query may have: those that its OpenAPI document names. A misspelt filter would narrow nothing, and whoever
 //! asked would take the whole list for the answer. What a parameter's value means is the handler's to judge.
 //!
-//! A route that takes no parameters at all does not mind any: nobody can have meant one.
+//! A route that takes no parameters at all does not mind any. That is a choice: there is no list that one could have narrowed, and callers and
+//! proxies hang things on addresses (`?wait=5` on `POST /bookings` is not heard; `Prefer: wait=5` is).
 
 use std::collections::HashMap;
 use std::sync::Arc;
