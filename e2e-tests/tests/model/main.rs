@@ -260,12 +260,12 @@ fn without_inbox_and_outbox_every_trip_still_comes_to_rest() {
     sound(
         "nothing kept, no room left, two of flight",
         one(1, 0).unkept().with_two(Who::Flight),
-        1_110,
+        1_129,
     );
     sound(
         "nothing kept, no room left, forgotten",
         one(1, 0).unkept().that_forgets(),
-        3_553,
+        3_672,
     );
 }
 
