@@ -9,7 +9,7 @@ use leg::Leg as _;
 use leg::core::{self as l, LegPolicy, Record, Stock, StockView};
 
 use crate::saga::{Saga, World};
-use crate::unkept::is_on_its_way;
+use crate::unkept::{is_on_its_way, last_is_on_its_way};
 use crate::words::{Clock, Who, Word, moment, plain_record, plain_trip, reason, word};
 
 /// Mistakes that the rules of the protocol, or the runtime below it, exclude.
@@ -41,6 +41,8 @@ pub(crate) enum Bug {
     RejectionSettlesThoseBefore,
     /// Booking closes a trip as soon as the traveller cancels it.
     CancelClosesAtOnce,
+    /// A cancellation changes what became of a trip that is off already.
+    CancelChangesTheOutcome,
     /// Two replicas load the same rows, and the second overwrites what the first saved.
     NoLock,
     /// A fact goes out before what it says is committed.
@@ -168,8 +170,7 @@ impl Saga {
             Some(fact) => b::Input::Fact(fact),
             None if heard == Heard::Cancel => b::Input::Cancel { reason: &why },
             None => {
-                let own = [Word::Requested, Word::Confirmed, Word::Cancelled];
-                let waiting = is_on_its_way(asked.world, trip, &own);
+                let waiting = last_is_on_its_way(asked.world, trip);
                 b::Input::Due { waiting }
             }
         };
@@ -182,18 +183,19 @@ impl Saga {
         if undoes && (answered || cancelled) {
             reaction.record = closed(reaction.record, &self.plans[trip], clock);
         }
+        let record = plain_trip(reaction.record);
         Answer {
-            again: before == reaction.record.state,
-            said: reaction.said,
+            again: before == record.state,
             judged: Judged {
                 odd: reaction.anomaly.is_some(),
-                trip: Some(plain_trip(reaction.record)),
+                trip: Some(self.noted(record, &reaction.said)),
                 ..Judged::default()
             },
+            said: reaction.said,
         }
     }
 
-    /// What booking says or leaves out by mistake.
+    /// What booking says, changes or leaves out by mistake.
     fn mistake(&self, before: b::State, heard: Heard, reaction: &mut b::Reaction) {
         let undoes = reaction.record.state == b::State::Undoing;
         let was = before == b::State::Undoing;
@@ -206,6 +208,10 @@ impl Saga {
         }
         if undoes && !was && matches!(heard, Heard::Fact(_)) && self.has(Bug::WaitsWithoutATimer) {
             reaction.record.due_us = None;
+        }
+        let off = matches!(before, b::State::Undoing | b::State::Closed);
+        if off && heard == Heard::Cancel && self.has(Bug::CancelChangesTheOutcome) {
+            reaction.record.outcome = Some(b::Outcome::Cancelled);
         }
     }
 

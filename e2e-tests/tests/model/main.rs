@@ -175,6 +175,7 @@ fn planted_bugs_of_the_protocol_are_found() {
         "a closed trip holds nothing",
     );
     let (rest, adds_up) = ("it comes to rest", "capacity adds up");
+    let decided = "what was decided stays decided";
     let planted = [
         (Bug::UndoingSaysRequested, three(1), rest),
         (Bug::LateTurnIsRejected, three(1), holds),
@@ -188,6 +189,7 @@ fn planted_bugs_of_the_protocol_are_found() {
         (Bug::FirstAnswerClosesAll, three(1), holds),
         (Bug::RejectionSettlesThoseBefore, three(0), holds),
         (Bug::CancelClosesAtOnce, three(1), holds),
+        (Bug::CancelChangesTheOutcome, three(0), decided),
         (
             Bug::NoLock,
             two(&[seats(1), rooms(1)]).with_two(Who::Flight),
@@ -243,27 +245,27 @@ fn planted_bugs_of_the_runtime_are_found() {
 #[test]
 fn without_inbox_and_outbox_every_trip_still_comes_to_rest() {
     let same_leg = |back| Saga::new(&[&[FLIGHT, BACK]], &[seats(1), seats_back(back)]);
-    sound("nothing kept, one trip", one(1, 1).unkept(), 651);
-    sound("nothing kept, no room left", one(1, 0).unkept(), 494);
-    sound("nothing kept, no seat left", one(0, 1).unkept(), 251);
-    sound("nothing kept, no seat back", same_leg(0).unkept(), 414);
-    sound("nothing kept, three legs", three(1).unkept(), 2_606);
+    sound("nothing kept, one trip", one(1, 1).unkept(), 653);
+    sound("nothing kept, no room left", one(1, 0).unkept(), 501);
+    sound("nothing kept, no seat left", one(0, 1).unkept(), 252);
+    sound("nothing kept, no seat back", same_leg(0).unkept(), 421);
+    sound("nothing kept, three legs", three(1).unkept(), 2_609);
     sound(
         "nothing kept, three legs, no seat back",
         three(0).unkept(),
-        2_313,
+        2_349,
     );
     let two = Saga::new(&[&[FLIGHT], &[FLIGHT]], &[seats(1)]);
     sound("nothing kept, two trips of one leg", two.unkept(), 21_763);
     sound(
         "nothing kept, no room left, two of flight",
         one(1, 0).unkept().with_two(Who::Flight),
-        1_110,
+        1_129,
     );
     sound(
         "nothing kept, no room left, forgotten",
         one(1, 0).unkept().that_forgets(),
-        3_553,
+        3_672,
     );
 }
 
@@ -271,7 +273,7 @@ fn without_inbox_and_outbox_every_trip_still_comes_to_rest() {
 /// its way.
 #[test]
 fn without_inbox_and_outbox_every_state_has_a_way_out() {
-    assert_eq!(heals(&one(1, 0).unkept()), (494, 1_412, true));
+    assert_eq!(heals(&one(1, 0).unkept()), (501, 1_437, true));
     let (.., rests) = heals(&one(1, 0).unkept().with(Bug::WordOutlivesItsProcess));
     assert!(
         !rests,

@@ -1,10 +1,10 @@
 //! What must hold in every state of the saga's model, and what must be reached in some. How states come about, `saga.rs` says.
 
-use booking::core::{self as b, Outcome};
+use booking::core::{self as b, Outcome, Trip};
 use leg::core::{self as l, Record, Stock};
 use stateright::Property;
 
-use crate::saga::{Rows, Saga, World};
+use crate::saga::{Act, Rows, Saga, World};
 use crate::words::{Word, holds};
 
 pub(crate) fn all() -> Vec<Property<Saga>> {
@@ -31,10 +31,8 @@ pub(crate) fn all() -> Vec<Property<Saga>> {
         ),
         Property::always("what was decided stays decided", |_, world: &World| {
             let firm = |rows: &Rows| rows.legs.iter().any(|leg| leg.state == l::State::Confirmed);
-            !world
-                .trips
-                .iter()
-                .any(|rows| rows.trip.state == b::State::Pending && firm(rows))
+            let pending = |rows: &&Rows| rows.trip.state == b::State::Pending;
+            !world.flipped && !world.trips.iter().filter(pending).any(firm)
         }),
         Property::always("what became of a trip was said", was_said),
         Property::always("a cancellation was said", a_cancellation_was_said),
@@ -58,6 +56,19 @@ pub(crate) fn all() -> Vec<Property<Saga>> {
 pub(crate) fn firm(rows: &Rows) -> bool {
     rows.trip.state == b::State::Confirmed
         && rows.legs.iter().all(|leg| leg.state == l::State::Confirmed)
+}
+
+/// Whether an act undoes what was decided: a trip is again where it was before, or something else became of it. What a traveller cancels
+/// may have been confirmed, and what is forgotten is not taken back.
+pub(crate) fn flips(before: &Trip, act: Act, after: &Trip) -> bool {
+    if before == after || matches!(act, Act::Forget(..)) {
+        return false;
+    }
+    let cancelled = matches!(act, Act::Cancel(_))
+        && before.outcome == Some(Outcome::Confirmed)
+        && after.outcome == Some(Outcome::Cancelled);
+    let otherwise = before.outcome.is_some() && before.outcome != after.outcome;
+    before.progress() > after.progress() || (otherwise && !cancelled)
 }
 
 /// Nothing is held, and booking knows it.

@@ -20,7 +20,7 @@ use leg::core::{Record, Stock};
 use stateright::{Model, Property};
 
 use crate::judge::{Bug, Heard, Judged};
-use crate::properties::{self, back, firm};
+use crate::properties::{self, back, firm, flips};
 use crate::unkept::{self, Hand, Kept, alive, is_set};
 use crate::words::{
     Clock, EVERYBODY, Who, Word, everything, fact, hearers, moment, plain_record, plain_trip, plan,
@@ -60,6 +60,8 @@ pub(crate) struct World {
     pub(crate) hand: Hand,
     /// A core met something that it says cannot happen.
     pub(crate) odd: bool,
+    /// An act undid what was decided of a trip.
+    pub(crate) flipped: bool,
 }
 
 /// What may happen next.
@@ -273,7 +275,8 @@ impl Saga {
     /// A trip that has just been asked for.
     fn asked_for(&self, trip: usize) -> Trip {
         let now = moment(Clock::Before);
-        plain_trip(b::request(trip_id(trip), &self.plans[trip], None, &now).record)
+        let asked = b::request(trip_id(trip), &self.plans[trip], None, &now);
+        self.noted(plain_trip(asked.record), &asked.said)
     }
 
     fn asked(&self) -> impl Iterator<Item = (usize, Word)> {
@@ -290,6 +293,64 @@ impl Saga {
                     plain_record(Record::none(trip_id(trip), position));
             }
         }
+    }
+
+    /// What an act makes of the world; `None` when it changes nothing.
+    fn step(&self, world: &World, act: Act) -> Option<World> {
+        let mut next = world.clone();
+        let (who, trip, heard, clock) = match act {
+            Act::Hear(who, trip, word, clock) => (who, trip, Heard::Fact(word), clock),
+            Act::Due(who, trip, position, clock) => (who, trip, Heard::Due(position), clock),
+            Act::Cancel(trip) => (Who::Booking, trip, Heard::Cancel, Clock::Before),
+            Act::Open(who, trip, word, clock) => {
+                let other = unkept::of_another_process(world);
+                let judged = self.judge(&other, who, trip, Heard::Fact(word), clock);
+                if self.bug == Some(Bug::SaysBeforeTheCommit) {
+                    self.publish(&mut next, trip, judged.said.clone());
+                }
+                next.open = Some(Open { who, trip, judged });
+                return Some(next);
+            }
+            Act::Commit => {
+                let open = next.open.take()?;
+                let said = open.judged.write(&mut next, open.trip);
+                self.publish(&mut next, open.trip, said);
+                return Some(next);
+            }
+            Act::Die => {
+                next.open = None;
+                return Some(next);
+            }
+            Act::Publish(trip, word) => {
+                next.hand.remove(&(trip, word));
+                next.said.insert((trip, word));
+                return Some(next);
+            }
+            Act::Lose(trip, word) => {
+                self.lose(&mut next.hand, (trip, word));
+                return Some(next);
+            }
+            Act::Ask(trip) => {
+                next.trips[trip].trip = self.asked_for(trip);
+                self.publish(&mut next, trip, vec![(Word::Requested, true)]);
+                return Some(next);
+            }
+            Act::Forget(trip, position) => {
+                self.forget(&mut next, trip, position);
+                return Some(next);
+            }
+        };
+        if let Heard::Fact(word) = heard
+            && self.ids
+            && !next.inbox.insert((who, trip, word))
+        {
+            return None; // a duplicate
+        }
+        let said = self
+            .judge(&next, who, trip, heard, clock)
+            .write(&mut next, trip);
+        self.publish(&mut next, trip, said);
+        (next != *world).then_some(next)
     }
 }
 
@@ -322,6 +383,7 @@ impl Model for Saga {
             inbox: BTreeSet::new(),
             open: None,
             odd: false,
+            flipped: false,
         }]
     }
 
@@ -390,60 +452,10 @@ impl Model for Saga {
 
     /// `None` when it changes nothing.
     fn next_state(&self, world: &World, act: Act) -> Option<World> {
-        let mut next = world.clone();
-        let (who, trip, heard, clock) = match act {
-            Act::Hear(who, trip, word, clock) => (who, trip, Heard::Fact(word), clock),
-            Act::Due(who, trip, position, clock) => (who, trip, Heard::Due(position), clock),
-            Act::Cancel(trip) => (Who::Booking, trip, Heard::Cancel, Clock::Before),
-            Act::Open(who, trip, word, clock) => {
-                let other = unkept::of_another_process(world);
-                let judged = self.judge(&other, who, trip, Heard::Fact(word), clock);
-                if self.bug == Some(Bug::SaysBeforeTheCommit) {
-                    self.publish(&mut next, trip, judged.said.clone());
-                }
-                next.open = Some(Open { who, trip, judged });
-                return Some(next);
-            }
-            Act::Commit => {
-                let open = next.open.take()?;
-                let said = open.judged.write(&mut next, open.trip);
-                self.publish(&mut next, open.trip, said);
-                return Some(next);
-            }
-            Act::Die => {
-                next.open = None;
-                return Some(next);
-            }
-            Act::Publish(trip, word) => {
-                next.hand.remove(&(trip, word));
-                next.said.insert((trip, word));
-                return Some(next);
-            }
-            Act::Lose(trip, word) => {
-                self.lose(&mut next.hand, (trip, word));
-                return Some(next);
-            }
-            Act::Ask(trip) => {
-                next.trips[trip].trip = self.asked_for(trip);
-                self.publish(&mut next, trip, vec![(Word::Requested, true)]);
-                return Some(next);
-            }
-            Act::Forget(trip, position) => {
-                self.forget(&mut next, trip, position);
-                return Some(next);
-            }
-        };
-        if let Heard::Fact(word) = heard
-            && self.ids
-            && !next.inbox.insert((who, trip, word))
-        {
-            return None; // a duplicate
-        }
-        let said = self
-            .judge(&next, who, trip, heard, clock)
-            .write(&mut next, trip);
-        self.publish(&mut next, trip, said);
-        (next != *world).then_some(next)
+        let mut next = self.step(world, act)?;
+        let mut trips = world.trips.iter().zip(&next.trips);
+        next.flipped |= trips.any(|(before, after)| flips(&before.trip, act, &after.trip));
+        Some(next)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {

@@ -1,16 +1,18 @@
 //! The saga without inbox and outbox: what is committed lies in the memory of its speaker's process until it is published, or is lost.
 //!
 //! Losing one fact is what a full queue does, losing all of them one after the other what a death does; any of both at any moment. That
-//! memory also says whether an answer is on its way already, as the outbox's rows did; another process knows nothing of it. Ids of what
-//! was heard are not remembered at all, which is the most forgetful memory that there can be: whatever is heard is judged.
+//! memory also says whether an answer is on its way already, as the outbox's rows did; another process knows nothing of it. Only what a
+//! row said last is asked for, as the timers do: what was said before it may still lie there. Ids of what was heard are not remembered at
+//! all, which is the most forgetful memory that there can be: whatever is heard is judged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use choreography::Position;
+use booking::core::{State, Trip};
+use choreography::{FactBody, Position};
 
 use crate::judge::Bug;
 use crate::saga::{Act, Rows, Saga, World};
-use crate::words::{Who, Word};
+use crate::words::{Who, Word, said_id, word};
 
 /// What is committed and not published.
 pub(crate) type Hand = BTreeMap<(usize, Word), Kept>;
@@ -44,6 +46,15 @@ impl Saga {
         } else {
             hand.remove(&what);
         }
+    }
+
+    /// The trip with what it said last, which the loop writes into its row. Only where somebody will ask for it: while the trip waits, and
+    /// where there is no outbox. Elsewhere it would make two states of one.
+    pub(crate) fn noted(&self, trip: Trip, said: &[FactBody]) -> Trip {
+        let asks = self.unkept && matches!(trip.state, State::Pending | State::Undoing);
+        let last = said.last().map(|said| said_id(word(said)));
+        let said_id = last.or(trip.said_id).filter(|_| asks);
+        Trip { said_id, ..trip }
     }
 
     /// What is left of it when every process has died.
@@ -85,6 +96,13 @@ pub(crate) fn is_on_its_way(world: &World, trip: usize, words: &[Word]) -> bool 
     words
         .iter()
         .any(|word| world.hand.contains_key(&(trip, *word)))
+}
+
+/// The same of what a trip said last.
+pub(crate) fn last_is_on_its_way(world: &World, trip: usize) -> bool {
+    let last = world.trips[trip].trip.said_id.as_deref();
+    let mut own = world.hand.keys().filter(|(of, _)| *of == trip);
+    own.any(|(_, word)| last == Some(&said_id(*word)))
 }
 
 /// Whether a row has a timer that is set: others are never found.

@@ -70,6 +70,11 @@ pub(crate) fn word(said: &FactBody) -> Word {
     }
 }
 
+/// What a trip's row has as the id of what it said last.
+pub(crate) fn said_id(word: Word) -> String {
+    format!("{word:?}")
+}
+
 /// The word as a fact of this trip.
 pub(crate) fn fact(trip: usize, plan: &Plan, word: Word) -> Fact {
     let leg = |position| Speaker::Leg(plan.itinerary.name_at(position).unwrap().clone());
