@@ -25,6 +25,7 @@ pub(super) fn text(report: &Report) -> String {
             "refused",
             "cancelled",
             "not started",
+            "unfinished",
             "overloaded",
             "errors",
         ],
@@ -76,9 +77,9 @@ fn told(spread: Option<Spread>, places: usize) -> String {
     spread.map_or_else(|| String::from("–"), |spread| spread.told(places))
 }
 
-fn cells(row: &Row) -> [String; 12] {
+fn cells(row: &Row) -> [String; 13] {
     let sum = |of: fn(&Run) -> u64| row.runs.iter().map(of).sum::<u64>();
-    let open = |of: fn(&Run) -> Option<u64>| {
+    let known = |of: fn(&Run) -> Option<u64>| {
         let all: Option<u64> = row.runs.iter().map(of).sum();
         all.map_or_else(|| String::from("–"), |all| all.to_string())
     };
@@ -93,7 +94,8 @@ fn cells(row: &Row) -> [String; 12] {
         told(summary.max_ms, 1),
         sum(|run| run.refused).to_string(),
         sum(|run| run.cancelled).to_string(),
-        open(|run| run.not_started),
+        known(|run| run.not_started),
+        known(|run| run.unfinished),
         sum(|run| run.overloaded).to_string(),
         sum(|run| run.errors.values().sum()).to_string(),
     ]

@@ -8,9 +8,10 @@ use serde::Serialize;
 use super::cost::Cost;
 use super::distribution::{Distribution, round};
 use super::floor::Floor;
-use super::load::{Pace, Tally};
+use super::load::Pace;
 use super::machine::Machine;
 use super::spread::Spread;
+use super::tally::Tally;
 use super::watch::Series;
 
 /// How it was measured.
@@ -164,9 +165,11 @@ pub struct Run {
     pub offered: Option<u64>,
     /// That found as many under way as there may be, and did not set out; null in a closed loop.
     pub not_started: Option<u64>,
-    /// That were turned away with 503.
+    /// That were under way as it ended, and completed only then; null in an open loop, which waits for them.
+    pub unfinished: Option<u64>,
+    /// That were turned away with 503; in a closed loop also those that were told so later.
     pub overloaded: u64,
-    /// What else went wrong, and how often.
+    /// What else went wrong, and how often; in a closed loop also what was under way as it ended and went wrong later.
     pub errors: BTreeMap<String, u64>,
     /// From the question to the outcome; in an open loop from when the question was due.
     pub latency: Option<Distribution>,
@@ -207,6 +210,7 @@ impl Run {
             cancelled: tally.cancelled,
             offered: open.then_some(tally.offered),
             not_started: open.then_some(tally.not_started),
+            unfinished: (!open).then_some(tally.unfinished),
             overloaded: tally.overloaded,
             latency: tally.took.distribution(),
             refused_to_undone,
@@ -220,10 +224,10 @@ impl Run {
         }
     }
 
-    /// Trips that did not end as they were to, whatever the reason.
+    /// Trips that did not end as they were to, or not in time, whatever the reason.
     #[must_use]
     pub fn lost(&self) -> u64 {
         let errors: u64 = self.errors.values().sum();
-        errors + self.overloaded + self.not_started.unwrap_or(0)
+        errors + self.overloaded + self.not_started.unwrap_or(0) + self.unfinished.unwrap_or(0)
     }
 }

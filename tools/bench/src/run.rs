@@ -9,10 +9,11 @@ use stack::{Stack, inventory};
 
 use super::cost::{self, Reading};
 use super::floor::{self, Floor};
-use super::load::{Live, Load, Pace, Tally, Window};
+use super::load::{Live, Load, Pace, Window};
 use super::machine::Machine;
 use super::report::{Report, Row, Run, Setup};
 use super::stock::Stock;
+use super::tally::Tally;
 use super::trip::Shares;
 use super::undone;
 use super::usage::{Processes, processes};
