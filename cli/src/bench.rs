@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
+use clap::builder::ArgPredicate;
 use jiff::civil::Date;
 
 use super::parse::Databases;
@@ -70,8 +71,9 @@ pub(crate) struct Bench {
     /// Processes of each service.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=i64::from(REPLICAS_MAX)))]
     replicas: u16,
-    /// How many trips in a hundred the hotel refuses.
-    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=100))]
+    /// How many trips in a hundred the hotel refuses: 10, or with --against 0, for there such a trip asks for 500 rooms, and a hotel that has
+    /// them confirms it (it is cancelled at once then).
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, default_value_if("against", ArgPredicate::IsPresent, "0"), value_parser = clap::value_parser!(u8).range(0..=100))]
     refused: u8,
     /// How many trips in a hundred are cancelled, half of them while they are pending and half once they are confirmed.
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
