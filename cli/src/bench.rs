@@ -1,5 +1,6 @@
 //! `roundtrip bench`: what can be asked of a measurement, and where its figures go. What is measured, and how, is `tools/bench`.
 
+mod html;
 mod progress;
 mod render;
 
@@ -7,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
 use clap::builder::ArgPredicate;
 use jiff::civil::Date;
@@ -130,7 +131,7 @@ impl Bench {
         }
         // Before minutes are spent on what cannot be written then.
         if let Some(file) = &self.html {
-            std::fs::write(file, "").with_context(|| unwritable(file))?;
+            html::try_to_write(file)?;
         }
         let mut stop = Stop::listen()?;
         let work = async {
@@ -144,7 +145,7 @@ impl Bench {
             () = stop.asked() => bail!("interrupted: nothing is left of it"),
         };
         if let Some(file) = &self.html {
-            std::fs::write(file, bench::html::page(&report)?).with_context(|| unwritable(file))?;
+            html::replace(file, &bench::html::page(&report)?)?;
             out::aside(&format!("the report is in {}", file.display()));
         }
         if self.json {
@@ -242,10 +243,6 @@ impl Bench {
             version: env!("CARGO_PKG_VERSION"),
         }
     }
-}
-
-fn unwritable(file: &std::path::Path) -> String {
-    format!("{} cannot be written", file.display())
 }
 
 /// The database and how durable it is: the services' own settings.
