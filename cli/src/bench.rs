@@ -9,8 +9,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use clap::Args;
 use clap::builder::ArgPredicate;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, FromArgMatches};
 use jiff::civil::Date;
 
 use super::parse::Databases;
@@ -46,6 +48,9 @@ const CALLERS: [u32; 2] = [64, 256];
     after_help = "Examples:\n  cargo run --release -- bench\n  roundtrip bench --callers 1,64,256,1024 --rate 100,1000 --duration 20s --runs 3\n  roundtrip bench --callers 256 --floor --html bench.html\n  roundtrip bench --rate 500 --refused 20 --cancelled 10 --database postgres --json\n  roundtrip bench --callers 256 --replicas 2 --database @database.url --json\n\nA stack that runs elsewhere, which needs as many seats and rooms as there are trips (nothing is imported):\n  ROUNDTRIP_TOKEN=@token roundtrip bench --against https://trips.example --flight RT100 --hotel LIS-PALACE --date +7 --rate 50 --cancelled 100\n  roundtrip bench --against http://127.0.0.1:8080 --flight RT100 --hotel LIS-PALACE --rate 20 --audit-database @databases.txt"
 )]
 pub(crate) struct Bench {
+    // First: those that follow take their values out of what was typed.
+    #[command(flatten)]
+    _agrees: Agrees,
     /// How many ask at the same time; one measurement for each number; 64,256 when there is no --rate either.
     #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=10_000))]
     callers: Vec<u32>,
@@ -53,7 +58,7 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rate: Vec<u32>,
     /// The most trips under way at a --rate; what is due beyond that is not started, and counted.
-    #[arg(long, value_name = "N", default_value_t = 4_096, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    #[arg(long, value_name = "N", default_value_t = 4_096, requires = "rate", value_parser = clap::value_parser!(u32).range(1..=50_000))]
     in_flight: u32,
     /// How long each measurement takes, such as 20s.
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = duration)]
@@ -92,10 +97,15 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "HOTEL", requires = "against")]
     hotel: Option<String>,
     /// With --against: which kind of room.
-    #[arg(long, value_name = "TYPE", default_value = "double")]
+    #[arg(
+        long,
+        value_name = "TYPE",
+        default_value = "double",
+        requires = "against"
+    )]
     room_type: String,
     /// With --against: the day of the flight and the night: a date, `tomorrow`, or so many days from now.
-    #[arg(long, value_name = "DATE", default_value = "+7", value_parser = parse::date)]
+    #[arg(long, value_name = "DATE", default_value = "+7", value_parser = parse::date, requires = "against")]
     date: Date,
     /// With --against: its databases, to be audited at the end as `roundtrip audit` does; without them there is no audit.
     #[arg(long, value_name = "URL", requires = "against", value_parser = parse::databases)]
@@ -106,6 +116,39 @@ pub(crate) struct Bench {
     /// As JSON, with all settings.
     #[arg(long)]
     json: bool,
+}
+
+/// Refuses --database beside --against, where there is no stack of our own; a variable that names a database is nobody's wish for this run.
+#[derive(Debug)]
+struct Agrees;
+
+impl FromArgMatches for Agrees {
+    fn from_arg_matches(typed: &ArgMatches) -> Result<Self, clap::Error> {
+        let database = typed.value_source("database") == Some(ValueSource::CommandLine);
+        if database && typed.contains_id("against") {
+            return Err(clap::Error::raw(
+                ErrorKind::ArgumentConflict,
+                "the argument '--database <DATABASE>' cannot be used with '--against <URL>'
+",
+            ));
+        }
+        Ok(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, typed: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(typed)?;
+        Ok(())
+    }
+}
+
+impl Args for Agrees {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        command
+    }
 }
 
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
@@ -258,7 +301,39 @@ fn durable(choice: &DatabaseChoice) -> String {
 mod tests {
     use std::time::Duration;
 
+    use clap::Parser as _;
+
     use super::duration;
+
+    #[derive(Debug, clap::Parser)]
+    struct Typed {
+        #[command(flatten)]
+        bench: super::Bench,
+    }
+
+    #[test]
+    fn an_option_that_would_say_nothing_is_refused() {
+        let parses = |args: &str| Typed::try_parse_from(args.split(' ')).is_ok();
+        let elsewhere = "bench --against http://x --flight A --hotel B";
+        assert!(parses("bench") && parses(elsewhere));
+        assert!(parses(&format!("{elsewhere} --date +1 --room-type x")));
+        assert!(parses("bench --database postgres --rate 1 --in-flight 2"));
+        assert!(!parses(&format!("{elsewhere} --database sqlite")));
+        assert!(!parses("bench --date +1") && !parses("bench --room-type x"));
+        assert!(!parses("bench --callers 1 --in-flight 2"));
+    }
+
+    #[test]
+    fn of_somebodys_stack_nothing_is_asked_for_to_be_refused_unless_it_is_said() {
+        let refused = |args: &str| {
+            let typed = Typed::try_parse_from(args.split(' '));
+            typed.map(|typed| typed.bench.refused).ok()
+        };
+        let elsewhere = "bench --against http://x --flight A --hotel B";
+        assert_eq!(refused("bench"), Some(10));
+        assert_eq!(refused(elsewhere), Some(0));
+        assert_eq!(refused(&format!("{elsewhere} --refused 5")), Some(5));
+    }
 
     #[test]
     fn times_are_written_with_their_unit() {
