@@ -203,6 +203,10 @@ async fn open(
         let Some(intended) = intended else { break };
         let counts = load.is_inside(intended);
         all.offered += u64::from(counts);
+        // What has ended makes room, also where nobody has looked at it yet.
+        while let Some(trip) = under_way.try_join_next() {
+            all.close(trip?, window);
+        }
         if under_way.len() >= load.in_flight_max as usize {
             all.not_started += u64::from(counts);
             load.live.not_started.fetch_add(1, Ordering::Relaxed);
