@@ -114,7 +114,7 @@ pub struct Summary {
     pub p50_ms: Option<Spread>,
     /// Each run's 95th percentile.
     pub p95_ms: Option<Spread>,
-    /// Each run's 99th percentile.
+    /// Each run's 99th percentile, of those that have a hundred trips.
     pub p99_ms: Option<Spread>,
     /// The longest of each run.
     pub max_ms: Option<Spread>,
@@ -132,14 +132,14 @@ impl Summary {
             Spread::of(runs.iter().filter_map(|run| run.latency.as_ref()).map(of))
         };
         let p99 = |of: fn(&Run) -> Option<&Distribution>| {
-            Spread::of(runs.iter().filter_map(of).map(|told| told.p99_ms))
+            Spread::of(runs.iter().filter_map(of).filter_map(|told| told.p99_ms))
         };
         let cpu = |run: &Run| run.cost.as_ref()?.cpu_all_per_trip_us;
         Self {
             trips_per_s: Spread::of(runs.iter().map(|run| run.trips_per_s)),
             p50_ms: took(|told| told.p50_ms),
             p95_ms: took(|told| told.p95_ms),
-            p99_ms: took(|told| told.p99_ms),
+            p99_ms: p99(|run| run.latency.as_ref()),
             max_ms: took(|told| told.max_ms),
             refused_to_undone_p99_ms: p99(|run| run.refused_to_undone.as_ref()),
             cancelled_to_undone_p99_ms: p99(|run| run.cancelled_to_undone.as_ref()),
