@@ -28,6 +28,8 @@ use stack::{DatabaseChoice, REPLICAS_MAX, Stack};
 
 /// Callers where neither they nor a rate are given.
 const CALLERS: [u32; 2] = [64, 256];
+/// The most that is measured, or warmed up, at a time.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Measure a stack under load: completed trips a second, how long each took, and what one costs, with an audit at the end.
 ///
@@ -42,7 +44,8 @@ const CALLERS: [u32; 2] = [64, 256];
 ///
 /// CPU, bytes written and memory are read from /proc for each process, fsyncs from the services' commits (SQLite: one sync of the write-ahead
 /// log each; checkpoints come on top) or from the server (PostgreSQL: pg_stat_io and pg_stat_wal, all of it); what cannot be read is null, never zero.
-/// Figures count only from a release build, on a machine with nothing else to do. Exits 1 when the audit is not clean.
+/// Figures count only from a release build, on a machine with nothing else to do. Exits 1 when the audit is not clean, or a
+/// run completed no trip.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cargo run --release -- bench\n  roundtrip bench --callers 1,64,256,1024 --rate 100,1000 --duration 20s --runs 3\n  roundtrip bench --callers 256 --floor --html bench.html\n  roundtrip bench --rate 500 --refused 20 --cancelled 10 --database postgres --json\n  roundtrip bench --callers 256 --replicas 2 --database @database.url --json\n\nA stack that runs elsewhere, which needs as many seats and rooms as there are trips (nothing is imported):\n  ROUNDTRIP_TOKEN=@token roundtrip bench --against https://trips.example --flight RT100 --hotel LIS-PALACE --date +7 --rate 50 --cancelled 100\n  roundtrip bench --against http://127.0.0.1:8080 --flight RT100 --hotel LIS-PALACE --rate 20 --audit-database @databases.txt"
@@ -60,11 +63,11 @@ pub(crate) struct Bench {
     /// The most trips under way at a --rate; what is due beyond that is not started, and counted.
     #[arg(long, value_name = "N", default_value_t = 4_096, requires = "rate", value_parser = clap::value_parser!(u32).range(1..=50_000))]
     in_flight: u32,
-    /// How long each measurement takes, such as 20s.
-    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = duration)]
+    /// How long each measurement takes, such as 20s; at most 24h.
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = within_a_day)]
     duration: Duration,
     /// How long the load is on before it is measured.
-    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = within_a_day)]
     warmup: Duration,
     /// How often everything is measured, in turns; shown are median, smallest and largest.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -156,6 +159,15 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         .parse()
         .map_err(|_| String::from("give a time such as 20s or 1m 30s"))?;
     Duration::try_from(span).map_err(|_| String::from("give a time that is not negative"))
+}
+
+/// A part of a run: longer than a day is a slip, and far beyond it no clock of ours goes.
+fn within_a_day(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time > LONGEST {
+        return Err(String::from("give at most 24h"));
+    }
+    Ok(time)
 }
 
 impl Bench {
@@ -303,7 +315,7 @@ mod tests {
 
     use clap::Parser as _;
 
-    use super::duration;
+    use super::{duration, within_a_day};
 
     #[derive(Debug, clap::Parser)]
     struct Typed {
@@ -342,5 +354,6 @@ mod tests {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert!(duration("20").is_err());
         assert!(duration("-1s").is_err());
+        assert!(within_a_day("24h").is_ok() && within_a_day("100000000h").is_err());
     }
 }
