@@ -189,15 +189,12 @@ impl Bench {
             html::try_to_write(file)?;
         }
         let mut stop = Stop::listen()?;
-        let work = async {
-            match &self.against {
-                Some(url) => self.elsewhere(url).await,
-                None => self.own().await,
-            }
-        };
-        let report = tokio::select! {
-            report = work => report?,
-            () = stop.asked() => bail!("interrupted: nothing is left of it"),
+        let report = match &self.against {
+            Some(url) => tokio::select! {
+                report = self.elsewhere(url) => report?,
+                () = stop.asked() => bail!("interrupted: trips that were booked there stay booked"),
+            },
+            None => self.own(&mut stop).await?,
         };
         if let Some(file) = &self.html {
             html::replace(file, &bench::html::page(&report)?)?;
@@ -215,7 +212,8 @@ impl Bench {
         })
     }
 
-    async fn own(&self) -> Result<Report> {
+    /// Whatever happens, what was started is stopped: databases on somebody's server would stay there.
+    async fn own(&self, stop: &mut Stop) -> Result<Report> {
         let machine = Machine::here();
         let options = stack::Options {
             replicas: self.replicas,
@@ -224,10 +222,30 @@ impl Bench {
             ..stack::Options::temporary()
         }
         .set("LOG", "warn");
-        let stack = Stack::start(&options, &out::aside).await?;
-        let measured = self.measure(&Target::Own(&stack), machine).await;
-        stack.stop().await?;
-        measured
+        let starting = Stack::start(&options, &out::aside);
+        tokio::pin!(starting);
+        let (stack, asked) = tokio::select! {
+            stack = &mut starting => (stack?, false),
+            () = stop.asked() => {
+                out::aside("interrupted: it is stopped as soon as it is up");
+                (starting.await?, true)
+            }
+        };
+        let target = Target::Own(&stack);
+        let measured = tokio::select! {
+            biased;
+            () = std::future::ready(()), if asked => None,
+            () = stop.asked() => None,
+            measured = self.measure(&target, machine) => Some(measured),
+        };
+        let stopped = stack.stop().await;
+        let Some(measured) = measured else {
+            stopped?;
+            bail!("interrupted: nothing is left of it");
+        };
+        let report = measured?;
+        stopped?;
+        Ok(report)
     }
 
     async fn elsewhere(&self, url: &str) -> Result<Report> {
