@@ -212,14 +212,12 @@ async fn open(
             load.live.not_started.fetch_add(1, Ordering::Relaxed);
             continue;
         }
-        if counts {
-            all.late.record(intended.elapsed());
-        }
         let (load, http, bookings) = (Arc::clone(&load), http.clone(), load.bookings(number));
         number += 1;
         under_way.spawn(async move {
+            let set_out = Instant::now();
             let (wish, result, ended) = load.one(&http, &bookings).await;
-            (intended, wish, result, ended)
+            (intended, set_out, wish, result, ended)
         });
     }
     while let Some(trip) = under_way.join_next().await {

@@ -148,11 +148,19 @@ impl Tally {
     /// A trip of an open loop has ended: it counts when it was to set out in time.
     pub(crate) fn close(
         &mut self,
-        (intended, wish, result, ended): (Instant, Wish, Result<Ended, Failed>, Instant),
+        (intended, set_out, wish, result, ended): (
+            Instant,
+            Instant,
+            Wish,
+            Result<Ended, Failed>,
+            Instant,
+        ),
         window: Window,
     ) {
         self.ended += u64::from(result.is_ok() && window.contains(ended));
         if window.contains(intended) {
+            self.late
+                .record(set_out.saturating_duration_since(intended));
             self.end(wish, result, intended, ended);
         }
     }
@@ -205,7 +213,7 @@ mod tests {
         };
         let mut tally = Tally::new().unwrap();
         let mut close =
-            |intended, at| tally.close((intended, Wish::Confirmed, ended(), at), window);
+            |intended, at| tally.close((intended, intended, Wish::Confirmed, ended(), at), window);
         close(from, from + second / 2);
         close(from, from + 5 * second);
         // Of those that are warming up only the throughput.

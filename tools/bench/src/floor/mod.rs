@@ -1,6 +1,6 @@
 //! The floor: the same parts with nothing of ours, and what they cost for each trip. The same requests answered by a bare server (`http`),
 //! the same messages through a bare broker (`messages`), the same rows into a bare database (`rows`), one part after the other at full
-//! speed, right after what they are compared with. A floor and no goal: no service does without deciding anything.
+//! speed, after all runs. A floor and no goal: no service does without deciding anything.
 
 mod http;
 mod messages;
