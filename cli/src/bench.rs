@@ -1,5 +1,6 @@
 //! `roundtrip bench`: what can be asked of a measurement, and where its figures go. What is measured, and how, is `tools/bench`.
 
+mod html;
 mod progress;
 mod render;
 
@@ -7,8 +8,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
-use clap::Args;
+use anyhow::{Result, bail, ensure};
+use clap::builder::ArgPredicate;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, FromArgMatches};
 use jiff::civil::Date;
 
 use super::parse::Databases;
@@ -24,6 +28,8 @@ use stack::{DatabaseChoice, REPLICAS_MAX, Stack};
 
 /// Callers where neither they nor a rate are given.
 const CALLERS: [u32; 2] = [64, 256];
+/// The most that is measured, or warmed up, at a time.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Measure a stack under load: completed trips a second, how long each took, and what one costs, with an audit at the end.
 ///
@@ -38,12 +44,16 @@ const CALLERS: [u32; 2] = [64, 256];
 ///
 /// CPU, bytes written and memory are read from /proc for each process, fsyncs from the services' commits (SQLite: one sync of the write-ahead
 /// log each; checkpoints come on top) or from the server (PostgreSQL: pg_stat_io and pg_stat_wal, all of it); what cannot be read is null, never zero.
-/// Figures count only from a release build, on a machine with nothing else to do. Exits 1 when the audit is not clean.
+/// Figures count only from a release build, on a machine with nothing else to do. Exits 1 when the audit is not clean, or a
+/// run completed no trip.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cargo run --release -- bench\n  roundtrip bench --callers 1,64,256,1024 --rate 100,1000 --duration 20s --runs 3\n  roundtrip bench --callers 256 --floor --html bench.html\n  roundtrip bench --rate 500 --refused 20 --cancelled 10 --database postgres --json\n  roundtrip bench --callers 256 --replicas 2 --database @database.url --json\n\nA stack that runs elsewhere, which needs as many seats and rooms as there are trips (nothing is imported):\n  ROUNDTRIP_TOKEN=@token roundtrip bench --against https://trips.example --flight RT100 --hotel LIS-PALACE --date +7 --rate 50 --cancelled 100\n  roundtrip bench --against http://127.0.0.1:8080 --flight RT100 --hotel LIS-PALACE --rate 20 --audit-database @databases.txt"
 )]
 pub(crate) struct Bench {
+    // First: those that follow take their values out of what was typed.
+    #[command(flatten)]
+    _agrees: Agrees,
     /// How many ask at the same time; one measurement for each number; 64,256 when there is no --rate either.
     #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=10_000))]
     callers: Vec<u32>,
@@ -51,13 +61,13 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rate: Vec<u32>,
     /// The most trips under way at a --rate; what is due beyond that is not started, and counted.
-    #[arg(long, value_name = "N", default_value_t = 4_096, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    #[arg(long, value_name = "N", default_value_t = 4_096, requires = "rate", value_parser = clap::value_parser!(u32).range(1..=50_000))]
     in_flight: u32,
-    /// How long each measurement takes, such as 20s.
-    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = duration)]
+    /// How long each measurement takes, such as 20s; at most 24h.
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = within_a_day)]
     duration: Duration,
     /// How long the load is on before it is measured.
-    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = within_a_day)]
     warmup: Duration,
     /// How often everything is measured, in turns; shown are median, smallest and largest.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -70,8 +80,9 @@ pub(crate) struct Bench {
     /// Processes of each service.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=i64::from(REPLICAS_MAX)))]
     replicas: u16,
-    /// How many trips in a hundred the hotel refuses.
-    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=100))]
+    /// How many trips in a hundred the hotel refuses: 10, or with --against 0, for there such a trip asks for 500 rooms, and a hotel that has
+    /// them confirms it (it is cancelled at once then).
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, default_value_if("against", ArgPredicate::IsPresent, "0"), value_parser = clap::value_parser!(u8).range(0..=100))]
     refused: u8,
     /// How many trips in a hundred are cancelled, half of them while they are pending and half once they are confirmed.
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
@@ -89,10 +100,15 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "HOTEL", requires = "against")]
     hotel: Option<String>,
     /// With --against: which kind of room.
-    #[arg(long, value_name = "TYPE", default_value = "double")]
+    #[arg(
+        long,
+        value_name = "TYPE",
+        default_value = "double",
+        requires = "against"
+    )]
     room_type: String,
     /// With --against: the day of the flight and the night: a date, `tomorrow`, or so many days from now.
-    #[arg(long, value_name = "DATE", default_value = "+7", value_parser = parse::date)]
+    #[arg(long, value_name = "DATE", default_value = "+7", value_parser = parse::date, requires = "against")]
     date: Date,
     /// With --against: its databases, to be audited at the end as `roundtrip audit` does; without them there is no audit.
     #[arg(long, value_name = "URL", requires = "against", value_parser = parse::databases)]
@@ -105,11 +121,53 @@ pub(crate) struct Bench {
     json: bool,
 }
 
+/// Refuses --database beside --against, where there is no stack of our own; a variable that names a database is nobody's wish for this run.
+#[derive(Debug)]
+struct Agrees;
+
+impl FromArgMatches for Agrees {
+    fn from_arg_matches(typed: &ArgMatches) -> Result<Self, clap::Error> {
+        let database = typed.value_source("database") == Some(ValueSource::CommandLine);
+        if database && typed.contains_id("against") {
+            return Err(clap::Error::raw(
+                ErrorKind::ArgumentConflict,
+                "the argument '--database <DATABASE>' cannot be used with '--against <URL>'
+",
+            ));
+        }
+        Ok(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, typed: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(typed)?;
+        Ok(())
+    }
+}
+
+impl Args for Agrees {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        command
+    }
+}
+
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration = text
         .parse()
         .map_err(|_| String::from("give a time such as 20s or 1m 30s"))?;
     Duration::try_from(span).map_err(|_| String::from("give a time that is not negative"))
+}
+
+/// A part of a run: longer than a day is a slip, and far beyond it no clock of ours goes.
+fn within_a_day(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time > LONGEST {
+        return Err(String::from("give at most 24h"));
+    }
+    Ok(time)
 }
 
 impl Bench {
@@ -128,21 +186,18 @@ impl Bench {
         }
         // Before minutes are spent on what cannot be written then.
         if let Some(file) = &self.html {
-            std::fs::write(file, "").with_context(|| unwritable(file))?;
+            html::try_to_write(file)?;
         }
         let mut stop = Stop::listen()?;
-        let work = async {
-            match &self.against {
-                Some(url) => self.elsewhere(url).await,
-                None => self.own().await,
-            }
-        };
-        let report = tokio::select! {
-            report = work => report?,
-            () = stop.asked() => bail!("interrupted: nothing is left of it"),
+        let report = match &self.against {
+            Some(url) => tokio::select! {
+                report = self.elsewhere(url) => report?,
+                () = stop.asked() => bail!("interrupted: trips that were booked there stay booked"),
+            },
+            None => self.own(&mut stop).await?,
         };
         if let Some(file) = &self.html {
-            std::fs::write(file, bench::html::page(&report)?).with_context(|| unwritable(file))?;
+            html::replace(file, &bench::html::page(&report)?)?;
             out::aside(&format!("the report is in {}", file.display()));
         }
         if self.json {
@@ -157,7 +212,8 @@ impl Bench {
         })
     }
 
-    async fn own(&self) -> Result<Report> {
+    /// Whatever happens, what was started is stopped: databases on somebody's server would stay there.
+    async fn own(&self, stop: &mut Stop) -> Result<Report> {
         let machine = Machine::here();
         let options = stack::Options {
             replicas: self.replicas,
@@ -166,10 +222,30 @@ impl Bench {
             ..stack::Options::temporary()
         }
         .set("LOG", "warn");
-        let stack = Stack::start(&options, &out::aside).await?;
-        let measured = self.measure(&Target::Own(&stack), machine).await;
-        stack.stop().await?;
-        measured
+        let starting = Stack::start(&options, &out::aside);
+        tokio::pin!(starting);
+        let (stack, asked) = tokio::select! {
+            stack = &mut starting => (stack?, false),
+            () = stop.asked() => {
+                out::aside("interrupted: it is stopped as soon as it is up");
+                (starting.await?, true)
+            }
+        };
+        let target = Target::Own(&stack);
+        let measured = tokio::select! {
+            biased;
+            () = std::future::ready(()), if asked => None,
+            () = stop.asked() => None,
+            measured = self.measure(&target, machine) => Some(measured),
+        };
+        let stopped = stack.stop().await;
+        let Some(measured) = measured else {
+            stopped?;
+            bail!("interrupted: nothing is left of it");
+        };
+        let report = measured?;
+        stopped?;
+        Ok(report)
     }
 
     async fn elsewhere(&self, url: &str) -> Result<Report> {
@@ -242,10 +318,6 @@ impl Bench {
     }
 }
 
-fn unwritable(file: &std::path::Path) -> String {
-    format!("{} cannot be written", file.display())
-}
-
 /// The database and how durable it is: the services' own settings.
 fn durable(choice: &DatabaseChoice) -> String {
     let durable = match choice {
@@ -259,7 +331,39 @@ fn durable(choice: &DatabaseChoice) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::duration;
+    use clap::Parser as _;
+
+    use super::{duration, within_a_day};
+
+    #[derive(Debug, clap::Parser)]
+    struct Typed {
+        #[command(flatten)]
+        bench: super::Bench,
+    }
+
+    #[test]
+    fn an_option_that_would_say_nothing_is_refused() {
+        let parses = |args: &str| Typed::try_parse_from(args.split(' ')).is_ok();
+        let elsewhere = "bench --against http://x --flight A --hotel B";
+        assert!(parses("bench") && parses(elsewhere));
+        assert!(parses(&format!("{elsewhere} --date +1 --room-type x")));
+        assert!(parses("bench --database postgres --rate 1 --in-flight 2"));
+        assert!(!parses(&format!("{elsewhere} --database sqlite")));
+        assert!(!parses("bench --date +1") && !parses("bench --room-type x"));
+        assert!(!parses("bench --callers 1 --in-flight 2"));
+    }
+
+    #[test]
+    fn of_somebodys_stack_nothing_is_asked_for_to_be_refused_unless_it_is_said() {
+        let refused = |args: &str| {
+            let typed = Typed::try_parse_from(args.split(' '));
+            typed.map(|typed| typed.bench.refused).ok()
+        };
+        let elsewhere = "bench --against http://x --flight A --hotel B";
+        assert_eq!(refused("bench"), Some(10));
+        assert_eq!(refused(elsewhere), Some(0));
+        assert_eq!(refused(&format!("{elsewhere} --refused 5")), Some(5));
+    }
 
     #[test]
     fn times_are_written_with_their_unit() {
@@ -268,5 +372,6 @@ mod tests {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert!(duration("20").is_err());
         assert!(duration("-1s").is_err());
+        assert!(within_a_day("24h").is_ok() && within_a_day("100000000h").is_err());
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use crate::out;
 use bench::cost::Cost;
+use bench::distribution::Distribution;
 use bench::floor::Floor;
 use bench::report::{Report, Row, Run};
 use bench::spread::Spread;
@@ -25,6 +26,7 @@ pub(super) fn text(report: &Report) -> String {
             "refused",
             "cancelled",
             "not started",
+            "unfinished",
             "overloaded",
             "errors",
         ],
@@ -76,9 +78,9 @@ fn told(spread: Option<Spread>, places: usize) -> String {
     spread.map_or_else(|| String::from("–"), |spread| spread.told(places))
 }
 
-fn cells(row: &Row) -> [String; 12] {
+fn cells(row: &Row) -> [String; 13] {
     let sum = |of: fn(&Run) -> u64| row.runs.iter().map(of).sum::<u64>();
-    let open = |of: fn(&Run) -> Option<u64>| {
+    let known = |of: fn(&Run) -> Option<u64>| {
         let all: Option<u64> = row.runs.iter().map(of).sum();
         all.map_or_else(|| String::from("–"), |all| all.to_string())
     };
@@ -93,7 +95,8 @@ fn cells(row: &Row) -> [String; 12] {
         told(summary.max_ms, 1),
         sum(|run| run.refused).to_string(),
         sum(|run| run.cancelled).to_string(),
-        open(|run| run.not_started),
+        known(|run| run.not_started),
+        known(|run| run.unfinished),
         sum(|run| run.overloaded).to_string(),
         sum(|run| run.errors.values().sum()).to_string(),
     ]
@@ -103,18 +106,15 @@ fn details(text: &mut String, row: &Row) {
     let name = row.name();
     let _ = writeln!(text, "{name}");
     let summary = &row.summary;
-    for (what, spread) in [
-        ("refused → undone", summary.refused_to_undone_p99_ms),
-        ("cancelled → undone", summary.cancelled_to_undone_p99_ms),
-    ] {
-        if let Some(spread) = spread {
-            let _ = writeln!(text, "  {what:<19} p99 {} ms", spread.told(1));
-        }
-    }
-    let late = row.runs.iter().filter_map(|run| run.set_out_late.as_ref());
-    if let Some(late) = Spread::of(late.map(|late| late.p99_ms)) {
-        let _ = writeln!(text, "  {:<19} p99 {} ms", "set out late by", late.told(1));
-    }
+    rare(text, row, "refused → undone", |run| {
+        run.refused_to_undone.as_ref()
+    });
+    rare(text, row, "cancelled → undone", |run| {
+        run.cancelled_to_undone.as_ref()
+    });
+    rare(text, row, "set out late by", |run| {
+        run.set_out_late.as_ref()
+    });
     // One run's parts: those of the medians would not add up.
     if let Some(cost) = row.runs.last().and_then(|run| run.cost.as_ref()) {
         costs(text, cost, summary.cpu_all_per_trip_us);
@@ -126,6 +126,25 @@ fn details(text: &mut String, row: &Row) {
         for (error, count) in &run.errors {
             let _ = writeln!(text, "  {count} errors: {}", visible(error));
         }
+    }
+}
+
+/// The 99th percentile, or of too few the longest, and of how many.
+fn rare(text: &mut String, row: &Row, what: &str, of: fn(&Run) -> Option<&Distribution>) {
+    let all: Vec<&Distribution> = row.runs.iter().filter_map(of).collect();
+    let count: u64 = all.iter().map(|told| told.count).sum();
+    let p99 = Spread::of(all.iter().filter_map(|told| told.p99_ms));
+    let max = Spread::of(all.iter().map(|told| told.max_ms));
+    let (name, spread) = match p99 {
+        Some(_) => ("p99", p99),
+        None => ("max", max),
+    };
+    if let Some(spread) = spread {
+        let _ = writeln!(
+            text,
+            "  {what:<19} {name} {} ms (of {count})",
+            spread.told(1)
+        );
     }
 }
 

@@ -63,6 +63,7 @@ impl Taken {
         let ms = |quantile| to_ms(self.0.value_at_quantile(quantile));
         // Beyond that, a quantile would be the largest value under another name.
         let known = |quantile: &f64| *quantile >= 1.0 || (1.0 - quantile) * count as f64 >= 1.0;
+        let rare = |quantile| known(&quantile).then(|| ms(quantile));
         let known = QUANTILES.into_iter().filter(known);
         Some(Distribution {
             count,
@@ -70,8 +71,8 @@ impl Taken {
             p50_ms: ms(0.50),
             p90_ms: ms(0.90),
             p95_ms: ms(0.95),
-            p99_ms: ms(0.99),
-            p99_9_ms: ms(0.999),
+            p99_ms: rare(0.99),
+            p99_9_ms: rare(0.999),
             max_ms: to_ms(self.0.max()),
             curve: known
                 .map(|quantile| Point {
@@ -96,10 +97,10 @@ pub struct Distribution {
     pub p90_ms: f64,
     /// One in twenty took longer.
     pub p95_ms: f64,
-    /// One in a hundred took longer.
-    pub p99_ms: f64,
-    /// One in a thousand took longer.
-    pub p99_9_ms: f64,
+    /// One in a hundred took longer; null of fewer than a hundred.
+    pub p99_ms: Option<f64>,
+    /// One in a thousand took longer; null of fewer than a thousand.
+    pub p99_9_ms: Option<f64>,
     /// The longest.
     pub max_ms: f64,
     /// All of it, to be drawn.
@@ -139,7 +140,8 @@ mod tests {
         let told = taken.distribution().unwrap();
         assert_eq!(told.count, 100);
         assert!((told.p50_ms - 50.0).abs() < 0.1, "{told:?}");
-        assert!((told.p99_ms - 99.0).abs() < 0.1, "{told:?}");
+        assert!((told.p99_ms.unwrap() - 99.0).abs() < 0.1, "{told:?}");
+        assert_eq!(told.p99_9_ms, None);
         assert!((told.max_ms - 100.0).abs() < 0.1, "{told:?}");
         // Of a hundred values nobody knows the thousandth.
         let points: Vec<f64> = told.curve.iter().map(|point| point.quantile).collect();
@@ -148,6 +150,20 @@ mod tests {
             "{points:?}"
         );
         assert_eq!(points.last(), Some(&1.0));
+    }
+
+    #[test]
+    fn of_few_values_the_rare_ones_are_not_known() {
+        let told = |count: u64| {
+            let mut taken = Taken::new().unwrap();
+            (1..=count).for_each(|ms| taken.record(Duration::from_millis(ms)));
+            let told = taken.distribution().unwrap();
+            [told.p99_ms.is_some(), told.p99_9_ms.is_some()]
+        };
+        assert_eq!(told(99), [false, false]);
+        assert_eq!(told(100), [true, false]);
+        assert_eq!(told(999), [true, false]);
+        assert_eq!(told(1_000), [true, true]);
     }
 
     #[test]

@@ -139,7 +139,7 @@ fn figures(body: &mut String, report: &Report) {
         ]
     });
     table(body, &header, rows);
-    *body += "<p class=\"note\">Of several runs: the median, and from the smallest to the largest. Not done: not started for want of room, turned away with 503, or gone wrong.</p>";
+    *body += "<p class=\"note\">Of several runs: the median, and from the smallest to the largest. Not done: not started for want of room, turned away with 503, gone wrong, or (of callers) completed only when the run was over.</p>";
     let errors = report.rows.iter().flat_map(|row| {
         let errors = row.runs.iter().flat_map(|run| &run.errors);
         errors.map(|(error, count)| (row.name(), error, count))

@@ -19,6 +19,7 @@ pub mod report;
 pub mod run;
 pub mod spread;
 pub mod stock;
+mod tally;
 mod trip;
 mod undone;
 mod usage;

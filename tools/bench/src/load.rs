@@ -1,26 +1,21 @@
 //! The load: callers that wait for each other's turn (a closed loop), or trips that set out at a fixed rate whatever comes of those before
-//! them (an open loop). Light, since it shares the machine with what it measures. It counts, and judges nothing.
+//! them (an open loop). Light, since it shares the machine with what it measures. What comes of them is [`Tally`]'s.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::distribution::Taken;
 use super::pace;
 use super::stock::Stock;
+use super::tally::Tally;
 use super::trip::{ANSWER_WITHIN, Ended, Failed, Shares, Wish, travel};
 
 /// After an error, so that a service that is down is not also flooded.
 const PAUSE: Duration = Duration::from_millis(50);
-/// So many refused trips are remembered, to look up when each was refused.
-const REFUSED_MAX: usize = 500_000;
-/// So many kinds of errors are told apart.
-const ERRORS_MAX: usize = 50;
 
 /// How hard the stack is driven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +75,14 @@ pub struct Window {
     pub until: Instant,
 }
 
+impl Window {
+    /// Whether it is measured then.
+    #[must_use]
+    pub fn contains(&self, at: Instant) -> bool {
+        (self.from..self.until).contains(&at)
+    }
+}
+
 /// One measurement's load.
 #[derive(Debug)]
 pub(crate) struct Load {
@@ -93,118 +96,6 @@ pub(crate) struct Load {
     pub(crate) window: Window,
     pub(crate) stock: Arc<Stock>,
     pub(crate) live: Arc<Live>,
-}
-
-/// What came of it.
-#[derive(Debug)]
-pub(crate) struct Tally {
-    /// From the question, or from when it was to be asked, to the outcome, of every completed trip that counts.
-    pub(crate) took: Taken,
-    /// From the cancellation to the answer that everything is back.
-    pub(crate) cancelled_to_undone: Taken,
-    /// By how much trips set out too late: how far the load generator itself fell behind.
-    pub(crate) late: Taken,
-    /// Refused trips, and when their callers had been told that everything is back, in microseconds since 1970.
-    pub(crate) undone: Vec<(String, i64)>,
-    pub(crate) confirmed: u64,
-    pub(crate) refused: u64,
-    pub(crate) cancelled: u64,
-    /// Completed while it was measured, whenever they began.
-    pub(crate) ended: u64,
-    /// That were to set out while it was measured.
-    pub(crate) offered: u64,
-    /// Of those, that had no room.
-    pub(crate) not_started: u64,
-    /// That were turned away with 503.
-    pub(crate) overloaded: u64,
-    /// What went wrong, and how often.
-    pub(crate) errors: BTreeMap<String, u64>,
-    pub(crate) requests: u64,
-    pub(crate) answer_bytes: u64,
-}
-
-impl Tally {
-    pub(crate) fn new() -> Result<Self> {
-        Ok(Self {
-            took: Taken::new()?,
-            cancelled_to_undone: Taken::new()?,
-            late: Taken::new()?,
-            undone: Vec::new(),
-            confirmed: 0,
-            refused: 0,
-            cancelled: 0,
-            ended: 0,
-            offered: 0,
-            not_started: 0,
-            overloaded: 0,
-            errors: BTreeMap::new(),
-            requests: 0,
-            answer_bytes: 0,
-        })
-    }
-
-    fn add(&mut self, other: Self) -> Result<()> {
-        self.took.add(&other.took)?;
-        self.cancelled_to_undone.add(&other.cancelled_to_undone)?;
-        self.late.add(&other.late)?;
-        let room = REFUSED_MAX.saturating_sub(self.undone.len());
-        self.undone.extend(other.undone.into_iter().take(room));
-        self.confirmed += other.confirmed;
-        self.refused += other.refused;
-        self.cancelled += other.cancelled;
-        self.ended += other.ended;
-        self.offered += other.offered;
-        self.not_started += other.not_started;
-        self.overloaded += other.overloaded;
-        self.requests += other.requests;
-        self.answer_bytes += other.answer_bytes;
-        for (error, count) in other.errors {
-            self.count(error, count);
-        }
-        Ok(())
-    }
-
-    fn count(&mut self, error: String, times: u64) {
-        let known = self.errors.contains_key(&error) || self.errors.len() < ERRORS_MAX;
-        let error = if known { error } else { String::from("other") };
-        *self.errors.entry(error).or_default() += times;
-    }
-
-    /// A trip that counts came to an end, `began` being when it was to be asked for.
-    fn end(&mut self, wish: Wish, result: Result<Ended, Failed>, began: Instant, ended: Instant) {
-        let trip = match result {
-            Ok(trip) => trip,
-            Err(Failed::Overloaded) => {
-                self.overloaded += 1;
-                return;
-            }
-            Err(Failed::Otherwise(error)) => return self.count(error, 1),
-        };
-        self.took.record(ended.saturating_duration_since(began));
-        self.requests += trip.requests;
-        self.answer_bytes += trip.answer_bytes as u64;
-        if let Some(asked) = trip.cancelled {
-            self.cancelled_to_undone.record(ended.duration_since(asked));
-        }
-        match wish {
-            Wish::Confirmed => self.confirmed += 1,
-            Wish::CancelledEarly | Wish::CancelledLate => self.cancelled += 1,
-            Wish::Refused => {
-                self.refused += 1;
-                if self.undone.len() < REFUSED_MAX {
-                    self.undone.push((trip.trip, us_since_1970(ended)));
-                }
-            }
-        }
-    }
-}
-
-/// What the clock on the wall showed then.
-fn us_since_1970(then: Instant) -> i64 {
-    let now = SystemTime::now().checked_sub(then.elapsed());
-    let us = now.and_then(|now| now.duration_since(UNIX_EPOCH).ok());
-    us.and_then(|us| i64::try_from(us.as_micros()).ok())
-        .unwrap_or_default()
 }
 
 impl Load {
@@ -256,10 +147,10 @@ impl Load {
     }
 
     fn is_inside(&self, at: Instant) -> bool {
-        (self.window.from..self.window.until).contains(&at)
+        self.window.contains(at)
     }
 
-    /// One caller: asks, waits, asks again. What ends while it is measured counts.
+    /// One caller: asks, waits, asks again.
     async fn call(self: Arc<Self>, http: reqwest::Client, bookings: String) -> Result<Tally> {
         let mut tally = Tally::new()?;
         loop {
@@ -269,10 +160,7 @@ impl Load {
             }
             let (wish, result, ended) = self.one(&http, &bookings).await;
             let failed = result.is_err();
-            if self.is_inside(ended) {
-                tally.ended += u64::from(!failed);
-                tally.end(wish, result, began, ended);
-            }
+            tally.answer(wish, result, began, ended, self.window);
             if failed {
                 tokio::time::sleep(PAUSE).await;
             }
@@ -315,19 +203,21 @@ async fn open(
         let Some(intended) = intended else { break };
         let counts = load.is_inside(intended);
         all.offered += u64::from(counts);
+        // What has ended makes room, also where nobody has looked at it yet.
+        while let Some(trip) = under_way.try_join_next() {
+            all.close(trip?, window);
+        }
         if under_way.len() >= load.in_flight_max as usize {
             all.not_started += u64::from(counts);
             load.live.not_started.fetch_add(1, Ordering::Relaxed);
             continue;
         }
-        if counts {
-            all.late.record(intended.elapsed());
-        }
         let (load, http, bookings) = (Arc::clone(&load), http.clone(), load.bookings(number));
         number += 1;
         under_way.spawn(async move {
+            let set_out = Instant::now();
             let (wish, result, ended) = load.one(&http, &bookings).await;
-            (intended, wish, result, ended)
+            (intended, set_out, wish, result, ended)
         });
     }
     while let Some(trip) = under_way.join_next().await {
@@ -337,64 +227,57 @@ async fn open(
     Ok(all)
 }
 
-impl Tally {
-    fn close(
-        &mut self,
-        (intended, wish, result, ended): (Instant, Wish, Result<Ended, Failed>, Instant),
-        window: Window,
-    ) {
-        let inside = |at: Instant| (window.from..window.until).contains(&at);
-        self.ended += u64::from(result.is_ok() && inside(ended));
-        if inside(intended) {
-            self.end(wish, result, intended, ended);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
+    use axum::Router;
+    use axum::http::StatusCode;
+    use axum::routing::post;
+
     use super::*;
 
-    fn ended() -> Result<Ended, Failed> {
-        Ok(Ended {
-            cancelled: None,
-            trip: String::from("x"),
-            requests: 1,
-            answer_bytes: 100,
-        })
-    }
-
-    #[test]
-    fn tallies_add_up() {
-        let (mut one, mut other) = (Tally::new().unwrap(), Tally::new().unwrap());
-        one.count("x".into(), 2);
-        other.count("x".into(), 3);
-        let now = Instant::now();
-        other.end(Wish::Refused, ended(), now, now);
-        other.end(Wish::Confirmed, Err(Failed::Overloaded), now, now);
-        one.add(other).unwrap();
-        assert_eq!((one.errors["x"], one.refused, one.overloaded), (5, 1, 1));
-        assert_eq!((one.took.len(), one.undone.len()), (1, 1));
-    }
-
-    #[test]
-    fn in_an_open_loop_what_was_to_set_out_counts_however_late_it_ends() {
-        let from = Instant::now();
-        let second = Duration::from_secs(1);
-        let window = Window {
-            from,
-            until: from + second,
+    /// Booking, that confirms at once until then, and from then on answers late that it cannot.
+    async fn hangs_from(then: Instant, late: Duration) -> String {
+        let handler = move || async move {
+            if Instant::now() < then {
+                let confirmed = r#"{"trip":"x","state":"confirmed"}"#;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                return (StatusCode::OK, confirmed);
+            }
+            tokio::time::sleep(late).await;
+            (StatusCode::INTERNAL_SERVER_ERROR, "")
         };
-        let mut tally = Tally::new().unwrap();
-        let mut close =
-            |intended, at| tally.close((intended, Wish::Confirmed, ended(), at), window);
-        close(from, from + second / 2);
-        close(from, from + 5 * second);
-        // Of those that are warming up only the throughput.
-        close(from - second, from + second / 2);
-        assert_eq!((tally.took.len(), tally.ended), (2, 2));
-        let max_ms = tally.took.distribution().unwrap().max_ms;
-        assert!((max_ms - 5_000.0).abs() < 10.0, "{max_ms}");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/bookings", post(handler));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        format!("http://{address}")
+    }
+
+    #[tokio::test]
+    async fn what_hangs_until_a_closed_loop_is_over_is_counted_and_not_forgotten() {
+        let from = Instant::now();
+        let ms = Duration::from_millis;
+        let load = Load {
+            http: |_| client::http::local(),
+            urls: vec![hangs_from(from + ms(300), ms(600)).await],
+            pace: Pace::Callers(3),
+            in_flight_max: 3,
+            shares: Shares {
+                refused: 0,
+                cancelled: 0,
+            },
+            window: Window {
+                from,
+                until: from + ms(600),
+            },
+            stock: Arc::new(Stock::own().unwrap()),
+            live: Arc::default(),
+        };
+        let http = client::http::local().unwrap().build().unwrap();
+        let tally = closed(Arc::new(load), http, 3).await.unwrap();
+        assert!(tally.took.len() > 0);
+        let errors: u64 = tally.errors.values().sum();
+        assert_eq!((errors, tally.unfinished), (3, 0), "{:?}", tally.errors);
     }
 }

@@ -8,9 +8,10 @@ use serde::Serialize;
 use super::cost::Cost;
 use super::distribution::{Distribution, round};
 use super::floor::Floor;
-use super::load::{Pace, Tally};
+use super::load::Pace;
 use super::machine::Machine;
 use super::spread::Spread;
+use super::tally::Tally;
 use super::watch::Series;
 
 /// How it was measured.
@@ -113,7 +114,7 @@ pub struct Summary {
     pub p50_ms: Option<Spread>,
     /// Each run's 95th percentile.
     pub p95_ms: Option<Spread>,
-    /// Each run's 99th percentile.
+    /// Each run's 99th percentile, of those that have a hundred trips.
     pub p99_ms: Option<Spread>,
     /// The longest of each run.
     pub max_ms: Option<Spread>,
@@ -131,14 +132,14 @@ impl Summary {
             Spread::of(runs.iter().filter_map(|run| run.latency.as_ref()).map(of))
         };
         let p99 = |of: fn(&Run) -> Option<&Distribution>| {
-            Spread::of(runs.iter().filter_map(of).map(|told| told.p99_ms))
+            Spread::of(runs.iter().filter_map(of).filter_map(|told| told.p99_ms))
         };
         let cpu = |run: &Run| run.cost.as_ref()?.cpu_all_per_trip_us;
         Self {
             trips_per_s: Spread::of(runs.iter().map(|run| run.trips_per_s)),
             p50_ms: took(|told| told.p50_ms),
             p95_ms: took(|told| told.p95_ms),
-            p99_ms: took(|told| told.p99_ms),
+            p99_ms: p99(|run| run.latency.as_ref()),
             max_ms: took(|told| told.max_ms),
             refused_to_undone_p99_ms: p99(|run| run.refused_to_undone.as_ref()),
             cancelled_to_undone_p99_ms: p99(|run| run.cancelled_to_undone.as_ref()),
@@ -164,9 +165,11 @@ pub struct Run {
     pub offered: Option<u64>,
     /// That found as many under way as there may be, and did not set out; null in a closed loop.
     pub not_started: Option<u64>,
-    /// That were turned away with 503.
+    /// That were under way as it ended, and completed only then; null in an open loop, which waits for them.
+    pub unfinished: Option<u64>,
+    /// That were turned away with 503; in a closed loop also those that were told so later.
     pub overloaded: u64,
-    /// What else went wrong, and how often.
+    /// What else went wrong, and how often; in a closed loop also what was under way as it ended and went wrong later.
     pub errors: BTreeMap<String, u64>,
     /// From the question to the outcome; in an open loop from when the question was due.
     pub latency: Option<Distribution>,
@@ -207,6 +210,7 @@ impl Run {
             cancelled: tally.cancelled,
             offered: open.then_some(tally.offered),
             not_started: open.then_some(tally.not_started),
+            unfinished: (!open).then_some(tally.unfinished),
             overloaded: tally.overloaded,
             latency: tally.took.distribution(),
             refused_to_undone,
@@ -220,10 +224,10 @@ impl Run {
         }
     }
 
-    /// Trips that did not end as they were to, whatever the reason.
+    /// Trips that did not end as they were to, or not in time, whatever the reason.
     #[must_use]
     pub fn lost(&self) -> u64 {
         let errors: u64 = self.errors.values().sum();
-        errors + self.overloaded + self.not_started.unwrap_or(0)
+        errors + self.overloaded + self.not_started.unwrap_or(0) + self.unfinished.unwrap_or(0)
     }
 }

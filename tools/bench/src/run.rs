@@ -9,10 +9,11 @@ use stack::{Stack, inventory};
 
 use super::cost::{self, Reading};
 use super::floor::{self, Floor};
-use super::load::{Live, Load, Pace, Tally, Window};
+use super::load::{Live, Load, Pace, Window};
 use super::machine::Machine;
 use super::report::{Report, Row, Run, Setup};
 use super::stock::Stock;
+use super::tally::Tally;
 use super::trip::Shares;
 use super::undone;
 use super::usage::{Processes, processes};
@@ -209,10 +210,17 @@ impl<'a> Bench<'a> {
             .and_then(|[before, after]| cost::between(&before, &after, seen.memory_peak_bytes));
         let refused_to_undone = match self.stack() {
             Some(stack) if !tally.undone.is_empty() => {
-                let broker = Nats::at(stack.nats_url()).connect().await?;
                 let since = began_at.checked_sub(CLOCKS_APART).unwrap_or(began_at);
-                let refused = undone::refusals(&broker, since).await?;
-                undone::taken(&refused, &tally.undone)?.distribution()
+                let read = async {
+                    let broker = Nats::at(stack.nats_url()).connect().await?;
+                    let refused = undone::refusals(&broker, since).await?;
+                    anyhow::Ok(undone::taken(&refused, &tally.undone)?.distribution())
+                };
+                // Of all that was measured it is one figure: the others stay.
+                read.await.unwrap_or_else(|error| {
+                    (self.tell.say)(&format!("the refusals could not be read: {error:#}"));
+                    None
+                })
             }
             _ => None,
         };

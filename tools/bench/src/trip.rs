@@ -124,7 +124,19 @@ pub(crate) async fn travel(
                 other => Err(another(&other)),
             }
         }
-        (_, other) => Err(another(&other)),
+        (wish, other) => {
+            // It is whoever's stack it is: what nobody wished for shall not stay booked there.
+            if wish == Wish::Refused && matches!(other, Said::Confirmed | Said::Pending) {
+                let cancel = format!("{bookings}/{}/cancel", ended.trip);
+                let asked = http.post(cancel).header("prefer", WAIT);
+                if !matches!(answer(asked).await, Ok((Said::Cancelled, ..))) {
+                    return Err(Failed::Otherwise(String::from(
+                        "not refused as it was to be, and perhaps still booked: its cancellation failed",
+                    )));
+                }
+            }
+            Err(another(&other))
+        }
     }
 }
 

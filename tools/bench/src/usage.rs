@@ -66,9 +66,7 @@ impl Usage {
 pub(crate) fn memory_bytes(processes: &Processes) -> BTreeMap<String, u64> {
     let of = |(name, pids): (&String, &Vec<u32>)| {
         let each: Vec<(u64, u64)> = pids.iter().filter_map(|pid| memory(*pid)).collect();
-        let own: u64 = each.iter().map(|(own, _)| own).sum();
-        let shared = each.iter().map(|(_, shared)| *shared).max()?;
-        Some((name.clone(), own + shared))
+        Some((name.clone(), together(&each)?))
     };
     processes.iter().filter_map(of).collect()
 }
@@ -88,12 +86,19 @@ fn written_bytes(pid: u32) -> Option<u64> {
 
 /// Its own memory, and what it shares with others, in bytes.
 fn memory(pid: u32) -> Option<(u64, u64)> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let own = field(&status, "RssAnon:")? + field(&status, "RssFile:").unwrap_or(0);
-    Some((
-        own * 1_024,
-        field(&status, "RssShmem:").unwrap_or(0) * 1_024,
-    ))
+    own_and_shared(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+}
+
+fn own_and_shared(status: &str) -> Option<(u64, u64)> {
+    let own = field(status, "RssAnon:")?;
+    let shared = ["RssFile:", "RssShmem:"].map(|name| field(status, name).unwrap_or(0));
+    Some((own * 1_024, shared.iter().sum::<u64>() * 1_024))
+}
+
+/// Several processes of one name: what each has to itself, and once the most that one of them shares.
+fn together(each: &[(u64, u64)]) -> Option<u64> {
+    let shared = each.iter().map(|(_, shared)| *shared).max()?;
+    Some(each.iter().map(|(own, _)| own).sum::<u64>() + shared)
 }
 
 fn field(text: &str, name: &str) -> Option<u64> {
@@ -103,6 +108,7 @@ fn field(text: &str, name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]
@@ -111,6 +117,15 @@ mod tests {
         assert_eq!(field(io, "write_bytes:"), Some(4096));
         assert_eq!(field(io, "read_bytes:"), None);
         assert_eq!(field("RssAnon:\t  12 kB\n", "RssAnon:"), Some(12));
+    }
+
+    #[test]
+    fn what_processes_of_one_name_share_counts_once() {
+        let status = "RssAnon:\t 10 kB\nRssFile:\t 5 kB\nRssShmem:\t 2 kB\n";
+        let one = own_and_shared(status).unwrap();
+        assert_eq!(one, (10 << 10, 7 << 10));
+        assert_eq!(together(&[one, one]), Some(27 << 10));
+        assert_eq!(together(&[]), None);
     }
 
     #[cfg(target_os = "linux")]

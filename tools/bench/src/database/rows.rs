@@ -59,15 +59,57 @@ macro_rules! on {
     }};
 }
 
-/// Writes for so long what a service writes for its trips, `trips` of them in a transaction; for how many trips it was.
-pub(crate) async fn write(
+/// What was written, and a reading as it began and as it ended.
+#[derive(Debug)]
+pub(crate) struct Wrote<T> {
+    pub(crate) trips: f64,
+    pub(crate) before: T,
+    pub(crate) after: T,
+}
+
+/// Writes for so long what a service writes for its trips, `trips` of them in a transaction; for how many trips it was. `read` is called
+/// around the writing alone: what comes before and after is nobody's share.
+pub(crate) async fn write<T>(
     url: &str,
     file: &Path,
     written: &BTreeMap<String, Written>,
     trips: f64,
     time: Duration,
-) -> Result<f64> {
+    read: impl Fn() -> T,
+) -> Result<Wrote<T>> {
     let mut place = open(url, file).await?;
+    let mut tables = fill(&mut place, written).await?;
+    let before = read();
+    let (began, mut done) = (Instant::now(), 0.0);
+    while began.elapsed() < time {
+        let none: [String; 0] = [];
+        on!(&mut place, String::from("begin"), none);
+        for table in &mut tables {
+            table.write(&mut place, trips).await?;
+        }
+        on!(&mut place, String::from("commit"), none);
+        done += trips;
+    }
+    let wrote = Wrote {
+        trips: done,
+        before,
+        after: read(),
+    };
+    match place {
+        Place::Sqlite(file) => file.close().await?,
+        Place::Postgres(mut server) => {
+            let drop = format!("drop schema {SCHEMA} cascade");
+            sqlx::raw_sql(AssertSqlSafe(drop))
+                .execute(&mut server)
+                .await?;
+            server.close().await?;
+        }
+    }
+    Ok(wrote)
+}
+
+/// The tables, with the rows that are there before.
+async fn fill(place: &mut Place, written: &BTreeMap<String, Written>) -> Result<Vec<Table>> {
     let mut tables = Vec::new();
     for (name, each) in written {
         let bytes = if each.row_bytes > 0.0 {
@@ -87,31 +129,11 @@ pub(crate) async fn write(
             table.name
         );
         let none: [String; 0] = [];
-        on!(&mut place, create, none);
-        table.insert(&mut place, THERE).await?;
+        on!(&mut *place, create, none);
+        table.insert(place, THERE).await?;
         tables.push(table);
     }
-    let (began, mut done) = (Instant::now(), 0.0);
-    while began.elapsed() < time {
-        let none: [String; 0] = [];
-        on!(&mut place, String::from("begin"), none);
-        for table in &mut tables {
-            table.write(&mut place, trips).await?;
-        }
-        on!(&mut place, String::from("commit"), none);
-        done += trips;
-    }
-    match place {
-        Place::Sqlite(file) => file.close().await?,
-        Place::Postgres(mut server) => {
-            let drop = format!("drop schema {SCHEMA} cascade");
-            sqlx::raw_sql(AssertSqlSafe(drop))
-                .execute(&mut server)
-                .await?;
-            server.close().await?;
-        }
-    }
-    Ok(done)
+    Ok(tables)
 }
 
 async fn open(url: &str, file: &Path) -> Result<Place> {
@@ -235,9 +257,8 @@ mod tests {
             },
         )]);
         let time = Duration::from_millis(50);
-        let trips = write("sqlite://x", &file, &written, 3.0, time)
-            .await
-            .unwrap();
+        let wrote = write("sqlite://x", &file, &written, 3.0, time, || ()).await;
+        let trips = wrote.unwrap().trips;
         let mut file = SqliteConnectOptions::new()
             .filename(&file)
             .connect()

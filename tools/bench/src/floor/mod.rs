@@ -1,6 +1,6 @@
 //! The floor: the same parts with nothing of ours, and what they cost for each trip. The same requests answered by a bare server (`http`),
 //! the same messages through a bare broker (`messages`), the same rows into a bare database (`rows`), one part after the other at full
-//! speed, right after what they are compared with. A floor and no goal: no service does without deciding anything.
+//! speed, after all runs. A floor and no goal: no service does without deciding anything.
 
 mod http;
 mod messages;
@@ -144,16 +144,18 @@ async fn write(
         let file = stack
             .folder()
             .join(format!("floor-{name}-{:08x}.db", fastrand::u32(..)));
-        let family = processes(stack);
-        let (before, before_server) = (own_cpu_us(), Usage::of(&family));
-        let done = rows::write(url, &file, tables, trips, TIME).await?;
-        let used = own_cpu_us()
+        // Connecting, making tables and dropping them is no trip's.
+        let read = || (own_cpu_us(), Usage::of(&processes(stack)));
+        let wrote = rows::write(url, &file, tables, trips, TIME, read).await?;
+        let ((before, before_server), (now, now_server)) = (wrote.before, wrote.after);
+        let used = now
             .zip(before)
-            .map(|(now, before)| (now - before) / done);
+            .map(|(now, before)| (now - before) / wrote.trips);
         client = client.zip(used).map(|(sum, used)| sum + used);
         let postgres = |usage: &Usage| usage.cpu_us.get("postgres").copied();
-        let of_server = postgres(&Usage::of(&processes(stack))).zip(postgres(&before_server));
-        let of_server = of_server.map(|(now, before)| now.saturating_sub(before) as f64 / done);
+        let of_server = postgres(&now_server).zip(postgres(&before_server));
+        let of_server =
+            of_server.map(|(now, before)| now.saturating_sub(before) as f64 / wrote.trips);
         server = server.zip(of_server).map(|(sum, used)| sum + used);
         for ending in ["", "-wal", "-shm"] {
             let _ = std::fs::remove_file(format!("{}{ending}", file.display()));
