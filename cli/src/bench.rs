@@ -260,10 +260,10 @@ impl Bench {
         let target = Target::Elsewhere {
             url: url.to_owned(),
             stock: Stock::Named(named),
-            parts: Parts {
+            parts: Box::new(Parts {
                 databases: audit::given(&self.audit_database),
                 ..Parts::default()
-            },
+            }),
         };
         self.measure(&target, Machine::here()).await
     }

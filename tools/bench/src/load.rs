@@ -276,7 +276,7 @@ mod tests {
         };
         let http = client::http::local().unwrap().build().unwrap();
         let tally = closed(Arc::new(load), http, 3).await.unwrap();
-        assert!(tally.took.len() > 0);
+        assert!(!tally.took.is_empty());
         let errors: u64 = tally.errors.values().sum();
         assert_eq!((errors, tally.unfinished), (3, 0), "{:?}", tally.errors);
     }

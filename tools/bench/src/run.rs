@@ -55,7 +55,7 @@ pub enum Target<'a> {
         /// What it has to book.
         stock: Stock,
         /// What to audit; nothing when there are no databases in it.
-        parts: Parts,
+        parts: Box<Parts>,
     },
 }
 
