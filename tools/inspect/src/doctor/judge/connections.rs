@@ -31,7 +31,7 @@ pub(super) fn judge(seen: &Seen, findings: &mut Vec<Finding>) {
         let tls = match connection.scheme.as_str() {
             "tls" | "wss" => true,
             "nats" | "ws" => server.is_some_and(|server| server.tls_required),
-            // No way at all: nobody here speaks TLS over HTTP, and the service was found silent.
+            // It is encrypted, and its certificate was checked when the service was asked.
             "https" => continue,
             _ => false,
         };
