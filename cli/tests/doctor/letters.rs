@@ -55,14 +55,10 @@ async fn six_thousand_junk_messages_are_named_and_cleared_and_the_doctor_is_cont
     let (code, _, err) = typed(&["letters", "show", id]);
     assert_eq!(code, Some(1));
     assert!(err.contains("no dead letter"), "{err}");
-    let (code, out, _) = typed(&[
-        "letters",
-        "discard",
-        "--with-type",
-        "other",
-        "--reason",
-        "no",
-    ]);
+    let none: Vec<&str> = "letters discard --with-type other --reason no"
+        .split(' ')
+        .collect();
+    let (code, out, _) = typed(&none);
     assert_eq!(code, Some(0));
     assert!(out.contains("flight: 0 discarded"), "{out}");
     let flight = stack.url("flight").unwrap();
