@@ -189,14 +189,14 @@ fn nothing_of(seen: &Seen) -> Option<&str> {
 }
 
 fn stores(sheet: &mut Sheet<'_>, stores: Option<&Result<(), String>>, seen: &Seen) {
-    const TODO: &str = "give its disk space, then restart it: one whose disk was full does not store again by itself; outboxes keep everything meanwhile";
+    const REMEDY: &str = "give its disk space, then restart it: one whose disk was full does not store again by itself; outboxes keep everything meanwhile";
     match (stores, nothing_of(seen)) {
         (Some(Err(why)), Some(service)) => sheet.wrong(
             "stores",
             format!("the broker takes no message ({why}), and nothing of {service} either: no fact gets out, and new trips are refused"),
-            TODO,
+            REMEDY,
         ),
-        _ => stored(sheet, stores, TODO),
+        _ => stored(sheet, stores, REMEDY),
     }
 }
 
