@@ -2,7 +2,7 @@
 //!
 //! It does not know what the fact means: `kind` and `data` are the service's own.
 
-use async_nats::HeaderMap;
+use async_nats::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -60,30 +60,35 @@ impl Event {
         let mut headers = HeaderMap::new();
         let id = self.id.to_string();
         let time = time_text(self.time_us);
-        headers.insert("ce-specversion", "1.0");
-        headers.insert("ce-type", self.kind.as_str());
-        headers.insert("ce-source", source);
-        headers.insert("ce-subject", self.aggregateid.as_str());
-        headers.insert("ce-time", time.as_str());
-        headers.insert("ce-datacontenttype", "application/json");
-        headers.insert("ce-correlationid", self.aggregateid.as_str());
+        headers.insert(named("ce-specversion"), "1.0");
+        headers.insert(named("ce-type"), self.kind.as_str());
+        headers.insert(named("ce-source"), source);
+        headers.insert(named("ce-subject"), self.aggregateid.as_str());
+        headers.insert(named("ce-time"), time.as_str());
+        headers.insert(named("ce-datacontenttype"), "application/json");
+        headers.insert(named("ce-correlationid"), self.aggregateid.as_str());
         if let Some(cause) = &self.causation_id {
-            headers.insert("ce-causationid", cause.as_str());
+            headers.insert(named("ce-causationid"), cause.as_str());
         }
         if let Some(traceparent) = &self.traceparent {
-            headers.insert("traceparent", traceparent.as_str());
+            headers.insert(named("traceparent"), traceparent.as_str());
         }
         if let Some(tracestate) = &self.tracestate {
-            headers.insert("tracestate", tracestate.as_str());
+            headers.insert(named("tracestate"), tracestate.as_str());
         }
         if self.attempt == 0 {
             headers.insert("Nats-Msg-Id", id.as_str());
         } else {
             headers.insert("Nats-Msg-Id", format!("{id}.{}", Uuid::now_v7()).as_str());
         }
-        headers.insert("ce-id", id);
+        headers.insert(named("ce-id"), id);
         headers
     }
+}
+
+/// Names from text that is not static are copied each time, and a message has ten of them.
+fn named(name: &'static str) -> HeaderName {
+    HeaderName::from_static(name)
 }
 
 fn time_text(time_us: i64) -> String {
@@ -115,15 +120,11 @@ impl Message {
     /// # Errors
     /// With what is missing or wrong, in words; the message is then a dead letter.
     pub fn open(message: &async_nats::Message) -> Result<Self, String> {
-        let header = |name: &str| {
-            message
-                .headers
-                .as_ref()
-                .and_then(|headers| headers.get(name))
-                .map(|value| value.as_str().to_owned())
+        let header = |name: &'static str| {
+            let headers = message.headers.as_ref()?;
+            headers.get(named(name)).map(HeaderValue::as_str)
         };
-        let required =
-            |name: &str| header(name).ok_or_else(|| format!("the header {name} is missing"));
+        let required = |name| header(name).ok_or_else(|| format!("the header {name} is missing"));
         let version = required("ce-specversion")?;
         if version != "1.0" {
             return Err(format!(
@@ -135,14 +136,11 @@ impl Message {
             id: id
                 .parse()
                 .map_err(|_| format!("ce-id {id:?} is not a UUID"))?,
-            kind: required("ce-type")?,
-            entity: required("ce-subject")?,
+            kind: required("ce-type")?.to_owned(),
+            entity: required("ce-subject")?.to_owned(),
             subject: message.subject.to_string(),
             // It ends in rows and in the headers of what is said next: what is malformed is as if absent.
-            trace: TraceContext::read(
-                header("traceparent").as_deref(),
-                header("tracestate").as_deref(),
-            ),
+            trace: TraceContext::read(header("traceparent"), header("tracestate")),
             payload: message.payload.clone(),
         })
     }

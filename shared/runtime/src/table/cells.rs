@@ -6,7 +6,7 @@ use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
 use serde::ser::{self, Error as _, Impossible, Serialize, Serializer};
 use serde::{Deserialize, forward_to_deserialize_any};
 
-use super::Table;
+use super::{Column, Table};
 
 /// What a row holds in one column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,13 +48,12 @@ impl<T: Into<Cell>> From<Option<T>> for Cell {
 
 /// A row's cells in the order of [`Table::all`]. Its field names are the column names; a column without a field is null.
 pub(crate) fn of_row<R: Serialize>(row: &R, table: &Table) -> Result<Vec<Cell>, Error> {
-    let columns = table.all().map(|column| column.name).collect();
-    row.serialize(Writer::new(columns))
+    row.serialize(Writer::new(table.key, table.columns))
 }
 
 /// A key's cells: it is a tuple in the order of [`Table::key`].
 pub(crate) fn of_key<K: Serialize>(key: &K) -> Result<Vec<Cell>, Error> {
-    key.serialize(Writer::new(Vec::new()))
+    key.serialize(Writer::new(&[], &[]))
 }
 
 /// The row that these cells are, each under its column's name.
@@ -164,14 +163,32 @@ impl<'de> Deserializer<'de> for Cell {
 
 /// Takes a struct's fields to the places of their columns, or a tuple's in its own order.
 struct Writer {
-    columns: Vec<&'static str>,
+    key: &'static [Column],
+    others: &'static [Column],
     cells: Vec<Cell>,
+    /// Where the next field belongs if fields are in the order of columns, as nearly all are.
+    next: usize,
 }
 
 impl Writer {
-    fn new(columns: Vec<&'static str>) -> Self {
-        let cells = vec![Cell::Null; columns.len()];
-        Self { columns, cells }
+    fn new(key: &'static [Column], others: &'static [Column]) -> Self {
+        Self {
+            key,
+            others,
+            cells: vec![Cell::Null; key.len() + others.len()],
+            next: 0,
+        }
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        let names = || self.key.iter().chain(self.others).map(|column| column.name);
+        let (mut after, mut before) = (names().enumerate().skip(self.next), names().enumerate());
+        let found = after.find(|(_, column)| *column == name);
+        Some(
+            found
+                .or_else(|| before.find(|(_, column)| *column == name))?
+                .0,
+        )
     }
 }
 
@@ -263,12 +280,11 @@ impl ser::SerializeStruct for Writer {
         name: &'static str,
         value: &T,
     ) -> Result<(), Error> {
-        let places = self.columns.iter().zip(&mut self.cells);
-        let (_, cell) = places
-            .into_iter()
-            .find(|(column, _)| **column == name)
+        let place = self
+            .place(name)
             .ok_or_else(|| Error::custom(format_args!("there is no column {name}")))?;
-        *cell = value.serialize(Scalar)?;
+        self.cells[place] = value.serialize(Scalar)?;
+        self.next = place + 1;
         Ok(())
     }
 
