@@ -89,7 +89,7 @@ fn in_a_copy(args: &[&str], env: &[(&str, String)]) -> PathBuf {
     // The same versions, which are here already.
     std::fs::copy(root.join("Cargo.lock"), alone.path().join("Cargo.lock")).unwrap();
     let target = std::env::current_exe().unwrap();
-    // With the workspace's own profile, so that what is compiled already is not compiled again.
+    // With the profile that the workspace has for dependencies, so that what is compiled already is not compiled again.
     let target = target.ancestors().nth(3).unwrap();
     let (subcommand, args) = args.split_first().unwrap();
     let done = Command::new(env!("CARGO"))
@@ -97,7 +97,7 @@ fn in_a_copy(args: &[&str], env: &[(&str, String)]) -> PathBuf {
         .args(args)
         .current_dir(alone.path())
         .env("CARGO_TARGET_DIR", target)
-        .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
+        .env("CARGO_PROFILE_DEV_DEBUG", "false")
         .envs(env.iter().map(|(name, value)| (name, value)))
         .output()
         .unwrap();

@@ -1,7 +1,8 @@
 //! The tests that need containers: builds the images of `docker-compose.yml` and plays the scenarios on the stack, then breaks it in the
-//! ways that only containers can be broken in. Does not make the base images where no registry is reached: `deploy/airgapped` does.
+//! ways that only containers can be broken in. Where no registry is reached, `deploy/airgapped` makes the base images.
 
-use std::process::{Command, Output, Stdio};
+use std::io::Write as _;
+use std::process::{Command, Output};
 
 use anyhow::{Result, bail};
 
@@ -36,28 +37,46 @@ fn last_line(output: &Output) -> String {
 
 /// Only these tests; true when none failed.
 pub(crate) fn only(rounds: u32) -> Result<bool> {
-    let mut count = Count::default();
-    run(&mut count, rounds)?;
-    count.close(&[])
-}
-
-/// Builds the images and counts the tests.
-pub(crate) fn run(count: &mut Count, rounds: u32) -> Result<()> {
     if let Err(why) = engine() {
         bail!("no Docker engine answers: {why}");
     }
-    say("== images: deploy/compose.sh build, without link-time optimisation")?;
+    say("== images: deploy/compose.sh build, hardly optimised")?;
+    say(&images(false)?)?;
+    let mut count = Count::default();
+    play(&mut count, rounds)?;
+    count.close(&[])
+}
+
+const STAND_INS: &str = "deploy/airgapped/images.sh";
+/// What is tested is what programs do, not how fast: they are compiled in a third of the time.
+const CHEAPLY: [&str; 3] = [
+    "CARGO_PROFILE_RELEASE_LTO=off",
+    "CARGO_PROFILE_RELEASE_OPT_LEVEL=1",
+    "CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16",
+];
+
+/// Builds the images; before that, if so wished, what they are built from where no registry is reached. Answers how large they are.
+pub(crate) fn images(stand_ins: bool) -> Result<String> {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    if stand_ins {
+        let made = Command::new(STAND_INS).current_dir(root).output()?;
+        if !made.status.success() {
+            bail!("{STAND_INS}: {}", String::from_utf8_lossy(&made.stderr));
+        }
+    }
     let mut build = Command::new("deploy/compose.sh");
-    // What is tested is what programs do, not how fast.
-    let built = build
-        .args(["build", "--build-arg", "CARGO_PROFILE_RELEASE_LTO=off"])
-        .current_dir(root)
-        .stdout(Stdio::null())
-        .status()?;
-    if !built.success() {
+    build.arg("build").current_dir(root);
+    for setting in CHEAPLY {
+        build.args(["--build-arg", setting]);
+    }
+    let built = build.output()?;
+    if !built.status.success() {
+        // What a compiler says inside of it comes on either.
+        for said in [&built.stdout, &built.stderr] {
+            std::io::stderr().write_all(said)?;
+        }
         bail!(
-            "the images were not built; where no registry is reached, deploy/airgapped/images.sh makes what they are built from"
+            "the images were not built; where no registry is reached, {STAND_INS} makes what they are built from"
         );
     }
     let images = [
@@ -68,7 +87,11 @@ pub(crate) fn run(count: &mut Count, rounds: u32) -> Result<()> {
         "reference=roundtrip/*",
     ];
     let sizes = Command::new("docker").args(images).output()?;
-    say(String::from_utf8_lossy(&sizes.stdout).trim())?;
+    Ok(String::from_utf8_lossy(&sizes.stdout).trim().to_owned())
+}
+
+/// Plays and counts the tests, on images that are built.
+pub(crate) fn play(count: &mut Count, rounds: u32) -> Result<()> {
     for round in 1..=rounds {
         say(&format!(
             "== tests on containers, round {round} of {rounds}"

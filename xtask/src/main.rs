@@ -45,7 +45,11 @@ enum Task {
         rounds: u32,
     },
     /// Checks formatting, lints, documentation, dependencies and manifests, then runs every test: with containers where an engine answers
-    Ci,
+    Ci {
+        /// Makes stand-ins for the public images first, where no registry is reached: deploy/airgapped/images.sh
+        #[arg(long)]
+        stand_ins: bool,
+    },
     /// Plants bugs, one after another, and counts those that a test sees; takes half an hour
     Mutants(mutants::Args),
 }
@@ -54,7 +58,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Task::Test { args } => test::run(&args),
         Task::Containers { rounds } => containers::only(rounds),
-        Task::Ci => ci::run(),
+        Task::Ci { stand_ins } => ci::run(stand_ins),
         Task::Mutants(args) => mutants::run(&args),
     };
     match done {

@@ -20,14 +20,31 @@ pub(crate) struct Count {
     failures: Vec<String>,
     /// The names of tests, by the reason why they did not run.
     skips: BTreeMap<String, Vec<String>>,
+    /// How long each test program took, and its name, in the order in which they ran.
+    programs: Vec<(f64, String)>,
     seconds: f64,
 }
+
+/// So many of them are named at the end, the slowest.
+const SLOWEST: usize = 10;
 
 /// Runs the tests; true when some passed and none failed.
 pub(crate) fn run(args: &[String]) -> Result<bool> {
     let mut count = Count::default();
     count.run(args, &[])?;
     count.close(&[])
+}
+
+/// The test program that cargo is about to run, if it says so.
+fn begins(line: &str) -> Option<String> {
+    let line = line.trim();
+    if let Some(of) = line.strip_prefix("Doc-tests ") {
+        return Some(format!("{of} (documentation)"));
+    }
+    let line = line.strip_prefix("Running ")?.strip_suffix(')')?;
+    let (source, program) = line.split_once(" (")?;
+    let (name, _) = Path::new(program).file_name()?.to_str()?.rsplit_once('-')?;
+    Some(format!("{name} ({source})"))
 }
 
 /// Where tests that skip themselves say so.
@@ -44,6 +61,8 @@ impl Count {
         // Tests of several processes append to it.
         let log = skip_log()?;
         fs::write(&log, "").with_context(|| format!("cannot write {}", log.display()))?;
+        // Which program runs is said on the one, and what becomes of its tests on the other.
+        let (output, both) = std::io::pipe()?;
         let mut command = cargo();
         command.args(["test", "--no-fail-fast"]);
         if args.is_empty() {
@@ -54,22 +73,31 @@ impl Count {
             .env("ROUNDTRIP_SKIP_LOG", &log)
             .envs(env.iter().copied())
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(both.try_clone()?)
+            .stderr(both)
             .spawn()
             .context("cannot run cargo")?;
+        // It holds the writing end too.
+        drop(command);
         let failed_before = self.failed;
-        if let Some(output) = tests.stdout.take() {
-            let mut lines = BufReader::new(output);
-            let mut line = Vec::new();
-            // By bytes: a test may print anything.
-            while lines.read_until(b'\n', &mut line)? > 0 {
-                let mut out = std::io::stdout();
-                out.write_all(&line)?;
-                out.flush()?;
-                self.hear(&String::from_utf8_lossy(&line));
-                line.clear();
+        let mut lines = BufReader::new(output);
+        let mut line = Vec::new();
+        let mut began: Option<(Instant, String)> = None;
+        // Who sets something runs programs that have run before in another way.
+        let set: String = env.iter().map(|(name, _)| format!(", {name}")).collect();
+        // By bytes: a test may print anything.
+        while lines.read_until(b'\n', &mut line)? > 0 {
+            let mut out = std::io::stdout();
+            out.write_all(&line)?;
+            out.flush()?;
+            let said = String::from_utf8_lossy(&line);
+            if let Some(program) = begins(&said) {
+                self.ended(began.replace((Instant::now(), program + &set)));
             }
+            self.hear(&said);
+            line.clear();
         }
+        self.ended(began);
         let content = tests.wait()?.success();
         if !content && self.failed == failed_before {
             self.failed += 1;
@@ -83,6 +111,22 @@ impl Count {
         }
         self.seconds += start.elapsed().as_secs_f64();
         Ok(())
+    }
+
+    fn ended(&mut self, program: Option<(Instant, String)>) {
+        if let Some((began, name)) = program {
+            self.programs.push((began.elapsed().as_secs_f64(), name));
+        }
+    }
+
+    /// The slowest programs, each with its seconds, in words.
+    fn slowest(&self) -> Vec<String> {
+        let mut programs: Vec<_> = self.programs.iter().collect();
+        programs.sort_by(|one, other| other.0.total_cmp(&one.0));
+        let slowest = programs.iter().take(SLOWEST);
+        slowest
+            .map(|(seconds, name)| format!("{seconds:7.1} s  {name}"))
+            .collect()
     }
 
     /// `TEST: REASON`
@@ -118,7 +162,9 @@ impl Count {
         if self.passed + self.failed == 0 {
             say("nothing ran: that is a failure too")?;
         }
-        for line in before {
+        let count = self.programs.len();
+        say(&format!("the slowest of {count} test programs:"))?;
+        for line in self.slowest().iter().chain(before) {
             say(line)?;
         }
         say(&format!("tests took {:.1} s", self.seconds))?;
@@ -158,7 +204,7 @@ impl Count {
 
 #[cfg(test)]
 mod tests {
-    use super::Count;
+    use super::{Count, SLOWEST, begins};
 
     #[test]
     fn every_result_line_is_added_up() {
@@ -178,10 +224,41 @@ mod tests {
             failed: 1,
             failures: vec!["three".to_owned()],
             skips: [("takes an hour".to_owned(), vec!["two".to_owned()])].into(),
+            programs: Vec::new(),
             seconds: 0.0,
         };
         assert_eq!(count, expected);
         count.made_up_for("takes an hour");
         assert!(count.skips.is_empty());
+    }
+
+    #[test]
+    fn the_slowest_programs_come_first_under_their_names() {
+        let names = [
+            "     Running tests/crash/main.rs (target/debug/deps/crash-0f3a)",
+            "     Running unittests src/lib.rs (target/debug/deps/roundtrip_under_test-77)",
+            "   Doc-tests runtime",
+        ]
+        .map(begins);
+        let [Some(crash), Some(unit), Some(documentation)] = &names else {
+            panic!("{names:?}");
+        };
+        assert_eq!(crash, "crash (tests/crash/main.rs)");
+        assert_eq!(unit, "roundtrip_under_test (unittests src/lib.rs)");
+        assert_eq!(documentation, "runtime (documentation)");
+        for line in ["test a ... ok", "running 2 tests", "Running (out of) words"] {
+            assert_eq!(begins(line), None);
+        }
+
+        let mut count = Count::default();
+        for (seconds, name) in [(1.0, crash), (103.25, unit), (2.0, documentation)] {
+            count.programs.push((seconds, name.clone()));
+        }
+        let quick = (0..SLOWEST).map(|_| (0.0, "quick".to_owned()));
+        count.programs.extend(quick);
+        let slowest = count.slowest();
+        assert_eq!(slowest.len(), SLOWEST);
+        assert_eq!(slowest[0], format!("  103.2 s  {unit}"));
+        assert!(slowest[1].ends_with(documentation) && slowest[2].ends_with(crash));
     }
 }

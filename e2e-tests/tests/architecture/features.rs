@@ -67,3 +67,14 @@ fn a_service_alone_is_built_of_what_the_workspace_is_built_of() {
         assert!(runtime.iter().any(|line| line.starts_with("reqwest ")));
     }
 }
+
+/// The documentation is made without what only tests ask for, and would otherwise check half of the dependencies once more.
+#[test]
+fn the_workspace_without_its_tests_is_built_of_the_same() {
+    let whole = builds(ALL, &["--workspace"]);
+    let programs = builds("normal,build", &["--workspace"]);
+    assert_none(
+        "`cargo doc` compiles again; see shared/workspace-hack",
+        beside(&programs, &whole),
+    );
+}

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::{Args as _, Command, FromArgMatches as _};
+use runtime::Settings;
 use sqlx::migrate::{Migration, MigrationType};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
@@ -40,8 +42,11 @@ fn files() -> BTreeMap<String, String> {
 fn checksum(sql: &str) -> String {
     let sql = AssertSqlSafe(sql.to_owned()).into_sql_str();
     let migration = Migration::new(1, "".into(), MigrationType::Simple, sql, false);
-    let bytes = migration.checksum.iter();
-    bytes.map(|byte| format!("{byte:02x}")).collect()
+    hex(&migration.checksum)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The list: checksums by file.
@@ -127,6 +132,37 @@ fn no_two_migrations_of_a_service_have_one_number() {
         );
         let number: u32 = number.parse().unwrap();
         assert_eq!(number > 1000, file.starts_with("services/"), "{file}");
+    }
+}
+
+/// A file that no program names would be applied nowhere.
+#[test]
+fn every_migration_is_in_the_programs_under_its_number_and_name() {
+    let command = Settings::augment_args(Command::new("service"));
+    let command = command.get_matches_from(["service", "--database-url", "sqlite:none"]);
+    let settings = Settings::from_arg_matches(&command).unwrap();
+    let services = stack::SERVICES.map(|name| stack::catalogue::find(name).unwrap());
+    let own = services.iter().map(|service| service.migrations(&settings));
+    let programs: BTreeSet<(i64, String, String)> = own
+        .chain([runtime::database::own_migrations()])
+        .flat_map(|migrator| migrator.migrations.into_owned())
+        .map(|migration| {
+            let about = migration.description.replace(' ', "_");
+            (migration.version, about, hex(&migration.checksum))
+        })
+        .collect();
+    // A leg that is no part of the programs sees to its own.
+    let ours = |file: &str| {
+        let mut folders = stack::SERVICES
+            .iter()
+            .map(|name| format!("services/{name}/"));
+        file.starts_with("shared/") || folders.any(|folder| file.starts_with(&folder))
+    };
+    for (file, sql) in files().into_iter().filter(|(file, _)| ours(file)) {
+        let (_, name) = file.rsplit_once('/').unwrap();
+        let (number, about) = name.trim_end_matches(".sql").split_once('_').unwrap();
+        let migration = (number.parse().unwrap(), about.to_owned(), checksum(&sql));
+        assert!(programs.contains(&migration), "no program has {file}");
     }
 }
 

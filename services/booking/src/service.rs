@@ -12,7 +12,7 @@ use crate::core::{self, Reaction, Trip};
 use crate::legs;
 use crate::outcomes::Outcomes;
 use crate::schema;
-use crate::store::{IDEMPOTENCY, JoinedLeg, Key, RetiredLeg, TRIP, Work};
+use crate::store::{self, IDEMPOTENCY, JoinedLeg, Key, RetiredLeg, TRIP, Work};
 use crate::waiters::Waiters;
 
 /// How long an idempotency key stands for its trip.
@@ -206,7 +206,7 @@ impl runtime::Service for BookingService {
     }
 
     fn migrations(&self) -> Migrator {
-        sqlx::migrate!("./migrations")
+        store::migrations()
     }
 
     fn timers(&self) -> Option<&'static Table> {

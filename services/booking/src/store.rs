@@ -5,6 +5,7 @@ use choreography::{LegName, Plan, TripId};
 use participant::Kept;
 use runtime::table::{Lock, Row, Rows, Table, int, text};
 use serde::{Deserialize, Serialize};
+use sqlx::migrate::Migrator;
 
 use crate::core::{State, Trip};
 
@@ -175,4 +176,25 @@ pub struct Work {
     pub legs: Rows<JoinedLeg>,
     /// What of it can't be booked.
     pub retired: Rows<RetiredLeg>,
+}
+
+/// What makes these tables, in order.
+pub(crate) fn migrations() -> Migrator {
+    runtime::database::migrations([
+        (
+            1001,
+            "booking",
+            include_str!("../migrations/1001_booking.sql"),
+        ),
+        (
+            1002,
+            "lookups",
+            include_str!("../migrations/1002_lookups.sql"),
+        ),
+        (
+            1003,
+            "retired leg",
+            include_str!("../migrations/1003_retired_leg.sql"),
+        ),
+    ])
 }

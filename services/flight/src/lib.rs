@@ -27,7 +27,9 @@ pub const SPEC: LegSpec = LegSpec {
         "The flight, such as `RT100`.",
         "The local calendar date of departure, `YYYY-MM-DD`.",
     ],
-    migrations: || sqlx::migrate!("./migrations"),
+    migrations: || {
+        runtime::database::migrations([(1001, "seat", include_str!("../migrations/1001_seat.sql"))])
+    },
 };
 
 /// `{"leg":"flight","flight":"RT100","date":"2026-12-01","seats":2}`. What else is in it is for somebody else.

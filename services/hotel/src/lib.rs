@@ -35,7 +35,9 @@ pub const SPEC: LegSpec = LegSpec {
         "The kind of room, such as `double`.",
         "The local calendar date on which the night begins, `YYYY-MM-DD`.",
     ],
-    migrations: || sqlx::migrate!("./migrations"),
+    migrations: || {
+        runtime::database::migrations([(1001, "room", include_str!("../migrations/1001_room.sql"))])
+    },
 };
 
 /// Longest stay.

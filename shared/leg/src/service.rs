@@ -197,7 +197,8 @@ impl<L: Leg> runtime::Service for LegService<L> {
     }
 
     fn migrations(&self) -> Migrator {
-        let shared = sqlx::migrate!("./migrations");
+        let leg = (1, "leg", include_str!("../migrations/0001_leg.sql"));
+        let shared = runtime::database::migrations([leg]);
         let own = (L::SPEC.migrations)();
         Migrator::with_migrations(shared.iter().chain(own.iter()).cloned().collect())
     }

@@ -5,9 +5,9 @@ use std::convert::Infallible;
 use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
-use sqlx::SqlSafeStr as _;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::Migrator;
 
+use crate::database;
 use crate::event::Message;
 use crate::service::{Context, Input, ReadError, Service, ServiceInput};
 use crate::table::{Row, Rows, Working};
@@ -114,11 +114,7 @@ where
 
     fn migrations(&self) -> Migrator {
         let migrations = self.migrations.iter();
-        Migrator::with_migrations(
-            migrations
-                .map(|(version, sql)| migration(*version, sql))
-                .collect(),
-        )
+        database::migrations(migrations.map(|(version, sql)| (*version, "", *sql)))
     }
 
     fn read(&self, message: &Message) -> Result<(R::Key, F), ReadError> {
@@ -163,14 +159,4 @@ where
     fn echo(&self, command: &Infallible, _rows: &Rows<R>) {
         match *command {}
     }
-}
-
-fn migration(version: i64, sql: &'static str) -> Migration {
-    Migration::new(
-        version,
-        "".into(),
-        MigrationType::Simple,
-        sql.into_sql_str(),
-        false,
-    )
 }

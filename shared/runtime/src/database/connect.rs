@@ -6,11 +6,12 @@ use std::str::FromStr as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{
-    ConnectOptions as _, Connection as _, PgConnection, PgPool, SqliteConnection, SqlitePool,
+    ConnectOptions as _, Connection as _, PgConnection, PgPool, SqlSafeStr as _, SqliteConnection,
+    SqlitePool,
 };
 
 use super::sql::Engine;
@@ -242,7 +243,28 @@ async fn check_version(connection: &mut SqliteConnection) -> Result<(), anyhow::
 /// The migrations of the runtime's own tables.
 #[must_use]
 pub fn own_migrations() -> Migrator {
-    sqlx::migrate!("./migrations")
+    migrations([
+        (
+            1,
+            "runtime",
+            include_str!("../../migrations/0001_runtime.sql"),
+        ),
+        (
+            2,
+            "dead letter past",
+            include_str!("../../migrations/0002_dead_letter_past.sql"),
+        ),
+    ])
+}
+
+/// Migrations by number, what each is about, and its statements. Named one by one: sqlx's macro would find them in their folder, but has
+/// both databases compiled into the compiler for it, SQLite's C as well.
+pub fn migrations(list: impl IntoIterator<Item = (i64, &'static str, &'static str)>) -> Migrator {
+    let migration = |(number, about, sql): (i64, &'static str, &'static str)| {
+        let kind = MigrationType::Simple;
+        Migration::new(number, about.into(), kind, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations(list.into_iter().map(migration).collect())
 }
 
 /// Brings the schema up to date: the runtime's tables, then the service's. A newer program's migrations are left alone,

@@ -21,7 +21,7 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Postgres, Row as _, Sqlite};
 use tokio::sync::{Mutex, MutexGuard};
 
-pub use connect::{RUNTIME_MIGRATION, SERVICE_MIGRATION, own_migrations};
+pub use connect::{RUNTIME_MIGRATION, SERVICE_MIGRATION, migrations, own_migrations};
 pub use failure::Failure;
 pub use parameters::Param;
 pub use select::{Is, Select};
