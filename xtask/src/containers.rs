@@ -1,7 +1,6 @@
 //! The tests that need containers: builds the images of `docker-compose.yml` and plays the scenarios on the stack, then breaks it in the
 //! ways that only containers can be broken in. Where no registry is reached, `deploy/airgapped` makes the base images.
 
-use std::io::Write as _;
 use std::process::{Command, Output};
 
 use anyhow::{Result, bail};
@@ -40,7 +39,7 @@ pub(crate) fn only(rounds: u32) -> Result<bool> {
     if let Err(why) = engine() {
         bail!("no Docker engine answers: {why}");
     }
-    say("== images: deploy/compose.sh build, hardly optimised")?;
+    say("== images: deploy/compose.sh build, hardly optimised; some minutes")?;
     say(&images(false)?)?;
     let mut count = Count::default();
     play(&mut count, rounds)?;
@@ -55,7 +54,8 @@ const CHEAPLY: [&str; 3] = [
     "CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16",
 ];
 
-/// Builds the images; before that, if so wished, what they are built from where no registry is reached. Answers how large they are.
+/// Builds the images, and says nothing until that is done; before that, if so wished, what they are built from where no registry is reached.
+/// Answers how large they are.
 pub(crate) fn images(stand_ins: bool) -> Result<String> {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     if stand_ins {
@@ -72,11 +72,10 @@ pub(crate) fn images(stand_ins: bool) -> Result<String> {
     let built = build.output()?;
     if !built.status.success() {
         // What a compiler says inside of it comes on either.
-        for said in [&built.stdout, &built.stderr] {
-            std::io::stderr().write_all(said)?;
-        }
+        let said = [built.stdout, built.stderr].concat();
         bail!(
-            "the images were not built; where no registry is reached, {STAND_INS} makes what they are built from"
+            "{}\nthe images were not built; where no registry is reached, {STAND_INS} makes what they are built from",
+            String::from_utf8_lossy(&said).trim_end()
         );
     }
     let images = [

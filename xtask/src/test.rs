@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ChildStderr, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -47,6 +49,30 @@ fn begins(line: &str) -> Option<String> {
     Some(format!("{name} ({source})"))
 }
 
+/// Passes on what cargo says of itself, and notes when which test program began. Nobody waits for its end: a process that a test left
+/// behind may hold it open.
+fn relay(words: ChildStderr) -> Arc<Mutex<Vec<(Instant, String)>>> {
+    let begun = Arc::<Mutex<Vec<_>>>::default();
+    let noted = Arc::clone(&begun);
+    thread::spawn(move || {
+        let mut lines = BufReader::new(words);
+        let mut line = Vec::new();
+        while lines
+            .read_until(b'\n', &mut line)
+            .is_ok_and(|read| read > 0)
+        {
+            // Where nobody reads it, tests run on.
+            let _ = std::io::stderr().write_all(&line);
+            if let Some(program) = begins(&String::from_utf8_lossy(&line)) {
+                let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
+                noted.push((Instant::now(), program));
+            }
+            line.clear();
+        }
+    });
+    begun
+}
+
 /// Where tests that skip themselves say so.
 fn skip_log() -> Result<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
@@ -61,8 +87,6 @@ impl Count {
         // Tests of several processes append to it.
         let log = skip_log()?;
         fs::write(&log, "").with_context(|| format!("cannot write {}", log.display()))?;
-        // Which program runs is said on the one, and what becomes of its tests on the other.
-        let (output, both) = std::io::pipe()?;
         let mut command = cargo();
         command.args(["test", "--no-fail-fast"]);
         if args.is_empty() {
@@ -71,34 +95,33 @@ impl Count {
         let mut tests = command
             .args(args)
             .env("ROUNDTRIP_SKIP_LOG", &log)
+            // It says which program it runs, as it is read below.
+            .env("CARGO_TERM_COLOR", "never")
+            .env("CARGO_TERM_QUIET", "false")
             .envs(env.iter().copied())
             .stdin(Stdio::null())
-            .stdout(both.try_clone()?)
-            .stderr(both)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .context("cannot run cargo")?;
-        // It holds the writing end too.
-        drop(command);
         let failed_before = self.failed;
-        let mut lines = BufReader::new(output);
-        let mut line = Vec::new();
-        let mut began: Option<(Instant, String)> = None;
+        let begun = tests.stderr.take().map(relay).unwrap_or_default();
+        if let Some(output) = tests.stdout.take() {
+            let mut lines = BufReader::new(output);
+            let mut line = Vec::new();
+            // By bytes: a test may print anything.
+            while lines.read_until(b'\n', &mut line)? > 0 {
+                let mut out = std::io::stdout();
+                out.write_all(&line)?;
+                out.flush()?;
+                self.hear(&String::from_utf8_lossy(&line));
+                line.clear();
+            }
+        }
+        let content = tests.wait()?.success();
         // Who sets something runs programs that have run before in another way.
         let set: String = env.iter().map(|(name, _)| format!(", {name}")).collect();
-        // By bytes: a test may print anything.
-        while lines.read_until(b'\n', &mut line)? > 0 {
-            let mut out = std::io::stdout();
-            out.write_all(&line)?;
-            out.flush()?;
-            let said = String::from_utf8_lossy(&line);
-            if let Some(program) = begins(&said) {
-                self.ended(began.replace((Instant::now(), program + &set)));
-            }
-            self.hear(&said);
-            line.clear();
-        }
-        self.ended(began);
-        let content = tests.wait()?.success();
+        self.took(&begun.lock().unwrap_or_else(PoisonError::into_inner), &set);
         if !content && self.failed == failed_before {
             self.failed += 1;
             let word = "cargo test itself: something did not compile, or a test program died";
@@ -113,9 +136,12 @@ impl Count {
         Ok(())
     }
 
-    fn ended(&mut self, program: Option<(Instant, String)>) {
-        if let Some((began, name)) = program {
-            self.programs.push((began.elapsed().as_secs_f64(), name));
+    /// Each program ran until the next one began, and the last one until now.
+    fn took(&mut self, begun: &[(Instant, String)], set: &str) {
+        let ends = begun.iter().skip(1).map(|(began, _)| *began);
+        for ((began, name), end) in begun.iter().zip(ends.chain([Instant::now()])) {
+            let seconds = end.saturating_duration_since(*began).as_secs_f64();
+            self.programs.push((seconds, format!("{name}{set}")));
         }
     }
 
@@ -163,7 +189,9 @@ impl Count {
             say("nothing ran: that is a failure too")?;
         }
         let count = self.programs.len();
-        say(&format!("the slowest of {count} test programs:"))?;
+        if count > 0 {
+            say(&format!("the slowest of {count} test programs:"))?;
+        }
         for line in self.slowest().iter().chain(before) {
             say(line)?;
         }

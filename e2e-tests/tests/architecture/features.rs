@@ -11,8 +11,7 @@ type Builds = BTreeMap<String, BTreeSet<String>>;
 
 /// All that is compiled, tests included.
 const ALL: &str = "normal,build,dev";
-/// What ends up in a program. A macro's own dependencies are built apart, without debugging information: one that has the same features there
-/// is another build all the same.
+/// What ends up in a program; a macro's own dependencies are not among it.
 const PROGRAMS: &str = "normal,no-proc-macro";
 
 /// What other people's crates are built with when these packages are.

@@ -71,7 +71,7 @@ const MOST: &[(&str, &[f64], &str)] = &[
         "rows, their length, and indexes: the migrations",
     ),
     (
-        "bytes of the log",
+        "bytes of the write-ahead log",
         &[30_000.0],
         "rows, their length, and indexes: the migrations",
     ),

@@ -42,6 +42,26 @@ pub(crate) fn image_listen(service: &str) -> String {
     value.split_whitespace().next().unwrap().to_owned()
 }
 
+/// What only tests change would else be one thing in an image and another where it is built by hand.
+#[test]
+fn images_are_built_by_the_release_profile_unless_they_are_told_otherwise() {
+    let (manifest, dockerfile) = (text("Cargo.toml"), text("deploy/Dockerfile"));
+    let (_, profile) = manifest.split_once("[profile.release]\n").unwrap();
+    let (profile, _) = profile.split_once("\n[").unwrap_or((profile, ""));
+    for (name, assumed) in [("lto", "off"), ("opt-level", "3"), ("codegen-units", "16")] {
+        let set = profile
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{name} = ")));
+        let value = set.unwrap_or(assumed).trim_matches('"');
+        let name = name.to_uppercase().replace('-', "_");
+        let argument = format!("\nARG CARGO_PROFILE_RELEASE_{name}={value}\n");
+        assert!(
+            dockerfile.contains(&argument),
+            "deploy/Dockerfile:{argument}"
+        );
+    }
+}
+
 #[test]
 fn the_compose_file_sets_what_the_services_have() {
     let compose = file("docker-compose.yml");

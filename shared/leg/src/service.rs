@@ -29,7 +29,7 @@ pub struct LegSpec {
     pub stock: &'static Table,
     /// What each column of that key is, for people.
     pub key: &'static [&'static str],
-    /// The migrations of its stock table, with versions above 1000.
+    /// The migrations of its stock table, with versions above 1000, each by name: [`runtime::database::migrations`].
     pub migrations: fn() -> Migrator,
 }
 

@@ -76,7 +76,7 @@ pub trait Service: Send + Sync + Sized + 'static {
     fn kinds(&self) -> Vec<String> {
         Vec::new()
     }
-    /// Its migrations, beside the runtime's own.
+    /// Its migrations, beside the runtime's own: [`migrations`](crate::database::migrations) makes them of their texts.
     fn migrations(&self) -> sqlx::migrate::Migrator;
     /// The table whose rows have timers, if any: it has the columns `due_us` and `said_id`.
     fn timers(&self) -> Option<&'static Table> {

@@ -257,8 +257,8 @@ pub fn own_migrations() -> Migrator {
     ])
 }
 
-/// Migrations by number, what each is about, and its statements. Named one by one: sqlx's macro would find them in their folder, but has
-/// both databases compiled into the compiler for it, SQLite's C as well.
+/// Migrations by number, what each is about, and its statements, which run in one transaction each. Named one by one: sqlx's macro would find
+/// them in their folder, but has both databases compiled into the compiler for it, SQLite's C as well.
 pub fn migrations(list: impl IntoIterator<Item = (i64, &'static str, &'static str)>) -> Migrator {
     let migration = |(number, about, sql): (i64, &'static str, &'static str)| {
         let kind = MigrationType::Simple;

@@ -181,14 +181,13 @@ impl Writer {
     }
 
     fn place(&self, name: &str) -> Option<usize> {
-        let names = || self.key.iter().chain(self.others).map(|column| column.name);
-        let (mut after, mut before) = (names().enumerate().skip(self.next), names().enumerate());
-        let found = after.find(|(_, column)| *column == name);
-        Some(
-            found
-                .or_else(|| before.find(|(_, column)| *column == name))?
-                .0,
-        )
+        let from = |first| {
+            let columns = self.key.iter().chain(self.others).enumerate();
+            let mut rest = columns.skip(first);
+            rest.find(|(_, column)| column.name == name)
+        };
+        let (place, _) = from(self.next).or_else(|| from(0))?;
+        Some(place)
     }
 }
 
