@@ -48,7 +48,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// run completed no trip.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cargo run --release -- bench\n  roundtrip bench --callers 1,64,256,1024 --rate 100,1000 --duration 20s --runs 3\n  roundtrip bench --callers 256 --floor --html bench.html\n  roundtrip bench --rate 500 --refused 20 --cancelled 10 --database postgres --json\n  roundtrip bench --callers 256 --replicas 2 --database @database.url --json\n\nA stack that runs elsewhere, which needs as many seats and rooms as there are trips (nothing is imported):\n  ROUNDTRIP_TOKEN=@token roundtrip bench --against https://trips.example --flight RT100 --hotel LIS-PALACE --date +7 --rate 50 --cancelled 100\n  roundtrip bench --against http://127.0.0.1:8080 --flight RT100 --hotel LIS-PALACE --rate 20 --audit-database @databases.txt"
+    after_help = "Examples:\n  cargo run --release -- bench\n  roundtrip bench --callers 1,64,256,1024 --rate 100,1000 --duration 20s --runs 3\n  roundtrip bench --callers 256 --floor --html bench.html\n  roundtrip bench --callers 256 --stored 1000000 --hot-flight\n  roundtrip bench --rate 500 --refused 20 --cancelled 10 --database postgres --json\n  roundtrip bench --callers 256 --replicas 2 --database @database.url --json\n\nA stack that runs elsewhere, which needs as many seats and rooms as there are trips (nothing is imported):\n  ROUNDTRIP_TOKEN=@token roundtrip bench --against https://trips.example --flight RT100 --hotel LIS-PALACE --date +7 --rate 50 --cancelled 100\n  roundtrip bench --against http://127.0.0.1:8080 --flight RT100 --hotel LIS-PALACE --rate 20 --audit-database @databases.txt"
 )]
 pub(crate) struct Bench {
     // First: those that follow take their values out of what was typed.
@@ -90,6 +90,13 @@ pub(crate) struct Bench {
     /// Measure the same parts with nothing of ours as well (requests, messages, rows), and how many times that a trip costs.
     #[arg(long, conflicts_with = "against")]
     floor: bool,
+    /// Have so many trips in the databases before anything is measured: some are booked and copied there, nine in ten of them confirmed as
+    /// `--refused` and `--cancelled` leave it. What the broker's stream holds does not grow.
+    #[arg(long, value_name = "N", conflicts_with = "against", value_parser = clap::value_parser!(u64).range(1..=20_000_000))]
+    stored: Option<u64>,
+    /// Have every trip ask for the same flight on the same day.
+    #[arg(long, conflicts_with = "against")]
+    hot_flight: bool,
     /// Drive the stack whose booking is at this address, and start none. With ROUNDTRIP_TOKEN and ROUNDTRIP_CA_FILE, as other commands.
     #[arg(long, value_name = "URL", requires_all = ["flight", "hotel"], conflicts_with = "replicas")]
     against: Option<String>,
@@ -280,6 +287,8 @@ impl Bench {
             },
             in_flight_max: self.in_flight,
             floor: self.floor,
+            stored: self.stored,
+            hot_flight: self.hot_flight,
         };
         let tell = Tell {
             going: &progress::follow,
@@ -312,6 +321,8 @@ impl Bench {
             refused_percent: self.refused,
             cancelled_percent: self.cancelled,
             in_flight_max: self.in_flight,
+            stored: self.stored,
+            hot_flight: self.hot_flight,
             debug_build: cfg!(debug_assertions),
             version: env!("CARGO_PKG_VERSION"),
         }

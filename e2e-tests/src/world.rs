@@ -213,6 +213,14 @@ impl World {
         line.split_whitespace().next()?.parse().ok()
     }
 
+    /// What a replica's process has read so far, from files and from others, in bytes. Only Linux counts it.
+    pub fn bytes_read(&mut self, service: &str, replica: usize) -> i64 {
+        let pid = self.processes().pid(service, replica).expect("it runs");
+        let read = std::fs::read_to_string(format!("/proc/{pid}/io")).unwrap();
+        let read = read.lines().find_map(|line| line.strip_prefix("rchar: "));
+        read.expect("Linux counts it").parse().unwrap()
+    }
+
     /// All that a replica has logged since it was first started.
     pub fn log(&mut self, service: &str, replica: usize) -> String {
         self.processes().log(service, replica)

@@ -59,8 +59,16 @@ fn settings(report: &Report) -> String {
     } else {
         ""
     };
+    let stored = setup.stored.map_or_else(String::new, |trips| {
+        format!("; {trips} trips stored before")
+    });
+    let hot = if setup.hot_flight {
+        "; one flight on one day for all"
+    } else {
+        ""
+    };
     format!(
-        "{what}; {} s after {} s to warm up, {} of each; {} % refused by the hotel, {} % cancelled; {} cores, load {} before{build}\n\n",
+        "{what}{stored}{hot}; {} s after {} s to warm up, {} of each; {} % refused by the hotel, {} % cancelled; {} cores, load {} before{build}\n\n",
         setup.duration_s,
         setup.warmup_s,
         setup.runs,

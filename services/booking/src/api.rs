@@ -41,9 +41,11 @@ pub(crate) async fn count_pending(
 ) {
     while let Some(pending) = pending.upgrade() {
         let most = usize::try_from(pending_max(&handle)).unwrap_or(usize::MAX);
+        // By the index of open trips: there are few of them, and millions of others.
         let pending_trips = handle
             .database()
             .select(TRIP)
+            .among("trip_open", "state", State::OPEN.map(State::as_str))
             .only("state", Is::Equal, State::Pending.as_str())
             .most(most.saturating_add(1));
         if let Ok(count) = pending_trips.count().await {

@@ -166,6 +166,10 @@ async fn list(
     let all = || {
         let mut trips = api.trips();
         if let Some(state) = filter.state {
+            // Few are open: an index has them alone.
+            if TripState::OPEN.contains(&state) {
+                trips = trips.among("trip_open", "state", TripState::OPEN.map(TripState::as_str));
+            }
             trips = trips.only("state", Is::Equal, state.as_str());
         }
         if let Some(traveller) = &filter.traveller {
@@ -238,10 +242,9 @@ async fn stuck(
     let limit = page.limit()?;
     let before =
         Timestamp::now().as_microsecond() - i64::from(age.older_than_s.unwrap_or(0)) * 1_000_000;
-    let open = [TripState::Pending, TripState::Undoing].map(TripState::as_str);
     let mut trips = api
         .trips()
-        .one_of("state", open)
+        .among("trip_open", "state", TripState::OPEN.map(TripState::as_str))
         .only("changed_us", Is::AtMost, before)
         .order(&["changed_us", "trip"]);
     if let Some(last) = page.after(2)? {

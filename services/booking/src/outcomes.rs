@@ -239,10 +239,7 @@ impl Outcomes {
 /// The trips that became final after that one, in order; without its id, after that time.
 pub(crate) fn following(trips: Select<'_>, (changed_us, trip): (i64, String)) -> Select<'_> {
     trips
-        .among(
-            "state",
-            [State::Confirmed, State::Closed].map(State::as_str),
-        )
+        .among("trip_final", "state", State::FINAL.map(State::as_str))
         .after(vec![
             ("changed_us", changed_us.into()),
             ("trip", trip.into()),

@@ -87,7 +87,7 @@ impl Waiters {
                 return;
             };
             let (callers, streams) = waiters.overdue();
-            let decided = [State::Confirmed, State::Closed].map(State::as_str);
+            let decided = State::FINAL.map(State::as_str);
             let of = |ids: Vec<TripId>| {
                 let ids = ids.into_iter().map(|id| id.to_string());
                 database.select(TRIP).one_of("trip", ids)

@@ -271,7 +271,7 @@ mod tests {
                 from,
                 until: from + ms(600),
             },
-            stock: Arc::new(Stock::own().unwrap()),
+            stock: Arc::new(Stock::own(false).unwrap()),
             live: Arc::default(),
         };
         let http = client::http::local().unwrap().build().unwrap();

@@ -35,6 +35,10 @@ pub struct Setup {
     pub cancelled_percent: u8,
     /// The most trips under way in an open loop.
     pub in_flight_max: u32,
+    /// So many trips, at least, were in the databases before; null where that was not asked for.
+    pub stored: Option<u64>,
+    /// Whether all trips asked for one flight on one day.
+    pub hot_flight: bool,
     /// Figures of such a build mean nothing.
     pub debug_build: bool,
     /// The command's version.

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use inspect::audit::{self, Nats, Part, Parts};
 use stack::{Stack, inventory};
 
 use super::cost::{self, Reading};
+use super::database::{Copied, Storing};
 use super::floor::{self, Floor};
 use super::load::{Live, Load, Pace, Window};
 use super::machine::Machine;
@@ -21,6 +22,9 @@ use super::watch::Seen;
 
 /// How long the trips that are under way at the end may take.
 const QUIET_WITHIN: Duration = Duration::from_secs(60);
+/// How long trips are booked that are copied then, and by how many.
+const TO_COPY_FOR: Duration = Duration::from_secs(3);
+const TO_COPY_CALLERS: u32 = 64;
 /// How far the clocks of services and broker may lie apart.
 const CLOCKS_APART: Duration = Duration::from_secs(2);
 
@@ -41,6 +45,10 @@ pub struct Options {
     pub in_flight_max: u32,
     /// Whether the floor is measured too.
     pub floor: bool,
+    /// So many trips, at least, are in the databases before anything is measured.
+    pub stored: Option<u64>,
+    /// Whether all trips ask for one flight on one day.
+    pub hot_flight: bool,
 }
 
 /// Whom the load drives.
@@ -93,6 +101,9 @@ pub async fn measure(
     tell: Tell<'_>,
 ) -> Result<Report> {
     let bench = Bench::new(target, options, tell).await?;
+    if let (Some(stack), Some(wanted)) = (bench.stack(), options.stored) {
+        bench.store(stack, wanted).await?;
+    }
     let mut runs: Vec<Vec<Run>> = options.paces.iter().map(|_| Vec::new()).collect();
     // In turns, so that whatever changes with time changes for all.
     for number in 1..=options.runs {
@@ -128,7 +139,7 @@ impl<'a> Bench<'a> {
     async fn new(target: &'a Target<'a>, options: &'a Options, tell: Tell<'a>) -> Result<Self> {
         let stock = match target {
             Target::Own(stack) => {
-                let stock = Stock::own()?;
+                let stock = Stock::own(options.hot_flight)?;
                 let (flight, hotel) = (stack.url(flight::SPEC.name)?, stack.url(hotel::SPEC.name)?);
                 let http = stack.http();
                 inventory::import(http, &format!("{flight}/flights"), stock.flights()).await?;
@@ -182,6 +193,50 @@ impl<'a> Bench<'a> {
             let _ = done.send(load.run());
         });
         loading
+    }
+
+    /// Books trips for a moment, waits until they are at rest, and copies them until there are so many.
+    async fn store(&self, stack: &Stack, wanted: u64) -> Result<()> {
+        let began = Instant::now();
+        let window = Window {
+            from: began,
+            until: began + TO_COPY_FOR,
+        };
+        let live = Arc::new(Live::default());
+        let loading = self.load(Pace::Callers(TO_COPY_CALLERS), window, &live);
+        loading.await.context("the load generator panicked")??;
+        let audit = self.audit().await;
+        ensure!(
+            audit.as_ref().is_some_and(audit::Report::is_clean),
+            "the trips to copy did not come to rest: {}",
+            audit.map_or_else(String::new, |audit| audit.to_string())
+        );
+        let databases = stack.databases();
+        let url = |name: &str| {
+            let url = databases.get(name);
+            url.with_context(|| format!("no database of {name}"))
+        };
+        let plan = Storing::open(url(booking::NAME)?)
+            .await?
+            .plan(wanted)
+            .await?;
+        for (name, what) in [
+            (booking::NAME, Copied::Trips),
+            (flight::SPEC.name, Copied::Parts("seat")),
+            (hotel::SPEC.name, Copied::Parts("room")),
+        ] {
+            let mut storing = Storing::open(url(name)?).await?;
+            let tell = |copy: u32| {
+                // A line for each tenth.
+                if copy * 10 / plan.copies != (copy - 1) * 10 / plan.copies {
+                    let trips = plan.trips * u64::from(copy + 1);
+                    (self.tell.say)(&format!("{name}: {trips} trips are stored"));
+                }
+            };
+            storing.copy(what, &plan, tell).await?;
+            storing.close().await?;
+        }
+        Ok(())
     }
 
     async fn run(&self, pace: Pace, name: String) -> Result<Run> {

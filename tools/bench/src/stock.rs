@@ -20,6 +20,8 @@ pub enum Stock {
     Own {
         /// Days on which everything can be had.
         days: Vec<Date>,
+        /// Whether all trips ask for one flight on one day.
+        hot: bool,
     },
     /// What somebody's stack has.
     Named(Named),
@@ -39,19 +41,19 @@ pub struct Named {
 }
 
 impl Stock {
-    /// A stock of our own, from tomorrow on.
+    /// A stock of our own, from tomorrow on; `hot` where all trips ask for seats of one flight on one day.
     ///
     /// # Errors
     /// At the end of time.
-    pub fn own() -> Result<Self> {
+    pub fn own(hot: bool) -> Result<Self> {
         let tomorrow = Timestamp::now().to_zoned(TimeZone::UTC).date().tomorrow()?;
         let days = tomorrow.series(1.day()).take(DAYS + NIGHTS).collect();
-        Ok(Self::Own { days })
+        Ok(Self::Own { days, hot })
     }
 
     fn range(&self) -> String {
         match self {
-            Self::Own { days } => match (days.first(), days.last()) {
+            Self::Own { days, .. } => match (days.first(), days.last()) {
                 (Some(first), Some(last)) => format!("{first}..{last}"),
                 _ => String::new(),
             },
@@ -87,9 +89,12 @@ impl Stock {
     #[must_use]
     pub fn itinerary(&self, refused: bool) -> String {
         match self {
-            Self::Own { days } => {
-                let day = fastrand::usize(..DAYS);
-                let (flight, hotel) = (fastrand::usize(..FLIGHTS), fastrand::usize(..HOTELS));
+            Self::Own { days, hot } => {
+                let (flight, day) = match hot {
+                    true => (0, 0),
+                    false => (fastrand::usize(..FLIGHTS), fastrand::usize(..DAYS)),
+                };
+                let hotel = fastrand::usize(..HOTELS);
                 let room = if refused { "suite" } else { "double" };
                 let text = |day: usize| days.get(day).map(ToString::to_string).unwrap_or_default();
                 let (check_in, check_out) = (text(day), text(day + NIGHTS));
@@ -120,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_trip_asks_for_what_there_is() {
-        let stock = Stock::own().unwrap();
+        let stock = Stock::own(false).unwrap();
         assert_eq!(stock.flights().lines().count(), 201);
         assert_eq!(stock.hotels().lines().count(), 201);
         for refused in [false, true] {

@@ -25,6 +25,11 @@ pub enum State {
 }
 
 impl State {
+    /// Those in which something is still to happen: the words, and their order, of the index `trip_open`.
+    pub const OPEN: [Self; 2] = [Self::Pending, Self::Undoing];
+    /// Those in which everything has happened: the words, and their order, of the index `trip_final`.
+    pub const FINAL: [Self; 2] = [Self::Confirmed, Self::Closed];
+
     /// As the column has it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -59,6 +59,7 @@ pub struct Select<'a> {
     params: Vec<Param>,
     order: String,
     most: Option<usize>,
+    index: Option<&'static str>,
 }
 
 impl<'a> Select<'a> {
@@ -70,6 +71,7 @@ impl<'a> Select<'a> {
             params: Vec::new(),
             order: String::new(),
             most: None,
+            index: None,
         }
     }
 
@@ -106,11 +108,18 @@ impl<'a> Select<'a> {
         self
     }
 
-    /// Only rows whose text column holds one of these words of our own. They stand in the statement, so that an index on such rows alone
-    /// is used, if it names the same words in the same order.
-    pub fn among<const N: usize>(mut self, column: &str, words: [&'static str; N]) -> Self {
+    /// Only rows whose text column holds one of these words of our own, by an index on such rows alone that names the same words in the
+    /// same order. They stand in the statement, for a parameter could be anything. PostgreSQL finds the index then; SQLite, which knows
+    /// nothing of how many rows are where, is told to use it, and refuses the statement when it cannot.
+    pub fn among<const N: usize>(
+        mut self,
+        index: &'static str,
+        column: &str,
+        words: [&'static str; N],
+    ) -> Self {
         let words = words.map(|word| format!("'{word}'")).join(", ");
         self.conditions.push(format!("t.{column} in ({words})"));
+        self.index = Some(index);
         self
     }
 
@@ -182,8 +191,7 @@ impl<'a> Select<'a> {
             Engine::Sqlite => "",
             Engine::Postgres => "::text",
         };
-        let tail = self.tail();
-        let sql = format!("select {row}{cast} from {} as t{tail}", self.table.name);
+        let sql = format!("select {row}{cast}{}", self.tail());
         let rows = self.database.texts(&sql, self.params).await?;
         let read = |row: &String| serde_json::from_str(row).map_err(Failure::unreadable);
         rows.iter().map(read).collect()
@@ -194,14 +202,15 @@ impl<'a> Select<'a> {
     /// # Errors
     /// When the database cannot be reached.
     pub async fn count(mut self) -> Result<i64, Failure> {
-        let tail = self.tail();
-        let rows = format!("select 1 from {} as t{tail}", self.table.name);
-        let sql = format!("select count(*) from ({rows}) as counted");
+        let sql = format!("select count(*) from (select 1{}) as counted", self.tail());
         self.database.number(&sql, self.params).await
     }
 
     fn tail(&mut self) -> String {
-        let mut tail = String::new();
+        let mut tail = format!(" from {} as t", self.table.name);
+        if let (Engine::Sqlite, Some(index)) = (self.database.engine, self.index) {
+            tail += &format!(" indexed by {index}");
+        }
         if !self.conditions.is_empty() {
             tail += &format!(" where {}", self.conditions.join(" and "));
         }

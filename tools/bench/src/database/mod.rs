@@ -1,13 +1,15 @@
-//! What the bench asks databases itself: how often a server waited for its disk, which rows trips write. All SQL of this crate is below
-//! here. It changes nothing that a service reads.
+//! What the bench asks databases itself: how often a server waited for its disk, which rows trips write; and the trips that it stores
+//! beforehand. All SQL of this crate is below here. But for those trips it changes nothing that a service reads.
 
 mod counting;
 pub(crate) mod rows;
+mod stored;
 
 use anyhow::{Context as _, Result};
 use sqlx::{Connection as _, PgConnection};
 
 pub(crate) use counting::{Counting, Written};
+pub(crate) use stored::{Copied, Storing};
 
 /// Whether it is a server's and not a file.
 pub(crate) fn is_server(url: &str) -> bool {

@@ -1,0 +1,108 @@
+//! What old trips cost those that come after them: nothing. Whatever asks again and again, and what operators ask for, is answered from an
+//! index, however many trips there are. Read from PostgreSQL's own books; on SQLite, where Linux counts what a process reads, from those.
+
+use std::time::{Duration, Instant};
+
+use e2e_tests::load::PLENTY;
+use e2e_tests::{World, eventually};
+
+mod postgres {
+    use e2e_tests::{Engine, on_one_database};
+
+    on_one_database!(old_trips_are_read_by_nobody, Engine::Postgres);
+}
+
+#[cfg(target_os = "linux")]
+mod sqlite {
+    use e2e_tests::{Engine, on_one_database};
+
+    on_one_database!(old_trips_are_read_by_nobody, Engine::Sqlite);
+}
+
+/// How many trips lie there: more of them than a reader's cache holds.
+const OLD: i64 = 40_000;
+/// What the key and the itinerary of one take at the least, in bytes.
+const ROW_BYTES: i64 = 200;
+
+/// Long enough that everything that asks by the clock has asked: the slowest of them once a second.
+const WHILE: Duration = Duration::from_secs(3);
+
+/// What booking and flight have read: rows and entries of indexes on PostgreSQL, and bytes on SQLite.
+async fn looked_at(world: &mut World) -> i64 {
+    let mut all = 0;
+    for service in ["booking", "flight"] {
+        all += if world.database_url(service).starts_with("sqlite:") {
+            world.bytes_read(service, 0)
+        } else {
+            let rows = "select ((select sum(seq_tup_read) from pg_stat_user_tables) + (select sum(idx_tup_read) from pg_stat_user_indexes))::bigint";
+            world.number(service, rows).await
+        };
+    }
+    all
+}
+
+async fn old_trips_are_read_by_nobody(world: &mut World) {
+    world.seats("RT100", PLENTY).await;
+    world.rooms("LIS", PLENTY).await;
+    // Closed long ago, and never to be forgotten.
+    let trips = "insert into trip (trip, state, outcome, itinerary) \
+         with recursive old(n) as (select 1 union all select n + 1 from old where n < 40000) \
+         select '01890000-0000-7000-8000-' || (100000000000 + n), 'closed', 'cancelled', \
+         replace('0123456789012345', '0', '01234567890123456789012345678901234567890123456789012345678901234567890123456789') from old";
+    let legs = "insert into leg (trip, position, state, itinerary) \
+         with recursive old(n) as (select 1 union all select n + 1 from old where n < 40000) \
+         select '01890000-0000-7000-8000-' || (100000000000 + n), 0, 'released', \
+         replace('0123456789012345', '0', '01234567890123456789012345678901234567890123456789012345678901234567890123456789') from old";
+    for (service, rows) in [("booking", trips), ("flight", legs)] {
+        world.by_hand(service, rows).await;
+    }
+    let (before, until) = (looked_at(world).await, Instant::now() + WHILE);
+    while Instant::now() < until {
+        crate::there_and_back(world).await;
+        for list in [
+            "/bookings/stuck",
+            "/bookings/stuck?older_than_s=1",
+            "/bookings?state=pending",
+            "/bookings?state=undoing&total=true",
+            "/bookings?limit=10",
+        ] {
+            world.trips(list).await;
+        }
+    }
+    let most = match world.database_url("booking").starts_with("sqlite:") {
+        true => OLD * ROW_BYTES,
+        false => {
+            until_told(world).await;
+            OLD
+        }
+    };
+    let read = looked_at(world).await - before;
+    eprintln!("{read} read, and at most {most} may be");
+    // They are none that the audit could know.
+    for (service, rows) in [
+        ("booking", "delete from trip where trip like '01890000-%'"),
+        ("flight", "delete from leg where trip like '01890000-%'"),
+    ] {
+        world.by_hand(service, rows).await;
+    }
+    assert!(
+        read < most,
+        "{read} were read where {OLD} old trips lie, and at most {most} may be: which statement of booking or flight does not say what a \
+         partial index wants to hear?"
+    );
+}
+
+/// A server's processes tell what they did about once a second, and when they are gone.
+async fn until_told(world: &mut World) {
+    let others = "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid() and datname = current_database()";
+    for service in ["booking", "flight"] {
+        world.stop(service, 0).await;
+        eventually("its connections are gone", async || {
+            (world.number(service, others).await == 0).then_some(())
+        })
+        .await;
+    }
+    for service in ["booking", "flight"] {
+        world.restart(service, 0).await;
+    }
+}
