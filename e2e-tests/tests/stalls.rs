@@ -40,9 +40,14 @@ fn nothing_comes_again(setup: Setup) -> Setup {
         .fold(setup, |setup, name| setup.setting(name, NEVER_MS))
 }
 
-/// Rows that are not published at once are anybody's soon, and nobody asks again meanwhile.
+/// As long as an outbox row is one process' where leases end soon. Half of it is the time for an acknowledgement, and that has to be enough
+/// on a slow machine too while the broker is there.
+const LEASE: Duration = Duration::from_millis(2_500);
+
+/// Rows that are not published in time are anybody's soon, and nobody asks again meanwhile.
 fn leases_end_soon(setup: Setup) -> Setup {
-    setup.at_default_pace().setting("OUTBOX_LEASE_MS", "500")
+    let lease = LEASE.as_millis().to_string();
+    setup.at_default_pace().setting("OUTBOX_LEASE_MS", &lease)
 }
 
 fn long() -> Asked {
@@ -79,12 +84,15 @@ async fn six_hundred_trips_of_sixteen_legs_are_cancelled_at_once(world: &mut Wor
 /// published later.
 async fn messages_stay_few_while_the_broker_stops_and_goes_on(world: &mut World) {
     const TRIPS: usize = 100;
+    /// In leases: each was once a copy of every fact.
+    const AWAY: u32 = 5;
     world.seats("RT100", 100_000).await;
     for replica in 0..3 {
         world.pause("flight", replica).await;
     }
     let trips = world.ask_many(&long(), TRIPS).await;
     world.cancel_many(&trips).await;
+    let began = Instant::now();
     for replica in 0..3 {
         world.resume("flight", replica).await;
     }
@@ -99,8 +107,7 @@ async fn messages_stay_few_while_the_broker_stops_and_goes_on(world: &mut World)
     })
     .await;
     world.pause_broker();
-    // As long as eight leases.
-    let until = Instant::now() + Duration::from_secs(4);
+    let until = Instant::now() + AWAY * LEASE;
     eventually("the broker was away for a while", async || {
         (Instant::now() > until).then_some(())
     })
@@ -108,15 +115,21 @@ async fn messages_stay_few_while_the_broker_stops_and_goes_on(world: &mut World)
     world.resume_broker();
     until_none_is_stuck(world).await;
 
+    let leases = began.elapsed().div_duration_f64(LEASE).ceil();
     let copies = copies(world).await;
     let (facts, messages) = (copies.len(), copies.values().sum::<usize>());
     let most = copies.values().max().unwrap();
-    eprintln!("{TRIPS} trips, {facts} facts, {messages} messages, {most} copies of one at most");
-    // A fact may go out once for each lease that ends while nobody answers; most do not, for little is in flight then.
-    assert!(*most <= 8, "{most} copies of one fact");
+    let seen = format!(
+        "{TRIPS} trips, {facts} facts, {messages} messages, {most} copies of one at most, in {leases} leases"
+    );
+    eprintln!("{seen}");
+    // A fact may go out once under each lease; while nobody answers most do not, for little is in flight then. Whatever the machine is slow
+    // at takes leases of its own.
+    let slow = leases - f64::from(AWAY);
+    assert!(*most as f64 <= leases + 1.0, "{seen}");
     assert!(
-        messages <= facts * 2,
-        "{messages} messages of {facts} facts"
+        messages as f64 <= facts as f64 * (2.0 + slow / 2.0),
+        "{seen}"
     );
 }
 
