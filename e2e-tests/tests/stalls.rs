@@ -40,9 +40,9 @@ fn nothing_comes_again(setup: Setup) -> Setup {
         .fold(setup, |setup, name| setup.setting(name, NEVER_MS))
 }
 
-/// As long as an outbox row is one process' where leases end soon. Half of it is the time for an acknowledgement, and that has to be enough
-/// on a slow machine too while the broker is there.
-const LEASE: Duration = Duration::from_millis(2_500);
+/// As long as an outbox row is one process' where leases end soon: several of them pass before consumers miss their broker, and then nothing is
+/// swept any more.
+const LEASE: Duration = Duration::from_millis(500);
 
 /// Rows that are not published in time are anybody's soon, and nobody asks again meanwhile.
 fn leases_end_soon(setup: Setup) -> Setup {
@@ -84,15 +84,15 @@ async fn six_hundred_trips_of_sixteen_legs_are_cancelled_at_once(world: &mut Wor
 /// published later.
 async fn messages_stay_few_while_the_broker_stops_and_goes_on(world: &mut World) {
     const TRIPS: usize = 100;
-    /// In leases: each was once a copy of every fact.
-    const AWAY: u32 = 5;
+    /// In leases.
+    const AWAY: u32 = 8;
     world.seats("RT100", 100_000).await;
+    let began = Instant::now();
     for replica in 0..3 {
         world.pause("flight", replica).await;
     }
     let trips = world.ask_many(&long(), TRIPS).await;
     world.cancel_many(&trips).await;
-    let began = Instant::now();
     for replica in 0..3 {
         world.resume("flight", replica).await;
     }
@@ -123,14 +123,11 @@ async fn messages_stay_few_while_the_broker_stops_and_goes_on(world: &mut World)
         "{TRIPS} trips, {facts} facts, {messages} messages, {most} copies of one at most, in {leases} leases"
     );
     eprintln!("{seen}");
-    // A fact may go out once under each lease; while nobody answers most do not, for little is in flight then. Whatever the machine is slow
-    // at takes leases of its own.
-    let slow = leases - f64::from(AWAY);
+    // A fact may go out once under each lease. Most do not: while nobody answers little is in flight, and so it is where a machine is so slow
+    // that answers are late; but each lease takes its part. (Once it was three to six messages for each fact.)
     assert!(*most as f64 <= leases + 1.0, "{seen}");
-    assert!(
-        messages as f64 <= facts as f64 * (2.0 + slow / 2.0),
-        "{seen}"
-    );
+    let each = messages as f64 / facts as f64;
+    assert!(each <= 2.0 + (leases - f64::from(AWAY)) / 64.0, "{seen}");
 }
 
 /// How often each fact lies in the stream.

@@ -159,10 +159,13 @@ impl Load {
             }
             let (wish, result, ended) = self.one(&http, &bookings).await;
             let failed = result.is_err();
-            let tally = all.lock();
-            let mut tally = tally.unwrap_or_else(PoisonError::into_inner);
-            tally.answer(wish, result, began, ended, self.window);
-            drop(tally);
+            all.lock().unwrap_or_else(PoisonError::into_inner).answer(
+                wish,
+                result,
+                began,
+                ended,
+                self.window,
+            );
             if failed {
                 tokio::time::sleep(PAUSE).await;
             }
