@@ -5,7 +5,7 @@ some that are not. Whether each answer is one that the document has is Schemathe
   fuzz.py FOLDER EXAMPLES URL...
 
 The tools come from PyPI, pinned, into FOLDER. EXAMPLES bounds the generated requests of each operation in each phase. Exits 1 when an answer is
-not as the document has it and no rule explains it, when a rule explains none, or when it takes too long, 3 when the tools cannot be had.
+not as the document has it and no rule explains it, when a rule explains none in a long run, or when it takes too long, 3 when the tools cannot be had.
 """
 import json
 import os
@@ -21,6 +21,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 # All runs together: so long at least, and so much longer for each example. They take a small part of it.
 AT_LEAST_S = 300
 FOR_EACH_EXAMPLE_S = 30
+# With so many examples a rule that explains nothing is one that nobody needs; with fewer it may only have had no occasion.
+LONG = 60
 
 
 def begin(url, examples, report, said):
@@ -65,8 +67,8 @@ def main():
             rules = [set(json.loads(unused(said).read_text())) for said in files if unused(said).exists()]
             never = ", ".join(sorted(set.intersection(*rules))) if rules else ""
             if never:
-                print(f"rules.py has rules that explained nothing; take them out: {never}")
-                wrong = True
+                print(f"rules.py has rules that explained nothing: {never}")
+                wrong |= int(examples) >= LONG
         finally:
             # None outlives this program, however it ends.
             for run in runs:

@@ -1,7 +1,7 @@
 """What may be refused although a document allows it, each with the reason why no schema can say it. Schemathesis loads it beside its own checks.
 
 A rule is an operation and the kind of problem it answers: one that answers another, or without words, is a failure. What was refused by which
-rule is written to a file for fuzz.py, to whom a rule that refuses nothing is a failure too.
+rule is written to a file for fuzz.py, to whom a rule that refuses nothing in a long run is a failure too.
 """
 import atexit
 import collections
