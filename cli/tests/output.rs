@@ -187,12 +187,7 @@ impl Drop for Up {
 
 /// Three in a row.
 fn ports() -> u16 {
-    loop {
-        let first = port::free().unwrap();
-        if port::is_free(first + 1) && port::is_free(first + 2) {
-            return first;
-        }
-    }
+    port::free_row(&[1, 2]).unwrap()
 }
 
 #[test]

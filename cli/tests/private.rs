@@ -70,12 +70,7 @@ impl Drop for Up {
 
 /// Three ports in a row.
 fn ports() -> u16 {
-    loop {
-        let first = port::free().unwrap();
-        if [1, 2].iter().all(|more| port::is_free(first + more)) {
-            return first;
-        }
-    }
+    port::free_row(&[1, 2]).unwrap()
 }
 
 /// A file or folder and all in it.

@@ -23,15 +23,7 @@ fn words(output: &Output) -> String {
 
 /// Three ports in a row, and those of a second replica.
 fn ports() -> u16 {
-    loop {
-        let first = port::free().unwrap();
-        if [1, 2, 100, 101, 102]
-            .iter()
-            .all(|more| port::is_free(first + more))
-        {
-            return first;
-        }
-    }
+    port::free_row(&[1, 2, 100, 101, 102]).unwrap()
 }
 
 /// Ended, whatever happens to its test: asked first, so that it ends its own children.

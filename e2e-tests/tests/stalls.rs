@@ -40,9 +40,14 @@ fn nothing_comes_again(setup: Setup) -> Setup {
         .fold(setup, |setup, name| setup.setting(name, NEVER_MS))
 }
 
-/// Rows that are not published at once are anybody's soon, and nobody asks again meanwhile.
+/// As long as an outbox row is one process' where leases end soon: several of them pass before consumers miss their broker, and then nothing is
+/// swept any more.
+const LEASE: Duration = Duration::from_millis(500);
+
+/// Rows that are not published in time are anybody's soon, and nobody asks again meanwhile.
 fn leases_end_soon(setup: Setup) -> Setup {
-    setup.at_default_pace().setting("OUTBOX_LEASE_MS", "500")
+    let lease = LEASE.as_millis().to_string();
+    setup.at_default_pace().setting("OUTBOX_LEASE_MS", &lease)
 }
 
 fn long() -> Asked {
@@ -79,7 +84,10 @@ async fn six_hundred_trips_of_sixteen_legs_are_cancelled_at_once(world: &mut Wor
 /// published later.
 async fn messages_stay_few_while_the_broker_stops_and_goes_on(world: &mut World) {
     const TRIPS: usize = 100;
+    /// In leases.
+    const AWAY: u32 = 8;
     world.seats("RT100", 100_000).await;
+    let began = Instant::now();
     for replica in 0..3 {
         world.pause("flight", replica).await;
     }
@@ -99,8 +107,7 @@ async fn messages_stay_few_while_the_broker_stops_and_goes_on(world: &mut World)
     })
     .await;
     world.pause_broker();
-    // As long as eight leases.
-    let until = Instant::now() + Duration::from_secs(4);
+    let until = Instant::now() + AWAY * LEASE;
     eventually("the broker was away for a while", async || {
         (Instant::now() > until).then_some(())
     })
@@ -108,16 +115,19 @@ async fn messages_stay_few_while_the_broker_stops_and_goes_on(world: &mut World)
     world.resume_broker();
     until_none_is_stuck(world).await;
 
+    let leases = began.elapsed().div_duration_f64(LEASE).ceil();
     let copies = copies(world).await;
     let (facts, messages) = (copies.len(), copies.values().sum::<usize>());
     let most = copies.values().max().unwrap();
-    eprintln!("{TRIPS} trips, {facts} facts, {messages} messages, {most} copies of one at most");
-    // A fact may go out once for each lease that ends while nobody answers; most do not, for little is in flight then.
-    assert!(*most <= 8, "{most} copies of one fact");
-    assert!(
-        messages <= facts * 2,
-        "{messages} messages of {facts} facts"
+    let seen = format!(
+        "{TRIPS} trips, {facts} facts, {messages} messages, {most} copies of one at most, in {leases} leases"
     );
+    eprintln!("{seen}");
+    // A fact may go out once under each lease. Most do not: while nobody answers little is in flight, and so it is where a machine is so slow
+    // that answers are late; but each lease takes its part. (Once it was three to six messages for each fact.)
+    assert!(*most as f64 <= leases + 1.0, "{seen}");
+    let each = messages as f64 / facts as f64;
+    assert!(each <= 2.0 + (leases - f64::from(AWAY)) / 64.0, "{seen}");
 }
 
 /// How often each fact lies in the stream.

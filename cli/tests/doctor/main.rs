@@ -4,6 +4,7 @@
 
 mod broker;
 mod databases;
+mod full;
 mod letters;
 mod paused;
 

@@ -50,12 +50,7 @@ impl Up {
     fn start(above: &Path, args: &[&str]) -> Self {
         let folder = above.join("data");
         let log = std::fs::File::create(above.join("up.log")).unwrap();
-        let first = loop {
-            let first = port::free().unwrap();
-            if (1..6).all(|more| port::is_free(first + more)) {
-                break first.to_string();
-            }
-        };
+        let first = port::free_row(&[1, 2, 3, 4, 5]).unwrap().to_string();
         let mut up = command::roundtrip(&folder, &[&["up", "--port", &first], args].concat());
         let child = up
             .current_dir(above)
@@ -69,6 +64,20 @@ impl Up {
 
     fn said(&self) -> String {
         std::fs::read_to_string(self.folder.with_file_name("up.log")).unwrap()
+    }
+
+    /// What each process said last: one may run and never become ready, and whoever started it knows no more.
+    fn logs(&self) -> String {
+        let logs = std::fs::read_dir(self.folder.join("logs")).unwrap();
+        let mut told = String::new();
+        for log in logs {
+            let log = log.unwrap().path();
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            let last = lines[lines.len().saturating_sub(10)..].join("\n");
+            told += &format!("-- {}\n{last}\n", log.display());
+        }
+        told
     }
 
     fn run(&self, args: &[&str]) -> Answer {
@@ -89,7 +98,8 @@ impl Up {
             if so(&seen) {
                 return seen;
             }
-            assert!(Instant::now() < until, "{what}: {seen:#}\n{}", self.said());
+            let told = || format!("{seen:#}\n{}{}", self.said(), self.logs());
+            assert!(Instant::now() < until, "{what}: {}", told());
             std::thread::sleep(Duration::from_millis(100));
         }
     }

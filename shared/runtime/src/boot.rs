@@ -23,6 +23,7 @@ use crate::handle::Handle;
 use crate::http::{self, About};
 use crate::publisher::Publisher;
 use crate::readiness::Readiness;
+use crate::saving::Saving;
 use crate::service::Service;
 use crate::settings::Settings;
 use crate::system::System;
@@ -80,6 +81,7 @@ pub async fn start<S: Service>(
         database,
         broker,
         metrics,
+        saving: Arc::default(),
         settings,
         http_stop: CancellationToken::new(),
         lost: CancellationToken::new(),
@@ -89,6 +91,7 @@ pub async fn start<S: Service>(
         database,
         broker,
         metrics,
+        saving,
         settings,
         http_stop,
         lost,
@@ -100,6 +103,7 @@ pub async fn start<S: Service>(
         publisher: handle.publisher.clone(),
         broker,
         database,
+        saving,
         complete: Mutex::default(),
     });
     let own = api(handle.clone());
@@ -158,6 +162,7 @@ struct Parts<S: Service> {
     database: Arc<Database>,
     broker: Arc<Broker>,
     metrics: Arc<Metrics>,
+    saving: Arc<Saving>,
     settings: Settings,
     http_stop: CancellationToken,
     lost: CancellationToken,
@@ -178,6 +183,7 @@ fn start_loop<S: Service>(
         database,
         broker,
         metrics,
+        saving,
         settings,
         http_stop,
         lost,
@@ -205,6 +211,7 @@ fn start_loop<S: Service>(
         publisher: publisher.clone(),
         broker: Arc::clone(broker),
         metrics: Arc::clone(metrics),
+        saving: Arc::clone(saving),
         backing_off: Arc::clone(&backing_off),
         batch_max: usize::try_from(settings.batch_max).unwrap_or(512),
     };

@@ -35,6 +35,7 @@ pub mod problem;
 mod publisher;
 mod readiness;
 mod reading;
+mod saving;
 pub mod service;
 pub mod settings;
 pub mod system;

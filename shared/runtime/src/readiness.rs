@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::broker::Broker;
 use crate::database::Database;
 use crate::publisher::Publisher;
+use crate::saving::Saving;
 
 /// What is missing for less makes no replica unready: all of them miss it at once, when one broker node of three dies and the others
 /// elect a leader (up to nine seconds), or the database's standby takes over; and with all of them out no request would be taken at
@@ -22,6 +23,7 @@ pub(crate) struct Readiness {
     pub(crate) publisher: Publisher,
     pub(crate) broker: Arc<Broker>,
     pub(crate) database: Arc<Database>,
+    pub(crate) saving: Arc<Saving>,
     /// When nothing was missing, as last asked.
     pub(crate) complete: Mutex<Option<Instant>>,
 }
@@ -44,7 +46,8 @@ impl Readiness {
             Err(missing) => return Err(missing),
         }
         drop(complete);
-        // It has been waited for already.
+        // These have been waited for already.
+        self.saving.ready(Instant::now())?;
         self.publisher.ready()
     }
 

@@ -17,6 +17,7 @@ use crate::dead_letters::{DeadLetter, Fate};
 use crate::faults::{self, CrashPoint};
 use crate::problem::Problem;
 use crate::publisher::Publisher;
+use crate::saving::Saving;
 use crate::service::{Entity, Service};
 use crate::telemetry::{Consequence, Metrics, Repeated};
 
@@ -66,6 +67,7 @@ pub(crate) struct Worker<S: Service> {
     pub(crate) publisher: Publisher,
     pub(crate) broker: Arc<Broker>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) saving: Arc<Saving>,
     pub(crate) backing_off: BackingOff,
     pub(crate) batch_max: usize,
 }
@@ -129,6 +131,7 @@ impl<S: Service> Worker<S> {
                     self.metrics
                         .batch(steps.len(), started.elapsed().as_secs_f64());
                     pause = RETRY_MIN;
+                    self.saving.saved();
                     self.publisher.deleted(&published);
                     self.settle(steps, completions, done, started).await;
                     continue;
@@ -139,6 +142,7 @@ impl<S: Service> Worker<S> {
             match failure {
                 Failure::Retry(reason) => {
                     self.metrics.batch_failure(Consequence::Retry);
+                    self.saving.failed(&reason, started);
                     if let Some(times) = noise.say(started) {
                         tracing::warn!(
                             reason,

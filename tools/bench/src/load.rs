@@ -1,11 +1,11 @@
 //! The load: callers that wait for each other's turn (a closed loop), or trips that set out at a fixed rate whatever comes of those before
 //! them (an open loop). Light, since it shares the machine with what it measures. What comes of them is [`Tally`]'s.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -151,16 +151,21 @@ impl Load {
     }
 
     /// One caller: asks, waits, asks again.
-    async fn call(self: Arc<Self>, http: reqwest::Client, bookings: String) -> Result<Tally> {
-        let mut tally = Tally::new()?;
+    async fn call(self: Arc<Self>, http: reqwest::Client, bookings: String, all: Arc<Shared>) {
         loop {
             let began = Instant::now();
             if began >= self.window.until {
-                return Ok(tally);
+                return;
             }
             let (wish, result, ended) = self.one(&http, &bookings).await;
             let failed = result.is_err();
-            tally.answer(wish, result, began, ended, self.window);
+            all.lock().unwrap_or_else(PoisonError::into_inner).answer(
+                wish,
+                result,
+                began,
+                ended,
+                self.window,
+            );
             if failed {
                 tokio::time::sleep(PAUSE).await;
             }
@@ -168,17 +173,21 @@ impl Load {
     }
 }
 
+/// All callers' tally: they run on one thread, so none waits for it.
+type Shared = Mutex<Tally>;
+
 async fn closed(load: Arc<Load>, http: reqwest::Client, callers: u32) -> Result<Tally> {
+    let all = Arc::new(Shared::new(Tally::new()?));
     let callers = (0..callers as usize).map(|number| {
         let bookings = load.bookings(number);
-        tokio::spawn(Arc::clone(&load).call(http.clone(), bookings))
+        tokio::spawn(Arc::clone(&load).call(http.clone(), bookings, Arc::clone(&all)))
     });
     let callers: Vec<_> = callers.collect();
-    let mut all = Tally::new()?;
     for caller in callers {
-        all.add(caller.await??)?;
+        caller.await?;
     }
-    Ok(all)
+    let all = Arc::into_inner(all).context("a caller goes on")?;
+    Ok(all.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Trips set out when they are due; what is due while so many are under way does not, and is counted. What was to set out while it was

@@ -35,36 +35,15 @@ pub(crate) fn style() -> String {
 /// Lines over seconds.
 pub(crate) fn over_time(lines: &[Line], end_s: f64) -> Result<String> {
     let most = most(lines);
-    let mut svg = String::new();
-    {
-        let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        let mut chart = ChartBuilder::on(&root)
-            .margin(8)
-            .margin_right(20)
-            .x_label_area_size(30)
-            .y_label_area_size(62)
-            .build_cartesian_2d(0.0..end_s.max(1.0), 0.0..most * 1.05)
-            .map_err(drawn)?;
-        chart
-            .configure_mesh()
-            .axis_style(AXIS)
-            .bold_line_style(GRID)
-            .light_line_style(TRANSPARENT)
-            .label_style(("sans-serif", 14))
-            .x_label_formatter(&|s| format!("{} s", short(*s)))
-            .y_label_formatter(&|value| short(*value))
-            .y_labels(6)
-            .draw()
-            .map_err(drawn)?;
-        for (number, line) in lines.iter().enumerate() {
-            let style = mark(number).stroke_width(2);
-            chart
-                .draw_series(LineSeries::new(line.iter().copied(), style))
-                .map_err(drawn)?;
-        }
-        root.present().map_err(drawn)?;
-    }
-    Ok(svg)
+    let seconds = RangedCoordf64::from(0.0..end_s.max(1.0));
+    let values = RangedCoordf64::from(0.0..most * 1.05);
+    let names = |s: &f64| format!("{} s", short(*s));
+    draw(
+        lines,
+        20,
+        (seconds, &names),
+        (values, &|value| short(*value)),
+    )
 }
 
 /// Latencies in milliseconds over the share of trips that took no longer, both on a logarithmic scale: the tail is what matters. A point's
@@ -81,15 +60,29 @@ pub(crate) fn percentiles(lines: &[Line]) -> Result<String> {
     let least = values().fold(f64::INFINITY, f64::min).min(3.0) - 0.1;
     let most = values().fold(least + 0.3, f64::max) + 0.1;
     let end = lines.iter().flatten().map(|(x, _)| *x).fold(1.0, f64::max);
+    let (shares, times) = (Marked::percentiles(end), Marked::decades(least, most));
+    let names = |ms: &f64| format!("{} ms", short(10_f64.powf(*ms)));
+    draw(&lines, 40, (shares, &|x| percentile(*x)), (times, &names))
+}
+
+/// An axis, and what its marks are called.
+type Axis<'a, R> = (R, &'a dyn Fn(&f64) -> String);
+
+/// Lines between two axes, with so much space on the right for the last mark's name.
+fn draw<X, Y>(lines: &[Line], right: u32, x: Axis<'_, X>, y: Axis<'_, Y>) -> Result<String>
+where
+    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
         let mut chart = ChartBuilder::on(&root)
             .margin(8)
-            .margin_right(40)
+            .margin_right(right)
             .x_label_area_size(30)
             .y_label_area_size(62)
-            .build_cartesian_2d(Marked::percentiles(end), Marked::decades(least, most))
+            .build_cartesian_2d(x.0, y.0)
             .map_err(drawn)?;
         chart
             .configure_mesh()
@@ -97,9 +90,9 @@ pub(crate) fn percentiles(lines: &[Line]) -> Result<String> {
             .bold_line_style(GRID)
             .light_line_style(TRANSPARENT)
             .label_style(("sans-serif", 14))
-            .x_label_formatter(&|x| percentile(*x))
-            .y_label_formatter(&|ms| format!("{} ms", short(10_f64.powf(*ms))))
-            .y_labels(7)
+            .x_label_formatter(x.1)
+            .y_label_formatter(y.1)
+            .y_labels(6)
             .draw()
             .map_err(drawn)?;
         for (number, line) in lines.iter().enumerate() {

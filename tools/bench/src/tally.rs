@@ -65,38 +65,16 @@ impl Tally {
         })
     }
 
-    pub(crate) fn add(&mut self, other: Self) -> Result<()> {
-        self.took.add(&other.took)?;
-        self.cancelled_to_undone.add(&other.cancelled_to_undone)?;
-        self.late.add(&other.late)?;
-        let room = REFUSED_MAX.saturating_sub(self.undone.len());
-        self.undone.extend(other.undone.into_iter().take(room));
-        self.confirmed += other.confirmed;
-        self.refused += other.refused;
-        self.cancelled += other.cancelled;
-        self.ended += other.ended;
-        self.offered += other.offered;
-        self.not_started += other.not_started;
-        self.unfinished += other.unfinished;
-        self.overloaded += other.overloaded;
-        self.requests += other.requests;
-        self.answer_bytes += other.answer_bytes;
-        for (error, count) in other.errors {
-            self.count(error, count);
-        }
-        Ok(())
-    }
-
-    fn count(&mut self, error: String, times: u64) {
+    fn count(&mut self, error: String) {
         let known = self.errors.contains_key(&error) || self.errors.len() < ERRORS_MAX;
         let error = if known { error } else { String::from("other") };
-        *self.errors.entry(error).or_default() += times;
+        *self.errors.entry(error).or_default() += 1;
     }
 
     fn fail(&mut self, failed: Failed) {
         match failed {
             Failed::Overloaded => self.overloaded += 1,
-            Failed::Otherwise(error) => self.count(error, 1),
+            Failed::Otherwise(error) => self.count(error),
         }
     }
 
@@ -191,16 +169,17 @@ mod tests {
     }
 
     #[test]
-    fn tallies_add_up() {
-        let (mut one, mut other) = (Tally::new().unwrap(), Tally::new().unwrap());
-        one.count("x".into(), 2);
-        other.count("x".into(), 3);
+    fn what_ends_is_counted_by_how_it_ends() {
+        let mut tally = Tally::new().unwrap();
         let now = Instant::now();
-        other.end(Wish::Refused, ended(), now, now);
-        other.end(Wish::Confirmed, Err(Failed::Overloaded), now, now);
-        one.add(other).unwrap();
-        assert_eq!((one.errors["x"], one.refused, one.overloaded), (5, 1, 1));
-        assert_eq!((one.took.len(), one.undone.len()), (1, 1));
+        tally.end(Wish::Refused, ended(), now, now);
+        tally.end(Wish::Confirmed, Err(Failed::Overloaded), now, now);
+        for error in 0..ERRORS_MAX + 3 {
+            tally.fail(Failed::Otherwise(error.to_string()));
+        }
+        assert_eq!((tally.errors["0"], tally.errors["other"]), (1, 3));
+        assert_eq!((tally.refused, tally.overloaded), (1, 1));
+        assert_eq!((tally.took.len(), tally.undone.len()), (1, 1));
     }
 
     #[test]

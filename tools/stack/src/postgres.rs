@@ -67,7 +67,7 @@ impl Cluster {
         }
         let kept = fs::read_to_string(cluster.port_file()).ok();
         let kept = kept.and_then(|text| text.trim().parse().ok());
-        cluster.port = match kept.filter(|port| port::is_free(*port)) {
+        cluster.port = match kept.filter(|port| port::take(*port)) {
             Some(port) => port,
             None => port::free()?,
         };

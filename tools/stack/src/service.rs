@@ -51,7 +51,11 @@ impl ServiceProcess {
     /// When it cannot be run.
     pub fn start(spec: Spec) -> Result<Self> {
         let port = match spec.port {
-            Some(port) => port,
+            Some(port) => {
+                // Whoever chose it may keep it for us.
+                port::take(port);
+                port
+            }
             None => port::free()?,
         };
         let mut service = Self {

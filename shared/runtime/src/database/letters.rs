@@ -1,10 +1,12 @@
-//! The statements about dead letters: one is buried, and one goes to the past. What becomes of one is not decided here.
+//! The statements about dead letters: one is buried, one goes to the past, and how long some are. What becomes of one is not decided here.
+
+use std::collections::HashMap;
 
 use super::parameters::{Parameters, texts};
 use super::sql::{delete, names};
-use super::{Engine, Failure, Transaction};
+use super::{Database, Engine, Failure, Transaction};
 use crate::dead_letters::DEAD_LETTER;
-use crate::table::{Column, text};
+use crate::table::{Column, Table, text};
 
 /// The columns of `dead_letter` that come with a letter; `count` starts at 1.
 const LETTER: &[Column] = &[
@@ -67,6 +69,31 @@ pub(crate) async fn put_away(
     let gone = transaction.run(&sql, vec![fates.into()]).await?;
     drop_ids(transaction, "dead_letter", &gone).await?;
     Ok(gone)
+}
+
+/// How many bytes each of these letters of a table keeps, by its id; the rest of a letter is small. One that is not there is left out.
+pub(crate) async fn lengths(
+    database: &Database,
+    table: &Table,
+    ids: &[&str],
+) -> Result<HashMap<String, usize>, Failure> {
+    let engine = database.engine;
+    let (array, cast) = match engine {
+        Engine::Sqlite => ("json_array", ""),
+        Engine::Postgres => ("json_build_array", "::text"),
+    };
+    // Both databases know it without reading a long text.
+    let sql = format!(
+        "select {array}(t.id, octet_length(t.payload) + octet_length(t.headers) + octet_length(t.subject)){cast} \
+         from {wanted} join {table} as t on t.id = wanted.id",
+        wanted = Parameters::new(engine).ids("wanted"),
+        table = table.name,
+    );
+    let ids = ids.iter().map(|id| (*id).to_owned()).collect();
+    let rows = database.texts(&sql, vec![texts(engine, ids)?]).await?;
+    rows.iter()
+        .map(|row| serde_json::from_str(row).map_err(Failure::unreadable))
+        .collect()
 }
 
 /// Takes back that these facts were heard, in the transaction that said so.

@@ -4,14 +4,12 @@
 use serde::de::DeserializeOwned;
 
 use super::DeadLetter;
-use crate::database::Database;
+use crate::database::{Database, letters};
 use crate::problem::Problem;
 use crate::table::Table;
 
-/// About as many bytes are loaded for one request.
-pub(super) const BYTES_MAX: usize = 4 << 20;
-/// So many letters are loaded at a time: all that may lie in memory beyond that.
-const AT_ONCE: usize = 8;
+/// About as many bytes are loaded for one request, and lie in memory beside each other.
+const BYTES_MAX: usize = 4 << 20;
 
 /// Letters, those that are there yet or those of the past, up to the first that is too much.
 #[derive(Debug)]
@@ -29,28 +27,45 @@ impl<T: DeserializeOwned> Whole<T> {
         ids: &[&str],
         letter: fn(&T) -> &DeadLetter,
     ) -> Result<Self, Problem> {
-        let mut letters: Vec<T> = Vec::new();
-        let mut bytes = 0;
-        let place = |one: &T| ids.iter().position(|id| *id == letter(one).id);
-        for some in ids.chunks(AT_ONCE) {
-            let some = database.select(table).one_of("id", some.iter().copied());
-            let mut some: Vec<T> = some.rows().await?;
-            some.sort_by_key(&place);
-            for one in some {
-                bytes += size(letter(&one));
-                if bytes > BYTES_MAX && !letters.is_empty() {
-                    let covered = place(&one).unwrap_or(ids.len());
-                    return Ok(Self { letters, covered });
-                }
-                letters.push(one);
-            }
-        }
-        let covered = ids.len();
+        // What a letter keeps never changes, so how long it is can be asked before.
+        let lengths = letters::lengths(database, table, ids).await?;
+        let lengths = ids
+            .iter()
+            .map(|id| lengths.get(*id).copied().unwrap_or_default());
+        let covered = that_fit(lengths);
+        let some = ids.iter().take(covered).copied();
+        let mut letters: Vec<T> = database.select(table).one_of("id", some).rows().await?;
+        letters.sort_by_cached_key(|one| ids.iter().position(|id| *id == letter(one).id));
         Ok(Self { letters, covered })
     }
 }
 
-/// What is kept of it, in bytes; the rest of a letter is small.
-fn size(letter: &DeadLetter) -> usize {
-    letter.payload.len() + letter.headers.len() + letter.subject.len()
+/// How many of these lengths are not too much together. One that is too much alone fits.
+fn that_fit(lengths: impl Iterator<Item = usize>) -> usize {
+    let one_more = |bytes: &mut usize, length: usize| {
+        let first = *bytes == 0;
+        *bytes += length;
+        (first || *bytes <= BYTES_MAX).then_some(())
+    };
+    lengths.scan(0, one_more).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BYTES_MAX, that_fit};
+
+    #[test]
+    fn as_many_fit_as_are_not_too_much_together_and_one_always_does() {
+        let fit = |lengths: &[usize]| that_fit(lengths.iter().copied());
+        assert_eq!(fit(&[]), 0);
+        assert_eq!(fit(&[1; 1_000]), 1_000);
+        assert_eq!(fit(&[BYTES_MAX - 1, 1, 1]), 2);
+        assert_eq!(fit(&[BYTES_MAX + 1, 0, 1]), 1);
+        assert_eq!(fit(&[1, BYTES_MAX, 1]), 1, "in order, and none left out");
+        assert_eq!(
+            fit(&[0, 0, BYTES_MAX + 1, 1]),
+            3,
+            "those that went take no room"
+        );
+    }
 }
