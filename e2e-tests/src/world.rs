@@ -15,8 +15,8 @@ use serde::Deserialize;
 
 use crate::client::Client;
 use crate::containers::Containers;
-use crate::processes::{Lock, Processes};
 use crate::contract;
+use crate::processes::{Lock, Processes};
 use crate::timeline::{self, Published, Timeline};
 use crate::{PATIENCE, eventually};
 use stack::SERVICES;

@@ -49,7 +49,11 @@ fn broken(body: &Value) -> Vec<(String, Value)> {
 fn paths(value: &Value, above: String) -> Vec<String> {
     let members: Vec<(String, &Value)> = match value {
         Value::Object(members) => members.iter().map(|(k, v)| (k.clone(), v)).collect(),
-        Value::Array(items) => items.iter().enumerate().map(|(k, v)| (k.to_string(), v)).collect(),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .map(|(k, v)| (k.to_string(), v))
+            .collect(),
         _ => Vec::new(),
     };
     let below = members.into_iter().flat_map(|(name, value)| {
@@ -71,14 +75,21 @@ fn whatever_a_schema_allows_is_read() {
             let read = choreography::read(&golden.kind, &golden.entity, text.as_bytes());
             if valid {
                 allowed += 1;
-                assert!(read.is_ok(), "{}: {what}: allowed, and {read:?}", golden.file);
+                assert!(
+                    read.is_ok(),
+                    "{}: {what}: allowed, and {read:?}",
+                    golden.file
+                );
             } else {
                 refused += 1;
             }
         }
     }
     // A details' field is whatever it likes, and most of the rest is not.
-    assert!(allowed > 400 && refused > 400, "{allowed} allowed, {refused} refused");
+    assert!(
+        allowed > 400 && refused > 400,
+        "{allowed} allowed, {refused} refused"
+    );
 }
 
 #[test]

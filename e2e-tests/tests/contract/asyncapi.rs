@@ -60,7 +60,9 @@ fn hears(role: &Role) -> &'static str {
         Role::Booking => "booking",
         Role::Next => "whoever is next on the itinerary, which is booking behind the last leg",
         Role::EveryLeg => "every leg",
-        Role::LegsBefore => "the legs before the speaker, who may be holding; every leg receives it and looks",
+        Role::LegsBefore => {
+            "the legs before the speaker, who may be holding; every leg receives it and looks"
+        }
         Role::Leg => "a leg",
     }
 }
@@ -79,7 +81,10 @@ fn channel(golden: &Golden) -> Value {
     let fact = golden.line.fact;
     let words = [
         ("leg", "The name of the leg that speaks."),
-        ("next", "Who is next on the itinerary: a leg's name, or `booking` behind the last."),
+        (
+            "next",
+            "Who is next on the itinerary: a leg's name, or `booking` behind the last.",
+        ),
     ];
     let named = words
         .into_iter()

@@ -26,7 +26,12 @@ fn columns(configuration: &BTreeMap<String, String>) -> BTreeMap<String, String>
         value.unwrap_or_else(|| panic!("{name} is not set")).clone()
     };
     let mut columns: BTreeMap<String, String> = ["id", "key", "payload"]
-        .map(|what| (what.to_owned(), setting(&format!("table.field.event.{what}"))))
+        .map(|what| {
+            (
+                what.to_owned(),
+                setting(&format!("table.field.event.{what}")),
+            )
+        })
         .into();
     columns.insert(String::from("subject"), setting("route.by.field"));
     for placed in setting("table.fields.additional.placement").split(',') {

@@ -61,7 +61,11 @@ fn the_schema_of_every_body_is_what_the_code_says() {
     }
     let folder = root().join(schemas::FOLDER);
     let files = std::fs::read_dir(folder).unwrap().count();
-    assert_eq!(files, choreography::TABLE.len() + 1, "one of each fact, and the headers'");
+    assert_eq!(
+        files,
+        choreography::TABLE.len() + 1,
+        "one of each fact, and the headers'"
+    );
 }
 
 #[test]

