@@ -68,34 +68,40 @@ def read(headers, body):
     speaker, name, version = kind.split(".")
     if headers["ce-specversion"] != "1.0" or name not in (BOOKINGS if speaker == "booking" else LEGS): raise ValueError(f"{kind} is unknown")
     if version != "v1": raise Newer(kind) if re.fullmatch(r"v\d+", version) else ValueError(f"{kind} is unknown")
-    text = body.decode()
-    data, raw = json.loads(text), members(text)
+    data, raw = json.loads(body.decode()), members(body.decode())
     legs, trip = [leg["leg"] for leg in data["itinerary"]], uuid.UUID(data["trip"])
     position = -1 if speaker == "booking" else data["position"]
+    if speaker != "booking" and (type(position) is not int or position < 0 or legs[position] != speaker):
+        raise ValueError(f"{speaker} does not speak for {position}")
     deadline = datetime.datetime.fromisoformat(data["deadline"])
     if trip != uuid.UUID(about) or not 1 <= len(legs) <= 16: raise ValueError("it is about something else")
     if not all(re.fullmatch("[a-z0-9-]{1,32}", leg) for leg in legs): raise ValueError("no leg is called so")
-    if position >= 0 and legs[position] != speaker or position < -1: raise ValueError(f"{speaker} does not speak for {position}")
-    reason = {key: str(data["reason"].get(key, ""))[:most] for key, most in (("code", 64), ("message", 500))} if name not in ("requested", "reserved", "confirmed") else None
+    text = lambda value, most=None: (value + "")[:most]  # what is none has no `+`, and so below with whole numbers
+    money = lambda value: (text(value["currency"]), value["amount_minor"] | 0)
+    why = data["reason"] if name not in ("requested", "reserved", "confirmed") else {"code": ""}
+    reason = {"code": text(why["code"], 64), "message": text(why.get("message", ""), 500)}
     plan = ",".join(f'"{key}":{raw[key]}' for key in ("itinerary", "deadline", "budget") if raw.get(key, "null") != "null")
-    return types.SimpleNamespace(id=str(uuid.UUID(headers["ce-id"])), name=name, trip=str(trip), position=position, legs=legs, plan=plan, data=data, reason=reason,
-        total=data["total"] if name == "reserved" else [], deadline_us=int(deadline.timestamp() * 1e6), trace=headers.get("traceparent"))
+    return types.SimpleNamespace(id=str(uuid.UUID(headers["ce-id"])), name=name, trip=str(trip), position=position, legs=legs, plan=plan, data=data,
+        reason=reason, total=dict(map(money, data["total"])) if name == "reserved" else {}, budget=money(data["budget"]) if data.get("budget") else None,
+        deadline_us=int(deadline.timestamp() * 1e6), trace=headers.get("traceparent"))
 
 # ---- the leg: what it makes of what it hears ------------------------------------------------------------------------------------------
 def offer(db, fact, position):
     """At its turn and without a record: the state to enter, what is said in it, and how many travellers it covers."""
     if now_us() > fact.deadline_us + HOUR_US: return "released", refusal("late", "the deadline passed more than an hour before"), 0
-    details, budget = fact.data["itinerary"][position], fact.data.get("budget")
+    details = fact.data["itinerary"][position]
     plan, travellers = details.get("plan"), details.get("travellers")
-    if not isinstance(plan, str) or type(travellers) is not int: return "rejected", refusal("unreadable-details", "give a plan and travellers"), 0
-    if plan not in PLANS: return "rejected", refusal("unknown-stock", f"{plan[:64]} is not on offer; there are {', '.join(PLANS)}"), 0
-    if not 1 <= travellers <= 500: return "rejected", refusal("quantity", f"travellers is 1 to 500, not {travellers}"), 0
+    no = lambda code, message: ("rejected", refusal(code, message), 0)
+    if not isinstance(plan, str) or type(travellers) is not int: return no("unreadable-details", "give a plan and how many travellers")
+    if plan not in PLANS: return no("unknown-stock", f"{plan[:64]} is not on offer; there are {', '.join(PLANS)}")
+    if not 1 <= travellers <= 500: return no("quantity", "travellers is 1 to 500")
     covered = db.execute("select coalesce(sum(travellers), 0) from record where state in ('held', 'confirmed')").fetchone()[0]
-    if covered + travellers > COVERED_MAX: return "rejected", refusal("sold-out", f"{travellers} wanted, {COVERED_MAX - covered} left"), 0
-    price, sums = PLANS[plan] * travellers, {money["currency"]: money["amount_minor"] for money in fact.total}
-    sums["EUR"] = sums.get("EUR", 0) + price
-    if budget and budget["currency"] != "EUR": return "rejected", refusal("currency", f"the budget is in {budget['currency']}, the price in EUR"), 0
-    if budget and sums["EUR"] > budget["amount_minor"]: return "rejected", refusal("budget", f"{sums['EUR']} cents up to and with this leg"), 0
+    if covered + travellers > COVERED_MAX: return no("sold-out", f"{travellers} wanted, {COVERED_MAX - covered} left")
+    price = PLANS[plan] * travellers
+    sums = {**fact.total, "EUR": fact.total.get("EUR", 0) + price}
+    if fact.budget and fact.budget[0] != "EUR": return no("currency", f"the budget is in {fact.budget[0]}, the price in EUR")
+    if sums["EUR"] >= 1 << 63: return no("price", "it is beyond what can be counted")
+    if fact.budget and sums["EUR"] > fact.budget[1]: return no("budget", f"{sums['EUR']} cents up to and with this leg")
     money = lambda amount, currency: {"amount_minor": amount, "currency": currency}
     return "held", {"price": money(price, "EUR"), "total": [money(sums[code], code) for code in sorted(sums)]}, travellers
 
@@ -120,7 +126,8 @@ def hear(db, fact):
 def enter(db, fact, position, state, words, travellers):
     forget_us = max(fact.deadline_us, now_us()) + 7 * 24 * HOUR_US if state in ("released", "rejected") else None
     words = json.dumps({"position": position, **words}, separators=(",", ":"))[1:-1]
-    db.execute("insert or replace into record (trip, position, state, plan, words, travellers, trace, due_us, forget_us) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    db.execute("""insert or replace into record (trip, position, state, plan, words, travellers, trace, due_us, forget_us)
+        values (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (fact.trip, position, state, fact.plan, words, travellers, fact.trace, now_us() + pause_us(0) if state == "held" else None, forget_us))
 
 def pause_us(tries): return int(min(FIRST_MS * 2 ** min(max(0, tries - 7), 20), LONGEST_MS) * random.uniform(750, 1_250))
@@ -130,7 +137,8 @@ def say(db, trip, position, cause, trace):
     row = db.execute("select * from record where trip = ? and position = ?", (trip, position)).fetchone()
     behind = [leg["leg"] for leg in json.loads(f"{{{row['plan']}}}")["itinerary"]][position + 1:] + ["booking"]
     name = SAYS[row["state"]]
-    said_id = write(db, name, f".{behind[0]}" if name == "reserved" else "", trip, f'{{"trip":"{trip}",{row["plan"]},{row["words"]}}}', cause, trace or row["trace"])
+    body = f'{{"trip":"{trip}",{row["plan"]},{row["words"]}}}'
+    said_id = write(db, name, f".{behind[0]}" if name == "reserved" else "", trip, body, cause, trace or row["trace"])
     db.execute("update record set said_id = ? where trip = ? and position = ?", (said_id, trip, position))
 
 def write(db, name, next_leg, about, body, cause=None, trace=None):
@@ -152,7 +160,7 @@ def ask_again(db):
 # ---- the broker -----------------------------------------------------------------------------------------------------------------------
 def take(db, messages):
     """What was delivered, in one transaction. Answers what is to be put back: those who read newer facts may be on their way."""
-    put_back = []
+    put_back = set()
     with transaction(db):
         for message in messages:
             headers = dict(message.headers or {})
@@ -160,7 +168,7 @@ def take(db, messages):
                 fact = read(headers, message.data)
             except Exception as error:
                 age_s = time.time() - message.metadata.timestamp.timestamp()
-                if isinstance(error, Newer) and age_s < 3_600: put_back.append(message)
+                if isinstance(error, Newer) and age_s < 3_600: put_back.add(id(message))
                 else: bury(db, message, headers, error)
                 continue
             # A new id is a question, and the same id is an echo: it is dropped in silence.
@@ -169,7 +177,8 @@ def take(db, messages):
 
 def bury(db, message, headers, error):
     complain(f"a dead letter on {message.subject}: {error!r}")
-    db.execute("insert into dead_letter (reason, subject, headers, body) values (?, ?, ?, ?)", (repr(error), message.subject, json.dumps(headers), message.data))
+    letter = (repr(error), message.subject, json.dumps(headers), message.data)
+    db.execute("insert into dead_letter (reason, subject, headers, body) values (?, ?, ?, ?)", letter)
 
 async def declared(js):
     """The stream where it is missing, and this leg's durable consumer. One that is there stays as its operator set it up."""
@@ -192,14 +201,14 @@ async def listen(js, db, house):
             while not house.stopping.is_set():
                 try:
                     messages = await consumer.fetch(256, timeout=1)
-                except nats.errors.TimeoutError:
+                except asyncio.TimeoutError:
                     await js.consumer_info(STREAM, NAME)  # a broker that lost its store does not say so
                     continue
                 put_back = take(db, messages)
                 house.said.set()
                 for message in messages:  # the acknowledgement comes after the commit
-                    await (message.nak(delay=min(60, 0.25 * 2 ** message.metadata.num_delivered)) if message in put_back else message.ack())
-        except nats.errors.Error as error:
+                    await (message.nak(delay=min(60, 0.25 * 2 ** message.metadata.num_delivered)) if id(message) in put_back else message.ack())
+        except (nats.errors.Error, asyncio.TimeoutError) as error:
             house.ready.clear()
             complain(f"the broker: {error!r}; declaring again")
             await asyncio.sleep(0.5)
@@ -210,7 +219,7 @@ async def publish(js, db, house):
         house.said.clear()
         rows = db.execute("select * from outbox order by rowid limit 256").fetchall() if house.ready.is_set() else []
         if not rows:
-            if house.stopping.is_set(): return
+            if house.idle.is_set(): return
             with contextlib.suppress(asyncio.TimeoutError): await asyncio.wait_for(house.said.wait(), 0.25)
             continue
         def send(row):
@@ -246,16 +255,21 @@ async def probes(nc, house, reader, writer):
     writer.close()
 
 async def main():
-    house = types.SimpleNamespace(stopping=asyncio.Event(), ready=asyncio.Event(), said=asyncio.Event())
+    house = types.SimpleNamespace(stopping=asyncio.Event(), ready=asyncio.Event(), said=asyncio.Event(), idle=asyncio.Event())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, house.stopping.set)
     db = opened(os.environ.get("DATABASE_URL", f"sqlite://{NAME}.db"))
     async def lost(error): complain(f"the broker: {error!r}")
-    nc = await nats.connect(os.environ.get("NATS_URL", "nats://127.0.0.1:4222").split(","), name=NAME, user=os.environ.get("NATS_USER"), error_cb=lost,
-        password=os.environ.get("NATS_PASSWORD"), inbox_prefix=f"_INBOX_{NAME}", max_reconnect_attempts=-1, reconnect_time_wait=0.5, ping_interval=5)
+    servers = os.environ.get("NATS_URL", "nats://127.0.0.1:4222").split(",")
+    nc = await nats.connect(servers, name=NAME, user=os.environ.get("NATS_USER"), password=os.environ.get("NATS_PASSWORD"), error_cb=lost,
+        inbox_prefix=f"_INBOX_{NAME}", max_reconnect_attempts=-1, reconnect_time_wait=0.5, ping_interval=5)
     host, port = os.environ.get("LISTEN", "127.0.0.1:0").rsplit(":", 1)
     await asyncio.start_server(lambda *streams: probes(nc, house, *streams), host, int(port))
     js = nc.jetstream(timeout=5)
-    await asyncio.gather(listen(js, db, house), publish(js, db, house), keep_time(db, house))
-    await nc.drain()
+    emptying = asyncio.create_task(publish(js, db, house))
+    await asyncio.gather(listen(js, db, house), keep_time(db, house))
+    house.idle.set()
+    with contextlib.suppress(asyncio.TimeoutError): await asyncio.wait_for(emptying, 10)
+    await nc.close()
 
+sys.set_int_max_str_digits(0)  # an itinerary may have any number in it
 asyncio.run(main())
