@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use stack::broker;
-use stack::fetch::{self, Package};
+use stack::fetch;
 use stack::postgres::{Cluster, Programs};
 use stack::skip::{self, Need};
 use tokio::sync::OnceCell;
@@ -33,20 +33,11 @@ pub async fn nats(test: &str) -> Option<PathBuf> {
     skip::unless(Need::Nats, test, found.as_ref()).cloned()
 }
 
-/// The broker's client for Python, on which a leg in that language stands. It is a folder for `PYTHONPATH`.
-const NATS_PY: Package = Package {
-    what: "nats-py",
-    name: "nats-py",
-    version: "2.16.0",
-    hashes: &["aeb1ff123966c05833d26c7df7e1d54c1c6d32b612428b21677a2e921f1fecae"],
-    instead: "no leg in Python is run",
-};
-
-/// Where nats-py lies, unpacked.
+/// The broker's client for Python, on which a leg in that language stands: a folder for `PYTHONPATH`.
 pub async fn nats_py(test: &str) -> Option<PathBuf> {
     static FOUND: Obtained<PathBuf> = OnceCell::const_new();
     let found = FOUND
-        .get_or_init(|| async { blocking(|| fetch::unpacked(&NATS_PY, &say)).await })
+        .get_or_init(|| async { blocking(|| fetch::unpacked(&fetch::NATS_PY, &say)).await })
         .await;
     skip::unless(Need::Python, test, found.as_ref()).cloned()
 }
