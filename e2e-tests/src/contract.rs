@@ -5,25 +5,56 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::LazyLock;
 
+use boon::{Compiler, SchemaIndex, Schemas};
 use choreography::{Line, Role, TABLE};
-use jsonschema::Validator;
 use serde_json::{Map, Value};
 
 use crate::SERVICES;
 use crate::timeline::Published;
 
+/// A JSON Schema, ready to be asked.
+pub struct Schema {
+    all: Schemas,
+    index: SchemaIndex,
+}
+
+impl Schema {
+    /// Reads one, with formats as something to hold to.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[must_use]
+    pub fn of(schema: &Value) -> Self {
+        const HERE: &str = "urn:schema";
+        let mut compiler = Compiler::new();
+        compiler.enable_format_assertions();
+        compiler.add_resource(HERE, schema.clone()).unwrap();
+        let mut all = Schemas::new();
+        let index = compiler.compile(HERE, &mut all);
+        let index = index.unwrap_or_else(|error| panic!("{error:#}: {schema}"));
+        Self { all, index }
+    }
+
+    /// What of a value it does not allow, in words.
+    ///
+    /// # Errors
+    /// With those words.
+    pub fn allows(&self, value: &Value) -> Result<(), String> {
+        let validated = self.all.validate(value, self.index);
+        validated.map_err(|error| format!("{error:#}"))
+    }
+}
+
 struct Contract {
-    headers: Validator,
-    bodies: BTreeMap<&'static str, Validator>,
+    headers: Schema,
+    bodies: BTreeMap<&'static str, Schema>,
 }
 
 static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/choreography/schemas/v1");
     let schema = |name: &str| {
         let text = std::fs::read_to_string(folder.join(format!("{name}.json"))).unwrap();
-        let schema: Value = serde_json::from_str(&text).unwrap();
-        let options = jsonschema::options().should_validate_formats(true);
-        options.build(&schema).unwrap()
+        Schema::of(&serde_json::from_str(&text).unwrap())
     };
     let body = |line: &Line| {
         let speaker = speaker(line).unwrap_or("leg");
@@ -66,11 +97,10 @@ pub fn faults(word: &Published) -> Vec<String> {
         .map(|(name, values)| (name.to_string(), values[0].to_string().into()))
         .collect();
     let mut faults = Vec::new();
-    let mut hold = |what: &str, validator: &Validator, value: &Value| {
-        let errors = validator.iter_errors(value);
-        faults.extend(errors.map(|error| format!("{what}{}: {error}", error.instance_path())));
+    let mut hold = |what: &str, schema: &Schema, value: &Value| {
+        let error = schema.allows(value).err();
+        faults.extend(error.map(|error| format!("{what}: {error}")));
     };
-    hold("headers", &CONTRACT.headers, &headers.into());
     match serde_json::from_slice(&word.payload) {
         Ok(body) => {
             hold("body", &CONTRACT.bodies[line.fact], &body);
