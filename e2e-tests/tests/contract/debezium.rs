@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use e2e_tests::{Engine, Setup, play};
+use e2e_tests::{Engine, Setup, World, play};
 use sqlx::Connection as _;
 
 /// The configuration that stands in the page.
@@ -47,7 +47,7 @@ fn columns(configuration: &BTreeMap<String, String>) -> BTreeMap<String, String>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_debezium_is_told_of_the_outbox_is_so() {
     let test = "what_debezium_is_told_of_the_outbox_is_so";
-    play(test, Setup::on(Engine::Postgres), async |world| {
+    play(test, Setup::on(Engine::Postgres), async |world: &mut World| {
         let url = world.database_url("flight");
         let mut database = sqlx::PgConnection::connect(url).await.unwrap();
         let there = "select column_name::text, data_type::text from information_schema.columns where table_name = 'outbox'";

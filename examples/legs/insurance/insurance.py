@@ -167,8 +167,8 @@ def take(db, messages):
             try:
                 fact = read(headers, message.data)
             except Exception as error:
-                age_s = time.time() - message.metadata.timestamp.timestamp()
-                if isinstance(error, Newer) and age_s < 3_600: put_back.add(id(message))
+                age_ms = (time.time() - message.metadata.timestamp.timestamp()) * 1_000
+                if isinstance(error, Newer) and age_ms < setting("UNKNOWN_VERSION_WAIT_MS", 3_600_000): put_back.add(id(message))
                 else: bury(db, message, headers, error)
                 continue
             # A new id is a question, and the same id is an echo: it is dropped in silence.
