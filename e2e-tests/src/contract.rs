@@ -101,6 +101,7 @@ pub fn faults(word: &Published) -> Vec<String> {
         let error = schema.allows(value).err();
         faults.extend(error.map(|error| format!("{what}: {error}")));
     };
+    hold("headers", &CONTRACT.headers, &headers.into());
     match serde_json::from_slice(&word.payload) {
         Ok(body) => {
             hold("body", &CONTRACT.bodies[line.fact], &body);
