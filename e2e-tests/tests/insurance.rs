@@ -156,7 +156,7 @@ async fn what_others_refuse_comes_back_from_it(world: &mut World) {
     let asked = trip([
         insurance("basic", 3),
         flight("RT100", 1),
-        stay("LIS", 51, 1),
+        stay("LIS", 1, 51),
     ]);
     let view = world.book(&asked).await;
     assert_eq!(view.outcome, Some(Outcome::Rejected));
