@@ -19,6 +19,7 @@
 mod client;
 pub mod compose;
 mod containers;
+pub mod contract;
 pub mod fixtures;
 pub mod load;
 pub mod prerequisites;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use stack::broker;
+use stack::fetch;
 use stack::postgres::{Cluster, Programs};
 use stack::skip::{self, Need};
 use tokio::sync::OnceCell;
@@ -30,6 +31,15 @@ pub async fn nats(test: &str) -> Option<PathBuf> {
         .get_or_init(|| async { blocking(|| broker::find(&say)).await })
         .await;
     skip::unless(Need::Nats, test, found.as_ref()).cloned()
+}
+
+/// The broker's client for Python, on which a leg in that language stands: a folder for `PYTHONPATH`.
+pub async fn nats_py(test: &str) -> Option<PathBuf> {
+    static FOUND: Obtained<PathBuf> = OnceCell::const_new();
+    let found = FOUND
+        .get_or_init(|| async { blocking(|| fetch::unpacked(&fetch::NATS_PY, &say)).await })
+        .await;
+    skip::unless(Need::Python, test, found.as_ref()).cloned()
 }
 
 /// The PostgreSQL server. It ends with this process, and its folder with it.

@@ -28,6 +28,14 @@ pub struct Published {
     pub payload: Vec<u8>,
 }
 
+/// See [`Published::key`].
+pub(crate) fn key(subject: &str, headers: &HeaderMap, payload: &[u8]) -> Vec<u8> {
+    let id = headers
+        .get("ce-id")
+        .map_or("", async_nats::HeaderValue::as_str);
+    [subject.as_bytes(), b"\n", id.as_bytes(), b"\n", payload].concat()
+}
+
 /// All that was heard since the world began.
 #[derive(Debug, Clone)]
 pub struct Timeline {
@@ -132,6 +140,11 @@ impl Timeline {
 }
 
 impl Published {
+    /// What tells it from others: where and as what it was said, and the data.
+    pub(crate) fn key(&self) -> Vec<u8> {
+        key(&self.subject, &self.headers, &self.payload)
+    }
+
     /// A header, empty where there is none.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {

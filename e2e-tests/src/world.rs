@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use async_nats::HeaderMap;
 use choreography::TripId;
@@ -14,8 +15,9 @@ use serde::Deserialize;
 
 use crate::client::Client;
 use crate::containers::Containers;
+use crate::contract;
 use crate::processes::{Lock, Processes};
-use crate::timeline::{Published, Timeline};
+use crate::timeline::{self, Published, Timeline};
 use crate::{PATIENCE, eventually};
 use stack::SERVICES;
 
@@ -27,6 +29,8 @@ pub struct World {
     test: String,
     client: Client,
     stack: Deployment,
+    /// What the test itself published, by what tells it from others.
+    made_up: Mutex<BTreeSet<Vec<u8>>>,
     finished: bool,
 }
 
@@ -62,6 +66,7 @@ impl World {
             test: test.to_owned(),
             client,
             stack,
+            made_up: Mutex::default(),
             finished: false,
         }
     }
@@ -250,9 +255,16 @@ impl World {
 
     /// Publishes whatever to the stream, and has it stored.
     pub async fn publish(&self, subject: &str, headers: HeaderMap, payload: impl Into<Vec<u8>>) {
+        let payload = payload.into();
+        let key = timeline::key(subject, &headers, &payload);
+        self.made_up.lock().unwrap().insert(key);
+        self.store(subject, headers, payload).await;
+    }
+
+    async fn store(&self, subject: &str, headers: HeaderMap, payload: Vec<u8>) {
         let stored = self
             .jetstream()
-            .publish_with_headers(subject.to_owned(), headers, payload.into().into())
+            .publish_with_headers(subject.to_owned(), headers, payload.into())
             .await
             .unwrap();
         let acknowledgement = stored.await.unwrap();
@@ -263,7 +275,7 @@ impl World {
     pub async fn say_again(&self, word: &Published) {
         let mut headers = word.headers.clone();
         headers.insert("Nats-Msg-Id", uuid::Uuid::now_v7().to_string());
-        self.publish(&word.subject, headers, word.payload.clone())
+        self.store(&word.subject, headers, word.payload.clone())
             .await;
     }
 
@@ -302,6 +314,7 @@ impl World {
     /// in order and without complaint.
     pub async fn finish(mut self) {
         self.audit().await;
+        self.hold_to_the_contract();
         let complaints = either!(&mut self.stack, stack => stack.stop_all().await);
         assert!(
             complaints.is_empty(),
@@ -330,6 +343,14 @@ impl World {
             .map(|trip| self.timeline.tell(*trip))
             .collect();
         assert!(fine, "{}: the audit\n{report}\n{stories}", self.test);
+    }
+
+    /// All that the stack published, and whoever else took part, is what the repository's schemas say.
+    fn hold_to_the_contract(&self) {
+        let made_up = self.made_up.lock().unwrap();
+        let broken = contract::judge(&self.timeline.all(), &made_up);
+        let told: Vec<&str> = broken.iter().map(String::as_str).collect();
+        assert!(broken.is_empty(), "{}: {}", self.test, told.join("\n"));
     }
 
     fn tell_what_happened(&mut self) {

