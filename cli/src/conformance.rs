@@ -115,17 +115,25 @@ impl Conformance {
         let mut stop = Stop::listen()?;
         let report = conformance::run(&options, &out::aside, stop.asked()).await?;
         if let Some(mut file) = junit {
-            report.junit(&mut file).context("the JUnit file cannot be written")?;
+            report
+                .junit(&mut file)
+                .context("the JUnit file cannot be written")?;
         }
         out::answer(self.json, &report, || report.to_string())?;
         Ok(report)
     }
 
     fn options(&self) -> Result<Options> {
-        let broker = self.broker.or(Some(BROKER.to_owned())).context("no broker")?;
+        let broker = self
+            .broker
+            .or(Some(BROKER.to_owned()))
+            .context("no broker")?;
         let sample = sample(&self.leg)?;
         let Some(item) = self.item.clone().or(sample.item) else {
-            bail!("what does {} take? Give a position as it stands on an itinerary: --item '{{\"leg\":\"{0}\",…}}'", self.leg);
+            bail!(
+                "what does {} take? Give a position as it stands on an itinerary: --item '{{\"leg\":\"{0}\",…}}'",
+                self.leg
+            );
         };
         let mut options = Options::new(self.leg.clone(), broker.url, item);
         // What the sample refuses says nothing about another item.
@@ -164,9 +172,14 @@ impl Conformance {
 async fn run_command(command: String, within: Duration) -> Result<()> {
     let mut running = Command::new("sh");
     // What it says is no part of the report; what it starts goes on.
-    running.args(["-c", &command]).stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+    running
+        .args(["-c", &command])
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null());
     let status = tokio::time::timeout(within, running.status()).await;
-    let status = status.context("--restart-command does not end: what it starts has to go into the background")??;
+    let status = status.context(
+        "--restart-command does not end: what it starts has to go into the background",
+    )??;
     if !status.success() {
         bail!("--restart-command ended with {status}");
     }
@@ -174,7 +187,9 @@ async fn run_command(command: String, within: Duration) -> Result<()> {
 }
 
 async fn by_hand(leg: LegName) -> Result<()> {
-    out::aside(&format!("Kill {leg} now (kill -9), start it again, and press Enter."));
+    out::aside(&format!(
+        "Kill {leg} now (kill -9), start it again, and press Enter."
+    ));
     let mut line = String::new();
     let mut typed = BufReader::new(tokio::io::stdin());
     let typed = tokio::time::timeout(BY_HAND, typed.read_line(&mut line)).await;
@@ -184,10 +199,14 @@ async fn by_hand(leg: LegName) -> Result<()> {
 
 /// The stream as the services declare it, with their defaults.
 fn stream() -> Result<Config> {
-    let command = runtime::Settings::augment_args(clap::Command::new("stream")).mut_args(|arg| arg.env(Resettable::Reset));
+    let command = runtime::Settings::augment_args(clap::Command::new("stream"))
+        .mut_args(|arg| arg.env(Resettable::Reset));
     let matches = command.try_get_matches_from(["stream", "--database-url", "sqlite://unused"])?;
     let settings = runtime::Settings::from_arg_matches(&matches)?;
-    Ok(runtime::broker::stream_config(participant::SYSTEM, &settings))
+    Ok(runtime::broker::stream_config(
+        participant::SYSTEM,
+        &settings,
+    ))
 }
 
 /// What a leg of ours takes, by the sample inventory.
@@ -212,7 +231,11 @@ fn sample(leg: &LegName) -> Result<Sample> {
             let seats = |flight: &str, seats: u32| {
                 format!(r#"{{"leg":"flight","flight":"{flight}","date":"{day}","seats":{seats}}}"#)
             };
-            of(seats("RT100", 1), seats("NO-SUCH-FLIGHT", 1), Some(seats("RT101", 180)))
+            of(
+                seats("RT100", 1),
+                seats("NO-SUCH-FLIGHT", 1),
+                Some(seats("RT101", 180)),
+            )
         }
         "hotel" => {
             let rooms = |hotel: &str, room: &str, rooms: u32| {

@@ -112,7 +112,10 @@ fn envelope(exchange: &Exchange, word: &Word, judged: &mut Vec<Judged>) {
     judged.push(holds(Promise::Relays, same, || {
         let (came, went) = (&exchange.plan, &fact.plan);
         if came.itinerary != went.itinerary {
-            format!("the itinerary came as {:?} and went on as {:?}", came.itinerary, went.itinerary)
+            format!(
+                "the itinerary came as {:?} and went on as {:?}",
+                came.itinerary, went.itinerary
+            )
         } else if came.deadline != went.deadline {
             format!("the deadline {} became {}", came.deadline, went.deadline)
         } else {
@@ -167,9 +170,16 @@ fn total(exchange: &Exchange, word: &Word, judged: &mut Vec<Judged>) {
         }
     };
     let right = price.price.add_to(&before);
-    judged.push(holds(Promise::Total, right.as_ref() == Some(&price.total), || {
-        format!("{before:?} came in, its price is {}, and it says {:?}", price.price, price.total)
-    }));
+    judged.push(holds(
+        Promise::Total,
+        right.as_ref() == Some(&price.total),
+        || {
+            format!(
+                "{before:?} came in, its price is {}, and it says {:?}",
+                price.price, price.total
+            )
+        },
+    ));
 }
 
 /// Of one position: held, then perhaps released; or released; or rejected. Nothing else, and never back.
@@ -195,7 +205,11 @@ fn one_way(position: Position, words: &[&Word], judged: &mut Vec<Judged>) {
     };
     let until = words.get(released).and_then(|word| word.time);
     let back = words.iter().skip(released).find(|word| {
-        reserved(word).is_some() && word.time.zip(until).is_none_or(|(time, until)| time > until)
+        reserved(word).is_some()
+            && word
+                .time
+                .zip(until)
+                .is_none_or(|(time, until)| time > until)
     });
     judged.push(holds(Promise::StaysLetGo, back.is_none(), || {
         format!("position {position} was released, and then reserved")
@@ -216,13 +230,21 @@ fn price(position: Position, words: &[&Word], judged: &mut Vec<Judged>) {
         let other = other.map_or_else(String::new, |(_, other)| {
             format!("{} (total {:?})", other.price, other.total)
         });
-        format!("position {position} cost {} (total {:?}) and then {other}", first.price, first.total)
+        format!(
+            "position {position} cost {} (total {:?}) and then {other}",
+            first.price, first.total
+        )
     }));
 }
 
 /// One fact causes one saying of a position at most. Who names no cause is judged by counting, where it may say nothing by itself.
 fn echoes(exchange: &Exchange, position: Position, words: &[&Word], judged: &mut Vec<Judged>) {
-    let ours: Vec<Uuid> = exchange.words.iter().filter(|word| word.ours).filter_map(|word| word.id).collect();
+    let ours: Vec<Uuid> = exchange
+        .words
+        .iter()
+        .filter(|word| word.ours)
+        .filter_map(|word| word.id)
+        .collect();
     let mut repeated: Vec<Uuid> = ours.clone();
     repeated.sort_unstable();
     repeated.dedup();

@@ -15,6 +15,7 @@ mod parts;
 pub mod promise;
 mod report;
 mod scenes;
+mod trip;
 pub mod verdict;
 mod wire;
 
@@ -30,8 +31,9 @@ pub use exchange::Exchange;
 pub use promise::Promise;
 pub use report::{Line, Report, State};
 
-use kit::{Halt, Kit, cancelled};
+use kit::{Halt, Kit};
 use parts::Bodies;
+use trip::cancelled;
 use wire::Wire;
 
 /// Where a line of progress goes.
@@ -45,7 +47,10 @@ pub enum Restart {
     /// It is not.
     Skip,
     /// By this; it is over when the leg is started again. The time within which the leg has to answer then.
-    By(Box<dyn Fn() -> BoxFuture<'static, Result<()>> + Send + Sync>, Duration),
+    By(
+        Box<dyn Fn() -> BoxFuture<'static, Result<()>> + Send + Sync>,
+        Duration,
+    ),
 }
 
 impl fmt::Debug for Restart {
@@ -120,12 +125,24 @@ impl Options {
 ///
 /// # Errors
 /// When the kit itself is in trouble: the broker is not there, a body is not the leg's, a booking listens, it was stopped.
-pub async fn run(options: &Options, say: Say<'_>, stop: impl Future<Output = ()>) -> Result<Report> {
+pub async fn run(
+    options: &Options,
+    say: Say<'_>,
+    stop: impl Future<Output = ()>,
+) -> Result<Report> {
     let refused = options.refused.as_deref();
-    let bodies = Bodies::of(&options.leg, &options.item, refused, options.last.as_deref())?;
+    let bodies = Bodies::of(
+        &options.leg,
+        &options.item,
+        refused,
+        options.last.as_deref(),
+    )?;
     let wire = Wire::open(&options.nats, options.login.clone(), &options.leg).await?;
     if wire.declare(options.stream.as_ref()).await? {
-        say(&format!("the broker had no stream {}: it is declared, as booking does, and stays", choreography::STREAM));
+        say(&format!(
+            "the broker had no stream {}: it is declared, as booking does, and stays",
+            choreography::STREAM
+        ));
     }
     alone(options, &wire, say).await?;
     let kit = Kit::new(options, wire, bodies);
@@ -142,11 +159,19 @@ pub async fn run(options: &Options, say: Say<'_>, stop: impl Future<Output = ()>
     }
     scenes::sweep(&kit).await;
     if kit.wire.missed() {
-        bail!("the connection to the broker broke, or was too slow for what was said: nothing can be judged by what was heard");
+        bail!(
+            "the connection to the broker broke, or was too slow for what was said: nothing can be judged by what was heard"
+        );
     }
     let elapsed = kit.wire.elapsed().as_secs_f64();
     let verdicts = kit.verdicts().clone();
-    Ok(Report::of(options.leg.as_str(), &verdicts, kit.wire.trips(), elapsed, options.seed))
+    Ok(Report::of(
+        options.leg.as_str(),
+        &verdicts,
+        kit.wire.trips(),
+        elapsed,
+        options.seed,
+    ))
 }
 
 /// By the protocol a booking says nothing of trips that it does not know. But it counts each as an anomaly, which alarms its operator, and
@@ -158,7 +183,9 @@ async fn alone(options: &Options, wire: &Wire, say: Say<'_>) -> Result<()> {
         return Ok(());
     }
     if options.beside_booking {
-        say("a booking listens on this broker: it will count the kit's trips as unknown, and travellers may take what the kit wants");
+        say(
+            "a booking listens on this broker: it will count the kit's trips as unknown, and travellers may take what the kit wants",
+        );
         return Ok(());
     }
     bail!(

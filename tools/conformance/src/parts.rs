@@ -1,7 +1,9 @@
 //! What the kit says: the facts of booking and of the neighbours, as they would say them, and the itineraries on which it does. No broker.
 
 use anyhow::{Context as _, Result, bail};
-use choreography::{Fact, FactBody, Itinerary, LegName, Money, Plan, Position, Price, Reason, Speaker, TripId};
+use choreography::{
+    Fact, FactBody, Itinerary, LegName, Money, Plan, Position, Price, Reason, Speaker, TripId,
+};
 use jiff::{SignedDuration, Timestamp};
 use runtime::Event;
 use serde_json::Value;
@@ -40,15 +42,22 @@ pub(crate) struct Bodies {
 
 impl Bodies {
     /// Each has to be an object of this leg.
-    pub(crate) fn of(leg: &LegName, item: &str, refused: Option<&str>, last: Option<&str>) -> Result<Self> {
+    pub(crate) fn of(
+        leg: &LegName,
+        item: &str,
+        refused: Option<&str>,
+        last: Option<&str>,
+    ) -> Result<Self> {
         let check = |what: &str, body: &str| {
-            let itinerary = Itinerary::parse(&format!("[{body}]")).with_context(|| format!("{what} {body}"))?;
+            let itinerary =
+                Itinerary::parse(&format!("[{body}]")).with_context(|| format!("{what} {body}"))?;
             if itinerary.name_at(0) != Some(leg) {
                 bail!("{what} {body} is not a position of {leg}: it has to have \"leg\":\"{leg}\"");
             }
             Ok(body.to_owned())
         };
-        let mut nonsense: Value = serde_json::from_str(item).with_context(|| format!("--item {item}"))?;
+        let mut nonsense: Value =
+            serde_json::from_str(item).with_context(|| format!("--item {item}"))?;
         for (name, value) in nonsense.as_object_mut().into_iter().flatten() {
             if name != "leg" {
                 *value = serde_json::json!([{"nobody": "can read this"}]);
@@ -56,7 +65,9 @@ impl Bodies {
         }
         Ok(Self {
             item: check("--item", item)?,
-            refused: refused.map(|body| check("--refused-item", body)).transpose()?,
+            refused: refused
+                .map(|body| check("--refused-item", body))
+                .transpose()?,
             last: last.map(|body| check("--last-item", body)).transpose()?,
             nonsense: nonsense.to_string(),
         })
@@ -80,7 +91,8 @@ impl Bodies {
 /// So many seconds from now, as a deadline.
 pub(crate) fn in_s(seconds: i64) -> Timestamp {
     let now = Timestamp::now();
-    now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(now)
+    now.checked_add(SignedDuration::from_secs(seconds))
+        .unwrap_or(now)
 }
 
 pub(crate) fn reason(code: &str) -> Reason {
@@ -90,21 +102,41 @@ pub(crate) fn reason(code: &str) -> Reason {
 /// What a neighbour in front costs.
 pub(crate) fn before_price(currency: choreography::Currency) -> Price {
     let price = Money::new(100, currency);
-    Price { price, total: vec![price] }
+    Price {
+        price,
+        total: vec![price],
+    }
 }
 
 /// What makes it the turn of a position: booking's request, or the word of the leg before.
 pub(crate) fn turn(plan: &Plan, position: Position, price: Price) -> (Speaker, FactBody) {
-    match position.checked_sub(1).and_then(|at| Some((at, plan.itinerary.name_at(at)?))) {
+    match position
+        .checked_sub(1)
+        .and_then(|at| Some((at, plan.itinerary.name_at(at)?)))
+    {
         None => (Speaker::Booking, FactBody::Requested),
-        Some((position, name)) => (Speaker::Leg(name.clone()), FactBody::Reserved { position, price }),
+        Some((position, name)) => (
+            Speaker::Leg(name.clone()),
+            FactBody::Reserved { position, price },
+        ),
     }
 }
 
 /// A fact as an event of its speaker, under this id.
-pub(crate) fn event(id: Uuid, trip: TripId, plan: &Plan, speaker: Speaker, said: FactBody) -> (Event, String) {
+pub(crate) fn event(
+    id: Uuid,
+    trip: TripId,
+    plan: &Plan,
+    speaker: Speaker,
+    said: FactBody,
+) -> (Event, String) {
     let source = format!("/{}", speaker.as_str());
-    let fact = Fact { speaker, trip, plan: plan.clone(), said };
+    let fact = Fact {
+        speaker,
+        trip,
+        plan: plan.clone(),
+        said,
+    };
     let event = Event {
         id,
         aggregatetype: String::from("trip"),

@@ -123,13 +123,17 @@ impl Report {
         let counts = || counts.iter().map(|(name, value)| (*name, value.as_str()));
         // The outer one has no number of what was skipped.
         let outer = counts().filter(|(name, _)| *name != "skipped");
-        xml.create_element("testsuites").with_attributes(outer).write_inner_content(|xml| {
-            let inner = xml.create_element("testsuite").with_attributes(counts());
-            inner.write_inner_content(|xml| {
-                self.promises.iter().try_for_each(|line| line.case(&suite, xml))
+        xml.create_element("testsuites")
+            .with_attributes(outer)
+            .write_inner_content(|xml| {
+                let inner = xml.create_element("testsuite").with_attributes(counts());
+                inner.write_inner_content(|xml| {
+                    self.promises
+                        .iter()
+                        .try_for_each(|line| line.case(&suite, xml))
+                })?;
+                Ok(())
             })?;
-            Ok(())
-        })?;
         xml.get_mut().write_all(b"\n")?;
         Ok(())
     }
@@ -147,7 +151,9 @@ impl Line {
             State::NotTried => case.write_inner_content(|xml| {
                 let why = visible(self.not_tried.as_deref().unwrap_or_default()).into_owned();
                 let skipped = xml.create_element("skipped");
-                skipped.with_attribute(("message", why.as_str())).write_empty()?;
+                skipped
+                    .with_attribute(("message", why.as_str()))
+                    .write_empty()?;
                 Ok(())
             })?,
             State::Broken => case.write_inner_content(|xml| {
@@ -155,8 +161,14 @@ impl Line {
                 for broken in &self.breaks {
                     text += &broken.to_string();
                 }
-                let text: Vec<String> = text.lines().map(|line| visible(line).into_owned()).collect();
-                let first = self.breaks.first().map_or("", |broken| broken.what.as_str());
+                let text: Vec<String> = text
+                    .lines()
+                    .map(|line| visible(line).into_owned())
+                    .collect();
+                let first = self
+                    .breaks
+                    .first()
+                    .map_or("", |broken| broken.what.as_str());
                 let message = visible(first).into_owned();
                 let failure = xml.create_element("failure").with_attributes([
                     ("message", message.as_str()),
@@ -185,17 +197,31 @@ impl fmt::Display for Report {
         for line in &self.promises {
             let (word, times) = match line.state {
                 State::Kept => ("kept", format!("  ({} times)", line.tried)),
-                State::Broken => ("BROKEN", format!("  ({} of {} times)", line.broken, line.tried)),
+                State::Broken => (
+                    "BROKEN",
+                    format!("  ({} of {} times)", line.broken, line.tried),
+                ),
                 State::NotTried => ("not tried", String::new()),
             };
             let times = if line.tried > 1 { times } else { String::new() };
-            writeln!(f, "{word:<11}  {}: {}{times}", line.promise.name(), line.sentence)?;
+            writeln!(
+                f,
+                "{word:<11}  {}: {}{times}",
+                line.promise.name(),
+                line.sentence
+            )?;
             if line.state == State::Broken {
                 writeln!(f, "             Why it matters: {}", line.reason)?;
             }
-            line.breaks.iter().try_for_each(|broken| write!(f, "{broken}"))?;
+            line.breaks
+                .iter()
+                .try_for_each(|broken| write!(f, "{broken}"))?;
             if let Some(why) = &line.not_tried {
-                let some = if line.state == State::NotTried { "" } else { "not all of it tried: " };
+                let some = if line.state == State::NotTried {
+                    ""
+                } else {
+                    "not all of it tried: "
+                };
                 writeln!(f, "             {some}{}", visible(why))?;
             }
         }

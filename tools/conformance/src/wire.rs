@@ -53,7 +53,11 @@ pub(crate) struct Wire {
 
 impl Wire {
     /// Connects, and listens to what the leg says from now on.
-    pub(crate) async fn open(urls: &str, login: Option<(String, String)>, leg: &LegName) -> Result<Arc<Self>> {
+    pub(crate) async fn open(
+        urls: &str,
+        login: Option<(String, String)>,
+        leg: &LegName,
+    ) -> Result<Arc<Self>> {
         let servers = urls.split(',').map(|url| url.trim().parse());
         let servers: Vec<ServerAddr> = servers
             .collect::<Result<_, _>>()
@@ -77,8 +81,13 @@ impl Wire {
         if let Some((user, password)) = login {
             options = options.user_and_password(user, password);
         }
-        let client = options.connect(servers).await.context("the broker cannot be reached")?;
-        let context = jetstream::ContextBuilder::new().timeout(WITHIN).build(client.clone());
+        let client = options
+            .connect(servers)
+            .await
+            .context("the broker cannot be reached")?;
+        let context = jetstream::ContextBuilder::new()
+            .timeout(WITHIN)
+            .build(client.clone());
         let wire = Arc::new(Self {
             context,
             client,
@@ -99,7 +108,10 @@ impl Wire {
                 }
             }
         });
-        *wire.listening.lock().unwrap_or_else(PoisonError::into_inner) = Some(listening);
+        *wire
+            .listening
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(listening);
         Ok(wire)
     }
 
@@ -112,13 +124,20 @@ impl Wire {
         let entity = header(message.headers.as_ref(), "ce-subject").unwrap_or_default();
         if message.subject.as_str() == format!("trips.{}.joined", self.leg) {
             let read = choreography::read(kind, entity, &message.payload);
-            self.books().joined.push(read.map(drop).map_err(|error| error.to_string()));
+            self.books()
+                .joined
+                .push(read.map(drop).map_err(|error| error.to_string()));
             return;
         }
         let word = Word::read(self.begun.elapsed(), false, message);
         let mut books = self.books();
         // One whose envelope cannot be read may say in its data which trip it is about.
-        let data = || serde_json::from_slice::<serde_json::Value>(&message.payload).ok()?["trip"].as_str()?.parse().ok();
+        let data = || {
+            serde_json::from_slice::<serde_json::Value>(&message.payload).ok()?["trip"]
+                .as_str()?
+                .parse()
+                .ok()
+        };
         let Some(trip) = entity.parse::<TripId>().ok().or_else(data) else {
             if books.lost.len() < STRAYS_MAX {
                 books.lost.push(word.line());
@@ -144,12 +163,18 @@ impl Wire {
 
     /// What says that something was heard of it.
     pub(crate) fn news(&self, trip: TripId) -> Option<Arc<Notify>> {
-        self.books().open.get(&trip).map(|(_, news)| Arc::clone(news))
+        self.books()
+            .open
+            .get(&trip)
+            .map(|(_, news)| Arc::clone(news))
     }
 
     /// Looks at an exchange as it is now.
     pub(crate) fn look<T>(&self, trip: TripId, look: impl FnOnce(&Exchange) -> T) -> Option<T> {
-        self.books().open.get(&trip).map(|(exchange, _)| look(exchange))
+        self.books()
+            .open
+            .get(&trip)
+            .map(|(exchange, _)| look(exchange))
     }
 
     /// Ends an exchange: what is said of it from now on is a stray word.
@@ -176,8 +201,13 @@ impl Wire {
         let mut books = self.books();
         let strays = std::mem::take(&mut books.strays).into_iter();
         let after = strays.filter(|(trip, word)| {
-            let ended = books.ended.get(trip).and_then(|ended| ended.checked_add(CLOCKS_APART).ok());
-            word.time.zip(ended).is_some_and(|(time, ended)| time > ended)
+            let ended = books
+                .ended
+                .get(trip)
+                .and_then(|ended| ended.checked_add(CLOCKS_APART).ok());
+            word.time
+                .zip(ended)
+                .is_some_and(|(time, ended)| time > ended)
         });
         let after = after.map(|(_, word)| word).collect();
         (after, std::mem::take(&mut books.lost))
@@ -222,13 +252,18 @@ impl Wire {
         }
         let saying = async {
             let taken = match message.headers {
-                Some(headers) => self.context.publish_with_headers(subject, headers, message.payload).await?,
+                Some(headers) => {
+                    self.context
+                        .publish_with_headers(subject, headers, message.payload)
+                        .await?
+                }
                 None => self.context.publish(subject, message.payload).await?,
             };
             anyhow::Ok(taken.await?.sequence)
         };
         let said = tokio::time::timeout(WITHIN, saying).await;
-        said.context("the broker takes no messages")?.context("the broker does not take a fact")
+        said.context("the broker takes no messages")?
+            .context("the broker does not take a fact")
     }
 
     /// The stream.
@@ -283,7 +318,11 @@ impl Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let listening = self
+            .listening
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(listening) = listening {
             listening.abort();
         }

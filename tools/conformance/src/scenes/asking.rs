@@ -3,17 +3,26 @@
 use choreography::{Currency, Money};
 
 use super::Played;
-use crate::kit::{Halt, Kit, Scene, cancelled, confirmed};
+use crate::kit::{Halt, Kit, Scene};
 use crate::parts::{self, Part};
 use crate::promise::Promise;
+use crate::trip::{cancelled, confirmed};
 
 pub(super) fn scenes<'k>(kit: &'k Kit<'k>) -> Vec<Played<'k>> {
     let refused = "--refused-item was not given: what does it refuse?";
     vec![
         (&[Promise::Turn], "", Box::pin(between_two(kit))),
         (&[Promise::Echo], "", Box::pin(echoes(kit))),
-        (&[Promise::RefusalStays], refused, Box::pin(refusal(kit, &[Part::Refused], 0))),
-        (&[], refused, Box::pin(refusal(kit, &[Part::Before, Part::Refused, Part::After], 1))),
+        (
+            &[Promise::RefusalStays],
+            refused,
+            Box::pin(refusal(kit, &[Part::Refused], 0)),
+        ),
+        (
+            &[],
+            refused,
+            Box::pin(refusal(kit, &[Part::Before, Part::Refused, Part::After], 1)),
+        ),
         (&[Promise::Unreadable], "", Box::pin(nonsense(kit))),
         (&[Promise::TooLate], "", Box::pin(too_late(kit))),
         (&[Promise::Budget], "", Box::pin(budgets(kit))),
@@ -27,7 +36,10 @@ async fn between_two(kit: &Kit<'_>) -> Scene {
     kit.settled().await?;
     let early = trip.look(|exchange| exchange.said().count()).unwrap_or(0);
     if early > 0 {
-        return Err(trip.broken(Promise::WaitsItsTurn, "the trip was asked of the leg before it, and it says something"));
+        return Err(trip.broken(
+            Promise::WaitsItsTurn,
+            "the trip was asked of the leg before it, and it says something",
+        ));
     }
     trip.hold(Promise::Turn, 1).await?;
     trip.hold(Promise::Question, 1).await?;
@@ -51,7 +63,10 @@ async fn echoes(kit: &Kit<'_>) -> Scene {
     trip.hold(Promise::Question, 0).await?;
     let off = trip.say(cancelled()).await?;
     if trip.hears(0, 0, &["released"], within).await.is_none() {
-        return Err(trip.broken(Promise::CancelledHeld, "confirmed and then cancelled, it does not say released"));
+        return Err(trip.broken(
+            Promise::CancelledHeld,
+            "confirmed and then cancelled, it does not say released",
+        ));
     }
     kit.settled().await?;
     silent(kit, &trip, &[&asked, &firm, &off]).await?;
@@ -59,7 +74,7 @@ async fn echoes(kit: &Kit<'_>) -> Scene {
 }
 
 /// What was said before, once more under the same ids.
-async fn silent(kit: &Kit<'_>, trip: &crate::kit::Trip<'_>, said: &[&crate::kit::Said]) -> Scene {
+async fn silent(kit: &Kit<'_>, trip: &crate::trip::Trip<'_>, said: &[&crate::trip::Said]) -> Scene {
     let from = trip.words();
     for said in said {
         trip.echo(said).await?;
@@ -70,7 +85,9 @@ async fn silent(kit: &Kit<'_>, trip: &crate::kit::Trip<'_>, said: &[&crate::kit:
     let ids: Vec<_> = said.iter().map(|said| said.event.id).collect();
     let answered = trip.look(|exchange| {
         let words = exchange.said().filter(|(at, _)| *at >= from);
-        words.filter(|(_, word)| word.cause.is_none_or(|cause| ids.contains(&cause))).count()
+        words
+            .filter(|(_, word)| word.cause.is_none_or(|cause| ids.contains(&cause)))
+            .count()
     });
     match answered {
         Some(0) | None => {
@@ -83,10 +100,24 @@ async fn silent(kit: &Kit<'_>, trip: &crate::kit::Trip<'_>, said: &[&crate::kit:
 
 async fn refusal(kit: &Kit<'_>, parts: &[Part], position: u16) -> Scene {
     let trip = kit.trip(parts)?;
-    trip.ask(Promise::Turn, trip.turn(position), position, &["rejected"]).await?;
-    trip.ask(Promise::RefusalStays, trip.turn(position), position, &["rejected"]).await?;
-    trip.ask(Promise::Question, cancelled(), position, &["rejected"]).await?;
-    trip.ask(Promise::RefusalStays, trip.turn(position), position, &["rejected"]).await?;
+    trip.ask(Promise::Turn, trip.turn(position), position, &["rejected"])
+        .await?;
+    trip.ask(
+        Promise::RefusalStays,
+        trip.turn(position),
+        position,
+        &["rejected"],
+    )
+    .await?;
+    trip.ask(Promise::Question, cancelled(), position, &["rejected"])
+        .await?;
+    trip.ask(
+        Promise::RefusalStays,
+        trip.turn(position),
+        position,
+        &["rejected"],
+    )
+    .await?;
     trip.kept(Promise::RejectedNeverHeld);
     trip.ends().await
 }
@@ -95,14 +126,22 @@ async fn nonsense(kit: &Kit<'_>) -> Scene {
     let trip = kit.trip(&[Part::Nonsense, Part::After])?;
     let any = ["rejected", "reserved", "released"];
     trip.ask(Promise::Unreadable, trip.turn(0), 0, &any).await?;
-    trip.ask(Promise::Unreadable, cancelled(), 0, &["rejected", "released"]).await?;
+    trip.ask(
+        Promise::Unreadable,
+        cancelled(),
+        0,
+        &["rejected", "released"],
+    )
+    .await?;
     trip.ends().await
 }
 
 async fn too_late(kit: &Kit<'_>) -> Scene {
     let trip = kit.trip_with(&[Part::Item, Part::After], parts::in_s(-2 * 3_600), None)?;
-    trip.ask(Promise::TooLate, trip.turn(0), 0, &["released"]).await?;
-    trip.ask(Promise::TooLate, trip.turn(0), 0, &["released"]).await?;
+    trip.ask(Promise::TooLate, trip.turn(0), 0, &["released"])
+        .await?;
+    trip.ask(Promise::TooLate, trip.turn(0), 0, &["released"])
+        .await?;
     trip.ends().await?;
     let trip = kit.trip_with(&[Part::Item, Part::After], parts::in_s(-1_800), None)?;
     trip.hold(Promise::TooLate, 0).await?;
@@ -115,10 +154,22 @@ async fn budgets(kit: &Kit<'_>) -> Scene {
     let before = parts::before_price(price.currency).price;
     let exact = before.checked_add(price).ok_or(Halt::NotTried)?;
     let short = Money::new(exact.amount_minor.saturating_sub(1), exact.currency);
-    let other = if price.currency == Currency::EUR { Currency::USD } else { Currency::EUR };
+    let other = if price.currency == Currency::EUR {
+        Currency::USD
+    } else {
+        Currency::EUR
+    };
     let foreign = Money::new(i64::from(i32::MAX), other);
-    for (budget, wanted) in [(exact, "reserved"), (short, "rejected"), (foreign, "rejected")] {
-        let trip = kit.trip_with(&[Part::Before, Part::Item], parts::in_s(3_600), Some(budget))?;
+    for (budget, wanted) in [
+        (exact, "reserved"),
+        (short, "rejected"),
+        (foreign, "rejected"),
+    ] {
+        let trip = kit.trip_with(
+            &[Part::Before, Part::Item],
+            parts::in_s(3_600),
+            Some(budget),
+        )?;
         let budget = trip.ask(Promise::Budget, trip.turn(1), 1, &[wanted]).await;
         if matches!(budget, Err(Halt::Trouble(_))) {
             return budget.map(drop);

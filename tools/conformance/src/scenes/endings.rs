@@ -1,21 +1,58 @@
 //! How trips come back: cancelled, or refused by another leg, before and after the leg's turn, and in both orders.
 
 use super::Played;
-use crate::kit::{Kit, Scene, cancelled, confirmed};
+use crate::kit::{Kit, Scene};
 use crate::parts::Part;
 use crate::promise::Promise;
+use crate::trip::{cancelled, confirmed};
 
 pub(super) fn scenes<'k>(kit: &'k Kit<'k>) -> Vec<Played<'k>> {
     vec![
-        (&[Promise::CancelledHeld], "", Box::pin(cancelled_while_held(kit))),
-        (&[Promise::CancelledHeld], "", Box::pin(cancelled_when_firm(kit))),
-        (&[Promise::Tombstone], "", Box::pin(cancelled_first(kit, &[Part::Item, Part::After], 0))),
-        (&[Promise::Tombstone], "", Box::pin(cancelled_first(kit, &[Part::Before, Part::Item], 1))),
-        (&[Promise::Tombstone], "", Box::pin(at_the_same_time(kit, true))),
-        (&[Promise::Tombstone], "", Box::pin(at_the_same_time(kit, false))),
-        (&[Promise::LaterRejected], "", Box::pin(rejected_behind(kit))),
-        (&[Promise::LaterRejected], "", Box::pin(rejected_behind_first(kit))),
-        (&[Promise::EarlierRejected], "", Box::pin(rejected_before(kit))),
+        (
+            &[Promise::CancelledHeld],
+            "",
+            Box::pin(cancelled_while_held(kit)),
+        ),
+        (
+            &[Promise::CancelledHeld],
+            "",
+            Box::pin(cancelled_when_firm(kit)),
+        ),
+        (
+            &[Promise::Tombstone],
+            "",
+            Box::pin(cancelled_first(kit, &[Part::Item, Part::After], 0)),
+        ),
+        (
+            &[Promise::Tombstone],
+            "",
+            Box::pin(cancelled_first(kit, &[Part::Before, Part::Item], 1)),
+        ),
+        (
+            &[Promise::Tombstone],
+            "",
+            Box::pin(at_the_same_time(kit, true)),
+        ),
+        (
+            &[Promise::Tombstone],
+            "",
+            Box::pin(at_the_same_time(kit, false)),
+        ),
+        (
+            &[Promise::LaterRejected],
+            "",
+            Box::pin(rejected_behind(kit)),
+        ),
+        (
+            &[Promise::LaterRejected],
+            "",
+            Box::pin(rejected_behind_first(kit)),
+        ),
+        (
+            &[Promise::EarlierRejected],
+            "",
+            Box::pin(rejected_before(kit)),
+        ),
         (&[Promise::Firm], "", Box::pin(firm(kit))),
     ]
 }
@@ -23,9 +60,12 @@ pub(super) fn scenes<'k>(kit: &'k Kit<'k>) -> Vec<Played<'k>> {
 async fn cancelled_while_held(kit: &Kit<'_>) -> Scene {
     let trip = kit.trip(&[Part::Before, Part::Item])?;
     trip.hold(Promise::Turn, 1).await?;
-    trip.ask(Promise::CancelledHeld, cancelled(), 1, &["released"]).await?;
-    trip.ask(Promise::Question, cancelled(), 1, &["released"]).await?;
-    trip.ask(Promise::StaysLetGo, trip.turn(1), 1, &["released"]).await?;
+    trip.ask(Promise::CancelledHeld, cancelled(), 1, &["released"])
+        .await?;
+    trip.ask(Promise::Question, cancelled(), 1, &["released"])
+        .await?;
+    trip.ask(Promise::StaysLetGo, trip.turn(1), 1, &["released"])
+        .await?;
     trip.ends().await
 }
 
@@ -34,17 +74,33 @@ async fn cancelled_when_firm(kit: &Kit<'_>) -> Scene {
     trip.hold(Promise::Turn, 0).await?;
     trip.say(confirmed()).await?;
     trip.hold(Promise::Question, 0).await?;
-    trip.ask(Promise::CancelledHeld, cancelled(), 0, &["released"]).await?;
-    trip.ask(Promise::StaysLetGo, trip.turn(0), 0, &["released"]).await?;
+    trip.ask(Promise::CancelledHeld, cancelled(), 0, &["released"])
+        .await?;
+    trip.ask(Promise::StaysLetGo, trip.turn(0), 0, &["released"])
+        .await?;
     trip.ends().await
 }
 
 async fn cancelled_first(kit: &Kit<'_>, parts: &[Part], position: u16) -> Scene {
     let trip = kit.trip(parts)?;
-    trip.ask(Promise::Tombstone, cancelled(), position, &["released"]).await?;
-    trip.ask(Promise::Tombstone, trip.turn(position), position, &["released"]).await?;
-    trip.ask(Promise::Question, cancelled(), position, &["released"]).await?;
-    trip.ask(Promise::Tombstone, trip.turn(position), position, &["released"]).await?;
+    trip.ask(Promise::Tombstone, cancelled(), position, &["released"])
+        .await?;
+    trip.ask(
+        Promise::Tombstone,
+        trip.turn(position),
+        position,
+        &["released"],
+    )
+    .await?;
+    trip.ask(Promise::Question, cancelled(), position, &["released"])
+        .await?;
+    trip.ask(
+        Promise::Tombstone,
+        trip.turn(position),
+        position,
+        &["released"],
+    )
+    .await?;
     trip.ends().await
 }
 
@@ -60,25 +116,33 @@ async fn at_the_same_time(kit: &Kit<'_>, cancelled_first: bool) -> Scene {
     }
     let within = kit.options.answer_within;
     if trip.hears(0, 0, &["released"], within).await.is_none() {
-        return Err(trip.broken(Promise::CancelledHeld, "asked for and cancelled at the same time, and it does not say released"));
+        return Err(trip.broken(
+            Promise::CancelledHeld,
+            "asked for and cancelled at the same time, and it does not say released",
+        ));
     }
-    trip.ask(Promise::Tombstone, trip.turn(0), 0, &["released"]).await?;
+    trip.ask(Promise::Tombstone, trip.turn(0), 0, &["released"])
+        .await?;
     trip.ends().await
 }
 
 async fn rejected_behind(kit: &Kit<'_>) -> Scene {
     let trip = kit.trip(&[Part::Item, Part::After])?;
     trip.hold(Promise::Turn, 0).await?;
-    trip.ask(Promise::LaterRejected, trip.rejected(1), 0, &["released"]).await?;
-    trip.ask(Promise::LaterRejected, trip.turn(0), 0, &["released"]).await?;
+    trip.ask(Promise::LaterRejected, trip.rejected(1), 0, &["released"])
+        .await?;
+    trip.ask(Promise::LaterRejected, trip.turn(0), 0, &["released"])
+        .await?;
     trip.ends().await
 }
 
 /// It cannot have been its turn then; a turn that was lost on the way comes all the same.
 async fn rejected_behind_first(kit: &Kit<'_>) -> Scene {
     let trip = kit.trip(&[Part::Before, Part::Item, Part::After])?;
-    trip.ask(Promise::LaterRejected, trip.rejected(2), 1, &["released"]).await?;
-    trip.ask(Promise::LaterRejected, trip.turn(1), 1, &["released"]).await?;
+    trip.ask(Promise::LaterRejected, trip.rejected(2), 1, &["released"])
+        .await?;
+    trip.ask(Promise::LaterRejected, trip.turn(1), 1, &["released"])
+        .await?;
     trip.ends().await
 }
 
@@ -88,7 +152,10 @@ async fn rejected_before(kit: &Kit<'_>) -> Scene {
     kit.settled().await?;
     let said = trip.look(|exchange| exchange.said().count()).unwrap_or(0);
     if said > 0 {
-        return Err(trip.broken(Promise::EarlierRejected, "the leg before it rejected, and it says something of it"));
+        return Err(trip.broken(
+            Promise::EarlierRejected,
+            "the leg before it rejected, and it says something of it",
+        ));
     }
     trip.kept(Promise::EarlierRejected);
     trip.ends().await

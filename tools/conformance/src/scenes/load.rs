@@ -7,9 +7,10 @@ use choreography::Position;
 use fastrand::Rng;
 use futures::future::join_all;
 
-use crate::kit::{Halt, Kit, Say, Scene, Trip, cancelled, confirmed};
+use crate::kit::{Halt, Kit, Scene};
 use crate::parts::Part;
 use crate::promise::Promise;
+use crate::trip::{Say, Trip, cancelled, confirmed};
 
 /// Holds that other scenes may have meanwhile.
 pub(super) const OTHERS: usize = 4;
@@ -39,7 +40,10 @@ pub(super) async fn play(kit: &Kit<'_>) -> Scene {
     join_all(lanes).await.into_iter().collect::<Scene>()?;
     if broken.load(Ordering::Relaxed) >= BROKEN_MAX {
         let played = next.load(Ordering::Relaxed).min(kit.options.trips);
-        let why = format!("given up after {played} of {} trips, of which {BROKEN_MAX} broke something", kit.options.trips);
+        let why = format!(
+            "given up after {played} of {} trips, of which {BROKEN_MAX} broke something",
+            kit.options.trips
+        );
         kit.verdicts().not_tried(Promise::ComesToItsEnd, &why);
     }
     Ok(())
@@ -65,7 +69,12 @@ impl Luck {
 }
 
 async fn one(kit: &Kit<'_>, number: u32) -> Scene {
-    let mut luck = Luck(Rng::with_seed(kit.options.seed.wrapping_mul(1_000_003).wrapping_add(u64::from(number))));
+    let mut luck = Luck(Rng::with_seed(
+        kit.options
+            .seed
+            .wrapping_mul(1_000_003)
+            .wrapping_add(u64::from(number)),
+    ));
     let story = match luck.0.u32(..20) {
         0..8 => Story::Confirmed,
         8..12 => Story::Cancelled,
@@ -78,7 +87,11 @@ async fn one(kit: &Kit<'_>, number: u32) -> Scene {
     if luck.one_in(3) {
         parts.push(Part::Before);
     }
-    parts.push(if story == Story::Refused { Part::Refused } else { Part::Item });
+    parts.push(if story == Story::Refused {
+        Part::Refused
+    } else {
+        Part::Item
+    });
     if story == Story::RejectedBehind || luck.one_in(2) {
         parts.push(Part::After);
         if story != Story::RejectedBehind && story != Story::Refused && luck.one_in(4) {
@@ -91,7 +104,13 @@ async fn one(kit: &Kit<'_>, number: u32) -> Scene {
     // What came of it is over; whoever comes late finds it over.
     if luck.one_in(4) {
         for position in &own {
-            trip.ask(Promise::StaysLetGo, trip.turn(*position), *position, &["released", "rejected"]).await?;
+            trip.ask(
+                Promise::StaysLetGo,
+                trip.turn(*position),
+                *position,
+                &["released", "rejected"],
+            )
+            .await?;
         }
     }
     trip.kept(Promise::ComesToItsEnd);
@@ -125,23 +144,46 @@ async fn played(trip: &Trip<'_>, story: Story, own: &[Position], luck: &mut Luck
     let again = vec![cancelled(); 1 + usize::from(luck.one_in(5))];
     say(trip, again, luck).await?;
     for position in own {
-        trip.ask(Promise::ComesToItsEnd, cancelled(), *position, &["released", "rejected"]).await?;
+        trip.ask(
+            Promise::ComesToItsEnd,
+            cancelled(),
+            *position,
+            &["released", "rejected"],
+        )
+        .await?;
     }
     Ok(())
 }
 
 /// Its turn was said, and perhaps lost: it is asked as whoever waits asks.
 async fn taken(trip: &Trip<'_>, story: Story, position: Position) -> Scene {
-    let wanted = if story == Story::Refused { "rejected" } else { "reserved" };
-    let word = trip.ask(Promise::ComesToItsEnd, trip.turn(position), position, &["reserved", "rejected"]).await?;
+    let wanted = if story == Story::Refused {
+        "rejected"
+    } else {
+        "reserved"
+    };
+    let word = trip
+        .ask(
+            Promise::ComesToItsEnd,
+            trip.turn(position),
+            position,
+            &["reserved", "rejected"],
+        )
+        .await?;
     let name = word.says().map_or("?", |(_, name)| name);
     match (name, wanted) {
         (name, wanted) if name == wanted => Ok(()),
         ("rejected", _) => Err(trip.broken(
             Promise::GivesBack,
-            format!("fewer than {} are held, and there is nothing left: something was not given back", trip.kit.options.at_once),
+            format!(
+                "fewer than {} are held, and there is nothing left: something was not given back",
+                trip.kit.options.at_once
+            ),
         )),
-        (name, _) => Err(trip.broken(Promise::RefusalStays, format!("what it refuses it has to reject, and it says {name}"))),
+        (name, _) => Err(trip.broken(
+            Promise::RefusalStays,
+            format!("what it refuses it has to reject, and it says {name}"),
+        )),
     }
 }
 

@@ -16,8 +16,9 @@ use futures::future::{BoxFuture, join_all};
 use futures::stream::{self, StreamExt as _};
 
 use crate::Say;
-use crate::kit::{Halt, Kit, Scene, cancelled};
+use crate::kit::{Halt, Kit, Scene};
 use crate::promise::Promise;
+use crate::trip::cancelled;
 
 /// A scene: what it tries, what it needs that may not be there, and how it goes.
 type Played<'k> = (&'static [Promise], &'static str, BoxFuture<'k, Scene>);
@@ -33,23 +34,42 @@ pub(crate) async fn play<'k>(kit: &'k Kit<'k>, say: Say<'_>) -> Scene {
     }
     trouble(begun)?;
     say("the table: turns, refusals, cancellations, in both orders");
-    let waiting = join_all(waiting::scenes(kit).into_iter().map(|scene| one(kit, scene)));
+    let waiting = join_all(
+        waiting::scenes(kit)
+            .into_iter()
+            .map(|scene| one(kit, scene)),
+    );
     let rest = async {
-        let scenes = [asking::scenes(kit), endings::scenes(kit), places::scenes(kit), stock::scenes(kit)];
+        let scenes = [
+            asking::scenes(kit),
+            endings::scenes(kit),
+            places::scenes(kit),
+            stock::scenes(kit),
+        ];
         let scenes = scenes.into_iter().flatten().map(|scene| one(kit, scene));
         // Each holds three at most, and waiting ones have some.
         let at_once = (kit.options.at_once.saturating_sub(load::OTHERS) / 3).max(1);
-        let played: Vec<Scene> = stream::iter(scenes).buffer_unordered(at_once).collect().await;
+        let played: Vec<Scene> = stream::iter(scenes)
+            .buffer_unordered(at_once)
+            .collect()
+            .await;
         played.into_iter().try_for_each(trouble)?;
         if kit.options.trips == 0 {
-            kit.verdicts().not_tried(Promise::ComesToItsEnd, "no trips with faults were asked for (--trips)");
+            kit.verdicts().not_tried(
+                Promise::ComesToItsEnd,
+                "no trips with faults were asked for (--trips)",
+            );
             return Ok(());
         }
         if !kit.alive().await? {
-            kit.verdicts().not_tried(Promise::ComesToItsEnd, "the leg answers nothing any more");
+            kit.verdicts()
+                .not_tried(Promise::ComesToItsEnd, "the leg answers nothing any more");
             return Ok(());
         }
-        say(&format!("{} trips with repeats, losses and in another order", kit.options.trips));
+        say(&format!(
+            "{} trips with repeats, losses and in another order",
+            kit.options.trips
+        ));
         trouble(load::play(kit).await)
     };
     let (waited, rest): (Vec<Scene>, Scene) = tokio::join!(waiting, rest);
@@ -69,7 +89,8 @@ pub(crate) async fn play<'k>(kit: &'k Kit<'k>, say: Say<'_>) -> Scene {
 async fn alone<'k>(kit: &'k Kit<'k>, scene: Played<'k>) -> Scene {
     if !kit.alive().await? {
         for promise in scene.0 {
-            kit.verdicts().not_tried(*promise, "the leg answers nothing any more");
+            kit.verdicts()
+                .not_tried(*promise, "the leg answers nothing any more");
         }
         return Ok(());
     }
@@ -111,7 +132,11 @@ async fn presence(kit: &Kit<'_>) -> Result<()> {
         ),
     }
     let Some(info) = kit.wire.consumer(kit.leg.as_str()).await? else {
-        let what = format!("the stream {} has no consumer {}", choreography::STREAM, kit.leg);
+        let what = format!(
+            "the stream {} has no consumer {}",
+            choreography::STREAM,
+            kit.leg
+        );
         kit.verdicts().broken(Promise::Consumer, what, Vec::new());
         return Ok(());
     };
@@ -120,9 +145,16 @@ async fn presence(kit: &Kit<'_>) -> Result<()> {
         wrong.push(String::from("it is not durable"));
     }
     if info.config.ack_policy != async_nats::jetstream::consumer::AckPolicy::Explicit {
-        wrong.push(format!("its acknowledgements are {:?}, not Explicit", info.config.ack_policy));
+        wrong.push(format!(
+            "its acknowledgements are {:?}, not Explicit",
+            info.config.ack_policy
+        ));
     }
-    let filters = [vec![info.config.filter_subject.clone()], info.config.filter_subjects.clone()].concat();
+    let filters = [
+        vec![info.config.filter_subject.clone()],
+        info.config.filter_subjects.clone(),
+    ]
+    .concat();
     let missing = not_heard(&kit.leg, &filters);
     if !missing.is_empty() {
         wrong.push(format!("it does not take in {}", missing.join(", ")));
@@ -130,7 +162,8 @@ async fn presence(kit: &Kit<'_>) -> Result<()> {
     if wrong.is_empty() {
         kit.verdicts().kept(Promise::Consumer);
     } else {
-        kit.verdicts().broken(Promise::Consumer, wrong.join("; "), Vec::new());
+        kit.verdicts()
+            .broken(Promise::Consumer, wrong.join("; "), Vec::new());
     }
     Ok(())
 }
@@ -139,7 +172,9 @@ async fn presence(kit: &Kit<'_>) -> Result<()> {
 fn not_heard(leg: &LegName, filters: &[String]) -> Vec<String> {
     let filters: Vec<&String> = filters.iter().filter(|filter| !filter.is_empty()).collect();
     let mut needed = choreography::filters_for_leg(leg);
-    needed.retain(|subject| !filters.is_empty() && !filters.iter().any(|filter| covers(filter, subject)));
+    needed.retain(|subject| {
+        !filters.is_empty() && !filters.iter().any(|filter| covers(filter, subject))
+    });
     needed
 }
 
@@ -165,7 +200,9 @@ pub(crate) async fn sweep(kit: &Kit<'_>) {
         let positions: Vec<Position> = trip.plan.itinerary.positions_of(&kit.leg).collect();
         if alive {
             for position in positions {
-                let _ = trip.is_answered(cancelled(), position, &["released", "rejected"]).await;
+                let _ = trip
+                    .is_answered(cancelled(), position, &["released", "rejected"])
+                    .await;
             }
         } else {
             // It finds that in the stream when it is back.
@@ -175,12 +212,20 @@ pub(crate) async fn sweep(kit: &Kit<'_>) {
     }))
     .await;
     let (strays, lost) = kit.wire.strays();
-    for word in strays.iter().filter(|word| word.says().is_some_and(|(_, name)| name == "reserved")) {
+    for word in strays
+        .iter()
+        .filter(|word| word.says().is_some_and(|(_, name)| name == "reserved"))
+    {
         let what = "it says reserved of a trip that it had given back";
-        kit.verdicts().broken(Promise::StaysLetGo, what, vec![word.line()]);
+        kit.verdicts()
+            .broken(Promise::StaysLetGo, what, vec![word.line()]);
     }
     for line in lost {
-        kit.verdicts().broken(Promise::Envelope, "nobody can tell which trip that is about", vec![line]);
+        kit.verdicts().broken(
+            Promise::Envelope,
+            "nobody can tell which trip that is about",
+            vec![line],
+        );
     }
     for joined in kit.wire.joined() {
         match joined {
@@ -222,7 +267,11 @@ mod tests {
         assert!(not_heard(&car, &choreography::filters_for_leg(&car)).is_empty());
         assert_eq!(
             not_heard(&car, &[String::new(), String::from("trips.*.*.car")]),
-            ["trips.booking.confirmed", "trips.booking.cancelled", "trips.*.rejected"]
+            [
+                "trips.booking.confirmed",
+                "trips.booking.cancelled",
+                "trips.*.rejected"
+            ]
         );
     }
 }

@@ -1,9 +1,10 @@
 //! Several positions of the leg on one itinerary: each is a leg of its own.
 
 use super::Played;
-use crate::kit::{Kit, Scene, confirmed};
+use crate::kit::{Kit, Scene};
 use crate::parts::Part;
 use crate::promise::Promise;
+use crate::trip::confirmed;
 
 pub(super) fn scenes<'k>(kit: &'k Kit<'k>) -> Vec<Played<'k>> {
     vec![
@@ -21,9 +22,16 @@ async fn there_and_back(kit: &Kit<'_>) -> Scene {
     let trip = kit.trip(&[Part::Item, Part::After, Part::Item])?;
     trip.hold(Promise::OwnPositions, 0).await?;
     kit.settled().await?;
-    let early = trip.look(|exchange| exchange.said().any(|(_, word)| word.says().is_some_and(|(at, _)| at == 2)));
+    let early = trip.look(|exchange| {
+        exchange
+            .said()
+            .any(|(_, word)| word.says().is_some_and(|(at, _)| at == 2))
+    });
     if early == Some(true) {
-        return Err(trip.broken(Promise::WaitsItsTurn, "it was the turn of position 0, and position 2 says something"));
+        return Err(trip.broken(
+            Promise::WaitsItsTurn,
+            "it was the turn of position 0, and position 2 says something",
+        ));
     }
     trip.hold(Promise::OwnPositions, 2).await?;
     trip.say(confirmed()).await?;
@@ -50,10 +58,16 @@ async fn refused_by_itself(kit: &Kit<'_>) -> Scene {
     trip.hold(Promise::OwnPositions, 0).await?;
     let within = kit.options.answer_within;
     if trip.hears(0, 1, &["rejected"], within).await.is_none() {
-        return Err(trip.broken(Promise::OwnPositions, "its position 1 gets its turn from its position 0, and does not say rejected"));
+        return Err(trip.broken(
+            Promise::OwnPositions,
+            "its position 1 gets its turn from its position 0, and does not say rejected",
+        ));
     }
     if trip.hears(0, 0, &["released"], within).await.is_none() {
-        return Err(trip.broken(Promise::OwnPositions, "its position 1 rejected, and its position 0 does not give back"));
+        return Err(trip.broken(
+            Promise::OwnPositions,
+            "its position 1 rejected, and its position 0 does not give back",
+        ));
     }
     trip.kept(Promise::OwnPositions);
     trip.ends().await

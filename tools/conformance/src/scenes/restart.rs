@@ -6,9 +6,10 @@ use tokio::time::Instant;
 
 use super::Played;
 use crate::Restart;
-use crate::kit::{Halt, Kit, Say, Scene, Trip, cancelled, confirmed};
+use crate::kit::{Halt, Kit, Scene};
 use crate::parts::Part;
 use crate::promise::Promise;
+use crate::trip::{Say, Trip, cancelled, confirmed};
 
 /// Trips that are asked for while it is killed, and the pause between two.
 const MEANWHILE: usize = 20;
@@ -40,7 +41,12 @@ async fn killed(kit: &Kit<'_>) -> Scene {
     // It is killed while it works: until the command is over, trips are asked for.
     let meanwhile = async {
         let mut trips = Vec::new();
-        for _ in 0..kit.options.at_once.saturating_sub(STATES).clamp(1, MEANWHILE) {
+        for _ in 0..kit
+            .options
+            .at_once
+            .saturating_sub(STATES)
+            .clamp(1, MEANWHILE)
+        {
             let trip = kit.trip(&[Part::Item, Part::After])?;
             trip.say(trip.turn(0)).await?;
             trips.push(trip);
@@ -56,14 +62,21 @@ async fn killed(kit: &Kit<'_>) -> Scene {
     restarted?;
     let meanwhile = meanwhile?;
     if !back(kit, *within).await? {
-        let what = format!("it does not answer within {} s of being started again", within.as_secs_f64());
+        let what = format!(
+            "it does not answer within {} s of being started again",
+            within.as_secs_f64()
+        );
         kit.verdicts().broken(Promise::KeepsState, what, Vec::new());
         return Err(Halt::Broken);
     }
     after(kit, known).await?;
     nothing_lost(kit, meanwhile).await?;
     if kit.wire.joined().len() == joined {
-        kit.verdicts().broken(Promise::Joins, "it was started again, and did not say joined", Vec::new());
+        kit.verdicts().broken(
+            Promise::Joins,
+            "it was started again, and did not say joined",
+            Vec::new(),
+        );
     }
     Ok(())
 }
@@ -74,13 +87,23 @@ async fn before<'k>(kit: &'k Kit<'k>) -> Scene<Vec<Known<'k>>> {
     let parts = [Part::Before, Part::Item, Part::After];
     for state in ["held", "confirmed", "released", "tombstone", "rejected"] {
         let rejected = [Part::Before, Part::Refused, Part::After];
-        let trip = match kit.trip(if state == "rejected" { &rejected } else { &parts }) {
+        let trip = match kit.trip(if state == "rejected" {
+            &rejected
+        } else {
+            &parts
+        }) {
             Err(Halt::NotTried) => continue,
             trip => trip?,
         };
         match state {
-            "rejected" => drop(trip.ask(Promise::Turn, trip.turn(1), 1, &["rejected"]).await?),
-            "tombstone" => drop(trip.ask(Promise::Tombstone, cancelled(), 1, &["released"]).await?),
+            "rejected" => drop(
+                trip.ask(Promise::Turn, trip.turn(1), 1, &["rejected"])
+                    .await?,
+            ),
+            "tombstone" => drop(
+                trip.ask(Promise::Tombstone, cancelled(), 1, &["released"])
+                    .await?,
+            ),
             _ => drop(trip.hold(Promise::Turn, 1).await?),
         }
         if state == "confirmed" {
@@ -88,14 +111,19 @@ async fn before<'k>(kit: &'k Kit<'k>) -> Scene<Vec<Known<'k>>> {
             trip.hold(Promise::Question, 1).await?;
         }
         if state == "released" {
-            trip.ask(Promise::CancelledHeld, cancelled(), 1, &["released"]).await?;
+            trip.ask(Promise::CancelledHeld, cancelled(), 1, &["released"])
+                .await?;
         }
         let says = match state {
             "held" | "confirmed" => "reserved",
             "rejected" => "rejected",
             _ => "released",
         };
-        known.push(Known { ask: trip.turn(1), trip, says });
+        known.push(Known {
+            ask: trip.turn(1),
+            trip,
+            says,
+        });
     }
     Ok(known)
 }

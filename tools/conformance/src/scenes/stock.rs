@@ -6,13 +6,18 @@ use choreography::FactBody;
 use futures::future::join_all;
 
 use super::Played;
-use crate::kit::{Halt, Kit, Scene, Unanswered, cancelled};
+use crate::kit::{Halt, Kit, Scene};
 use crate::parts::Part;
 use crate::promise::Promise;
+use crate::trip::{Unanswered, cancelled};
 
 pub(super) fn scenes<'k>(kit: &'k Kit<'k>) -> Vec<Played<'k>> {
     let needs = "--last-item was not given: of what is there exactly one?";
-    vec![(&[Promise::NeverOversold], needs, Box::pin(the_last_one(kit)))]
+    vec![(
+        &[Promise::NeverOversold],
+        needs,
+        Box::pin(the_last_one(kit)),
+    )]
 }
 
 /// The first turn of all, which tells the price; then as many holds at once as were said to be possible: once more after all were given back, and
@@ -31,7 +36,11 @@ pub(crate) async fn at_once(kit: &Kit<'_>) -> Scene {
     }
     for (promise, questions, what) in [
         (Promise::GivesBack, 2, "were held and given back"),
-        (Promise::HoldsOnce, 0, "were held, asked for twice more and given back"),
+        (
+            Promise::HoldsOnce,
+            0,
+            "were held, asked for twice more and given back",
+        ),
     ] {
         let taken = take_all(kit, questions).await?;
         if taken < wanted {
@@ -48,10 +57,16 @@ pub(crate) async fn at_once(kit: &Kit<'_>) -> Scene {
 async fn take_all(kit: &Kit<'_>, questions: usize) -> Scene<usize> {
     let asking = (0..kit.options.at_once).map(|_| async {
         let trip = kit.trip(&[Part::Item])?;
-        let word = match trip.is_answered(trip.turn(0), 0, &["reserved", "rejected"]).await? {
+        let word = match trip
+            .is_answered(trip.turn(0), 0, &["reserved", "rejected"])
+            .await?
+        {
             Ok(word) => word,
             Err(Unanswered::OldId | Unanswered::Wrong(_) | Unanswered::Silence) => {
-                return Err(trip.broken(Promise::Turn, "many trips at once, and one is not answered with reserved or rejected"));
+                return Err(trip.broken(
+                    Promise::Turn,
+                    "many trips at once, and one is not answered with reserved or rejected",
+                ));
             }
         };
         let held = word.says().is_some_and(|(_, name)| name == "reserved");
@@ -60,7 +75,10 @@ async fn take_all(kit: &Kit<'_>, questions: usize) -> Scene<usize> {
         }
         Ok((trip, held))
     });
-    let trips = join_all(asking).await.into_iter().collect::<Scene<Vec<_>>>()?;
+    let trips = join_all(asking)
+        .await
+        .into_iter()
+        .collect::<Scene<Vec<_>>>()?;
     let taken = trips.iter().filter(|(_, held)| *held).count();
     let ending = trips.into_iter().map(|(trip, _)| trip.ends());
     join_all(ending).await.into_iter().collect::<Scene>()?;
@@ -77,22 +95,34 @@ async fn the_last_one(kit: &Kit<'_>) -> Scene {
         first.ends().await?;
         return Ok(());
     }
-    let refused = second.ask(Promise::NeverOversold, second.turn(0), 0, &["rejected"]).await?;
+    let refused = second
+        .ask(Promise::NeverOversold, second.turn(0), 0, &["rejected"])
+        .await?;
     if let Ok(FactBody::Rejected { reason, .. }) = refused.fact.map(|fact| fact.said)
         && reason.code.is_empty()
     {
         return Err(second.broken(Promise::RefusalStays, "it rejects without a reason"));
     }
-    first.ask(Promise::CancelledHeld, cancelled(), 0, &["released"]).await?;
+    first
+        .ask(Promise::CancelledHeld, cancelled(), 0, &["released"])
+        .await?;
     // It is there now, and the refusal stands.
-    second.ask(Promise::RefusalStays, second.turn(0), 0, &["rejected"]).await?;
+    second
+        .ask(Promise::RefusalStays, second.turn(0), 0, &["rejected"])
+        .await?;
     let third = kit.trip(&[Part::Last])?;
-    third.ask(Promise::GivesBack, third.turn(0), 0, &["reserved"]).await?;
+    third
+        .ask(Promise::GivesBack, third.turn(0), 0, &["reserved"])
+        .await?;
     third.hold(Promise::HoldsOnce, 0).await?;
     third.hold(Promise::HoldsOnce, 0).await?;
-    third.ask(Promise::CancelledHeld, cancelled(), 0, &["released"]).await?;
+    third
+        .ask(Promise::CancelledHeld, cancelled(), 0, &["released"])
+        .await?;
     let fourth = kit.trip(&[Part::Last])?;
-    fourth.ask(Promise::HoldsOnce, fourth.turn(0), 0, &["reserved"]).await?;
+    fourth
+        .ask(Promise::HoldsOnce, fourth.turn(0), 0, &["reserved"])
+        .await?;
     for trip in [first, second, third, fourth] {
         trip.ends().await?;
     }

@@ -9,9 +9,10 @@ use uuid::Uuid;
 
 use super::Played;
 use crate::judge::{self, Answer};
-use crate::kit::{Halt, Kit, Say, Scene, Trip, cancelled};
+use crate::kit::{Halt, Kit, Scene};
 use crate::parts::{self, Part};
 use crate::promise::Promise;
+use crate::trip::{Say, Trip, cancelled};
 
 /// How often the consumer is looked at, and the pause between two looks.
 const LOOKS: u32 = 10;
@@ -22,7 +23,11 @@ pub(super) fn scenes<'k>(kit: &'k Kit<'k>) -> Vec<Played<'k>> {
     vec![
         (&[Promise::UnknownFields], "", Box::pin(unknown_fields(kit))),
         (&[Promise::Malformed], "", Box::pin(malformed(kit))),
-        (&[Promise::Acknowledges], consumer, Box::pin(acknowledged(kit))),
+        (
+            &[Promise::Acknowledges],
+            consumer,
+            Box::pin(acknowledged(kit)),
+        ),
         (&[Promise::Newer], consumer, Box::pin(newer(kit))),
     ]
 }
@@ -46,7 +51,10 @@ async fn unknown_fields(kit: &Kit<'_>) -> Scene {
             }
         }
         if !answered {
-            let what = format!("{} with fields and headers that it cannot know is not answered with {wanted}", say.1.name());
+            let what = format!(
+                "{} with fields and headers that it cannot know is not answered with {wanted}",
+                say.1.name()
+            );
             return Err(trip.broken(Promise::UnknownFields, what));
         }
     }
@@ -63,7 +71,13 @@ async fn with_more(trip: &Trip<'_>, (speaker, said): Say) -> Scene<Uuid> {
     // In front, so that the itinerary stays as it is, byte for byte.
     let more = r#"{"novelty":{"a":[1,{"b":null}]},"priority":"high","#;
     let data = event.payload.replacen('{', more, 1);
-    trip.raw(event.subject, Some(headers), data.into_bytes(), "with fields and headers that nobody knows").await?;
+    trip.raw(
+        event.subject,
+        Some(headers),
+        data.into_bytes(),
+        "with fields and headers that nobody knows",
+    )
+    .await?;
     Ok(id)
 }
 
@@ -71,15 +85,25 @@ async fn malformed(kit: &Kit<'_>) -> Scene {
     let trip = kit.trip(&[Part::Item, Part::After])?;
     let (speaker, said) = trip.turn(0);
     for (what, spoil) in SPOILT {
-        let (event, source) = parts::event(Uuid::now_v7(), trip.id, &trip.plan, speaker.clone(), said.clone());
+        let (event, source) = parts::event(
+            Uuid::now_v7(),
+            trip.id,
+            &trip.plan,
+            speaker.clone(),
+            said.clone(),
+        );
         let mut message = Message {
             headers: Some(event.headers(&source)),
             data: event.payload.into_bytes(),
         };
         spoil(&mut message);
-        trip.raw(event.subject, message.headers, message.data, what).await?;
+        trip.raw(event.subject, message.headers, message.data, what)
+            .await?;
         if !kit.alive().await? {
-            return Err(trip.broken(Promise::Malformed, format!("after a message with {what} it answers nothing any more")));
+            return Err(trip.broken(
+                Promise::Malformed,
+                format!("after a message with {what} it answers nothing any more"),
+            ));
         }
     }
     trip.hold(Promise::Malformed, 0).await?;
@@ -145,10 +169,15 @@ const SPOILT: &[(&str, fn(&mut Message))] = &[
 
 /// Quiet as it is now, nothing is left that it has not acknowledged.
 async fn acknowledged(kit: &Kit<'_>) -> Scene {
-    let looks = u32::try_from(kit.options.answer_within.as_millis() / LOOK.as_millis()).unwrap_or(LOOKS);
+    let looks =
+        u32::try_from(kit.options.answer_within.as_millis() / LOOK.as_millis()).unwrap_or(LOOKS);
     let mut left = (0, 0);
     for _ in 0..looks.max(LOOKS) {
-        let info = kit.wire.consumer(kit.leg.as_str()).await?.ok_or(Halt::NotTried)?;
+        let info = kit
+            .wire
+            .consumer(kit.leg.as_str())
+            .await?
+            .ok_or(Halt::NotTried)?;
         left = (info.num_ack_pending, info.num_pending);
         if left == (0, 0) {
             kit.verdicts().kept(Promise::Acknowledges);
@@ -157,8 +186,11 @@ async fn acknowledged(kit: &Kit<'_>) -> Scene {
         tokio::time::sleep(LOOK).await;
     }
     let (unacknowledged, waiting) = left;
-    let what = format!("nothing is said to it any more, and {unacknowledged} messages are not acknowledged, {waiting} not yet delivered");
-    kit.verdicts().broken(Promise::Acknowledges, what, Vec::new());
+    let what = format!(
+        "nothing is said to it any more, and {unacknowledged} messages are not acknowledged, {waiting} not yet delivered"
+    );
+    kit.verdicts()
+        .broken(Promise::Acknowledges, what, Vec::new());
     Err(Halt::Broken)
 }
 
@@ -170,7 +202,10 @@ async fn newer(kit: &Kit<'_>) -> Scene {
     let mut headers = event.headers(&source);
     let kind = event.kind.replace(".v1", ".v2");
     headers.insert("ce-type", kind.as_str());
-    let data = event.payload.replacen('{', r#"{"only in v2":true,"#, 1).into_bytes();
+    let data = event
+        .payload
+        .replacen('{', r#"{"only in v2":true,"#, 1)
+        .into_bytes();
     let note = "of a newer major version";
     let sequence = trip.raw(event.subject, Some(headers), data, note).await?;
     let tried = put_back(kit, &trip).await;
@@ -184,11 +219,18 @@ async fn newer(kit: &Kit<'_>) -> Scene {
 
 async fn put_back(kit: &Kit<'_>, trip: &Trip<'_>) -> Scene {
     if !kit.alive().await? {
-        return Err(trip.broken(Promise::Newer, "after a fact of a newer version it answers nothing any more"));
+        return Err(trip.broken(
+            Promise::Newer,
+            "after a fact of a newer version it answers nothing any more",
+        ));
     }
     let mut least = usize::MAX;
     for _ in 0..LOOKS {
-        let info = kit.wire.consumer(kit.leg.as_str()).await?.ok_or(Halt::NotTried)?;
+        let info = kit
+            .wire
+            .consumer(kit.leg.as_str())
+            .await?
+            .ok_or(Halt::NotTried)?;
         least = least.min(info.num_ack_pending);
         tokio::time::sleep(LOOK).await;
     }
@@ -197,10 +239,16 @@ async fn put_back(kit: &Kit<'_>, trip: &Trip<'_>) -> Scene {
         said.filter(|(_, word)| matches!(&word.fact, Ok(fact) if !matches!(fact.said, FactBody::Settled { .. }))).count()
     });
     if said.unwrap_or(0) > 0 {
-        return Err(trip.broken(Promise::Newer, "it answers a fact of a major version that it cannot know"));
+        return Err(trip.broken(
+            Promise::Newer,
+            "it answers a fact of a major version that it cannot know",
+        ));
     }
     if least == 0 {
-        return Err(trip.broken(Promise::Newer, "it acknowledged a fact of a newer version: after an upgrade that is lost"));
+        return Err(trip.broken(
+            Promise::Newer,
+            "it acknowledged a fact of a newer version: after an upgrade that is lost",
+        ));
     }
     Ok(())
 }

@@ -31,13 +31,23 @@ async fn asks_again(kit: &Kit<'_>) -> Scene {
     let trip = kit.trip(&[Part::Item, Part::After])?;
     trip.hold(Promise::Turn, POSITION).await?;
     let from = trip.words();
-    if trip.hears(from, POSITION, &["reserved"], within).await.is_none() {
+    if trip
+        .hears(from, POSITION, &["reserved"], within)
+        .await
+        .is_none()
+    {
         let again = trip.words() > from;
         let seconds = within.as_secs_f64();
         return Err(if again {
-            trip.broken(Promise::NewId, "a hold asks again under an id that was there before")
+            trip.broken(
+                Promise::NewId,
+                "a hold asks again under an id that was there before",
+            )
         } else {
-            trip.broken(Promise::AsksAgain, format!("a hold that nobody answers says nothing for {seconds} s"))
+            trip.broken(
+                Promise::AsksAgain,
+                format!("a hold that nobody answers says nothing for {seconds} s"),
+            )
         });
     }
     trip.kept(Promise::AsksAgain);
@@ -51,7 +61,11 @@ async fn stays(kit: &Kit<'_>) -> Scene {
     trip.hold(Promise::Turn, POSITION).await?;
     let left = Duration::try_from(deadline.duration_since(Timestamp::now())).unwrap_or_default();
     let watched = left + kit.options.watch;
-    if trip.hears(0, POSITION, &["released", "rejected"], watched).await.is_some() {
+    if trip
+        .hears(0, POSITION, &["released", "rejected"], watched)
+        .await
+        .is_some()
+    {
         return Err(trip.broken(Promise::NoClock, "a hold that nobody cancelled is let go"));
     }
     trip.hold(Promise::NoClock, POSITION).await?;
