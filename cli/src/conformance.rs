@@ -64,7 +64,7 @@ pub(crate) struct Conformance {
     /// The seed of the faults; without it one is drawn, and printed.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// How long an answer may take, asked four times.
+    /// How long an answer may take; it is asked again meanwhile.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse::duration)]
     answer_within: Duration,
     /// How soon a hold that nobody answers has to ask again by itself; 0s: not tried.

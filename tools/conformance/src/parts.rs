@@ -4,7 +4,8 @@ use anyhow::{Context as _, Result, bail};
 use choreography::{
     Fact, FactBody, Itinerary, LegName, Money, Plan, Position, Price, Reason, Speaker, TripId,
 };
-use jiff::{SignedDuration, Timestamp};
+use client::paint::visible;
+use jiff::Timestamp;
 use runtime::Event;
 use serde_json::Value;
 use uuid::Uuid;
@@ -49,15 +50,18 @@ impl Bodies {
         last: Option<&str>,
     ) -> Result<Self> {
         let check = |what: &str, body: &str| {
-            let itinerary =
-                Itinerary::parse(&format!("[{body}]")).with_context(|| format!("{what} {body}"))?;
+            let itinerary = Itinerary::parse(&format!("[{body}]"))
+                .with_context(|| format!("{what} {}", visible(body)))?;
             if itinerary.name_at(0) != Some(leg) {
-                bail!("{what} {body} is not a position of {leg}: it has to have \"leg\":\"{leg}\"");
+                bail!(
+                    "{what} {} is not a position of {leg}: it has to have \"leg\":\"{leg}\"",
+                    visible(body)
+                );
             }
             Ok(body.to_owned())
         };
         let mut nonsense: Value =
-            serde_json::from_str(item).with_context(|| format!("--item {item}"))?;
+            serde_json::from_str(item).with_context(|| format!("--item {}", visible(item)))?;
         for (name, value) in nonsense.as_object_mut().into_iter().flatten() {
             if name != "leg" {
                 *value = serde_json::json!([{"nobody": "can read this"}]);
@@ -88,11 +92,10 @@ impl Bodies {
     }
 }
 
-/// So many seconds from now, as a deadline.
+/// So many seconds from now, as a deadline: to the microsecond, as booking says it.
 pub(crate) fn in_s(seconds: i64) -> Timestamp {
-    let now = Timestamp::now();
-    now.checked_add(SignedDuration::from_secs(seconds))
-        .unwrap_or(now)
+    let us = Timestamp::now().as_microsecond();
+    choreography::instant(us.saturating_add(seconds.saturating_mul(1_000_000)))
 }
 
 pub(crate) fn reason(code: &str) -> Reason {

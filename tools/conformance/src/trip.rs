@@ -17,8 +17,9 @@ use crate::kit::{Halt, Kit, Scene};
 use crate::parts;
 use crate::promise::Promise;
 
-/// How often a question is asked within the time that an answer may take: whoever waits asks again.
-pub(crate) const TRIES: u32 = 4;
+/// Whoever waits asks again: how long each question is waited for, in hundredths of the time that an answer may take. A question that comes while the
+/// answer to the one before it is under way may be answered by that, so the next one comes soon.
+pub(crate) const TRIES: [u32; 5] = [1, 4, 10, 25, 60];
 
 /// Who says what.
 pub(crate) type Say = (Speaker, FactBody);
@@ -172,10 +173,10 @@ impl Trip<'_> {
         wanted: &[&str],
     ) -> Result<Result<Word, Unanswered>> {
         let (from, mut questions) = (self.words(), Vec::new());
-        for _ in 0..TRIES {
+        for share in TRIES {
             let said = self.say(say.clone()).await?;
             questions.push(said.event.id);
-            let within = self.kit.options.answer_within / TRIES;
+            let within = self.kit.options.answer_within * share / 100;
             let answer = self
                 .until(within, |exchange| {
                     match judge::answer(exchange, from, &questions, position, wanted) {

@@ -47,7 +47,7 @@ pub(crate) struct Wire {
     begun: Instant,
     leg: LegName,
     books: Mutex<Books>,
-    missed: AtomicBool,
+    missed: Arc<AtomicBool>,
     listening: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -94,7 +94,7 @@ impl Wire {
             begun: Instant::now(),
             leg: leg.clone(),
             books: Mutex::default(),
-            missed: AtomicBool::new(false),
+            missed: cut,
             listening: Mutex::default(),
         });
         let mut heard = wire.client.subscribe(format!("trips.{leg}.>")).await?;
@@ -103,9 +103,6 @@ impl Wire {
         let listening = tokio::spawn(async move {
             while let (Some(message), Some(wire)) = (heard.next().await, weak.upgrade()) {
                 wire.hear(&message);
-                if cut.load(Ordering::Relaxed) {
-                    wire.missed.store(true, Ordering::Relaxed);
-                }
             }
         });
         *wire

@@ -12,7 +12,7 @@ use crate::judge::{self, Answer};
 use crate::kit::{Halt, Kit, Scene};
 use crate::parts::{self, Part};
 use crate::promise::Promise;
-use crate::trip::{Say, Trip, cancelled};
+use crate::trip::{Say, TRIES, Trip, cancelled};
 
 /// How often the consumer is looked at, and the pause between two looks.
 const LOOKS: u32 = 10;
@@ -38,9 +38,9 @@ async fn unknown_fields(kit: &Kit<'_>) -> Scene {
     for (say, wanted) in [(trip.turn(0), "reserved"), (cancelled(), "released")] {
         let (from, mut questions) = (trip.words(), Vec::new());
         let mut answered = false;
-        for _ in 0..4 {
+        for share in TRIES {
             questions.push(with_more(&trip, say.clone()).await?);
-            let within = kit.options.answer_within / 4;
+            let within = kit.options.answer_within * share / 100;
             let right = trip.until(within, |exchange| {
                 let answer = judge::answer(exchange, from, &questions, 0, &[wanted]);
                 matches!(answer, Answer::Right(_)).then_some(())
