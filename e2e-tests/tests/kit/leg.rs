@@ -8,10 +8,7 @@ use std::time::{Duration, Instant};
 use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{DeliverPolicy, PullConsumer, pull};
 use async_nats::jetstream::{self, AckKind, Context, stream};
-use choreography::{
-    Currency, Fact, FactBody, Itinerary, LegName, Money, Plan, Position, Price, Reason, Speaker,
-    TripId, WireError, WireFact,
-};
+use choreography::{LegName, Plan, Position, Price, Reason, TripId, WireError, WireFact};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use runtime::{Event, Message};
@@ -49,7 +46,7 @@ pub(crate) struct Memory {
     pub(crate) records: HashMap<(TripId, Position), Record>,
     pub(crate) inbox: HashSet<Uuid>,
     pub(crate) outbox: Vec<Event>,
-    pub(crate) stock: HashMap<&'static str, i64>,
+    pub(crate) stock: HashMap<String, i64>,
     pub(crate) starts: u32,
     pub(crate) sayings: i64,
 }
@@ -60,7 +57,7 @@ impl Memory {
             records: HashMap::new(),
             inbox: HashSet::new(),
             outbox: Vec::new(),
-            stock: HashMap::from([("many", MANY), ("last", 1)]),
+            stock: HashMap::from([("many".into(), MANY), ("last".into(), 1)]),
             starts: 0,
             sayings: 0,
         }))

@@ -89,7 +89,7 @@ impl Leg {
             }
             if self.is(Fault::HoldsTwice) && record.state == State::Held {
                 let kind = record.kind.clone();
-                *memory.stock.get_mut(kind.as_str()).unwrap() -= 1;
+                *memory.stock.entry(kind).or_default() -= 1;
             }
             if !self.is(Fault::SilentOnRepeat) {
                 self.say(memory, key, Some(cause));
@@ -147,9 +147,7 @@ impl Leg {
             said: None,
         };
         memory.records.insert(key, record);
-        if !self.is(Fault::SaysNothing) {
-            self.say(memory, key, Some(cause));
-        }
+        self.say(memory, key, Some(cause));
     }
 
     fn let_go(
@@ -181,7 +179,7 @@ impl Leg {
         };
         let kind = record.kind.clone();
         if held && !self.is(Fault::KeepsTheStock) {
-            *memory.stock.get_mut(kind.as_str()).unwrap() += 1;
+            *memory.stock.entry(kind).or_default() += 1;
         }
         self.say(memory, key, Some(cause));
     }
@@ -199,6 +197,9 @@ impl Leg {
         let sayings = memory.sayings;
         let record = memory.records.get_mut(&key).unwrap();
         record.asks = Instant::now() + PAUSE;
+        if record.state == State::Held && self.is(Fault::SaysNothing) {
+            return;
+        }
         let (trip, mut position) = key;
         let mut plan = record.plan.clone();
         if self.is(Fault::WrongPosition) {
@@ -253,20 +254,13 @@ impl Leg {
     /// Who waits asks again.
     pub(crate) fn ticks(&self) {
         let mut memory = self.memory.lock().unwrap();
-        let held = |record: &&mut Record| record.state == State::Held;
         let mut due = Vec::new();
         for (key, record) in &mut memory.records {
-            let mut record = record;
-            if held(&record)
-                && self.is(Fault::LetsGoByItsClock)
-                && Timestamp::now() > record.plan.deadline
-            {
+            let held = record.state == State::Held;
+            if held && self.is(Fault::LetsGoByItsClock) && Timestamp::now() > record.plan.deadline {
                 record.state = State::Released;
                 due.push(*key);
-            } else if held(&record)
-                && record.asks <= Instant::now()
-                && !self.is(Fault::NeverAsksAgain)
-            {
+            } else if held && record.asks <= Instant::now() && !self.is(Fault::NeverAsksAgain) {
                 due.push(*key);
             }
         }

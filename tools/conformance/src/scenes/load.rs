@@ -15,7 +15,7 @@ use crate::trip::{Say, Trip, cancelled, confirmed};
 /// Holds that other scenes may have meanwhile.
 pub(super) const OTHERS: usize = 4;
 /// After so many trips that broke something, more would add nothing.
-const BROKEN_MAX: u32 = 20;
+const BROKEN_MAX: u32 = 5;
 
 /// Plays them, as many at a time as can be held.
 pub(super) async fn play(kit: &Kit<'_>) -> Scene {

@@ -33,6 +33,10 @@ pub(crate) async fn play<'k>(kit: &'k Kit<'k>, say: Say<'_>) -> Scene {
         return Ok(());
     }
     trouble(begun)?;
+    // While it is quiet, and before what is not acknowledged keeps it from hearing anything.
+    let consumer = "it has no durable consumer that would tell";
+    let acknowledged = Box::pin(strange::acknowledged(kit));
+    trouble(one(kit, (&[Promise::Acknowledges], consumer, acknowledged)).await)?;
     say("the table: turns, refusals, cancellations, in both orders");
     let waiting = join_all(
         waiting::scenes(kit)

@@ -23,11 +23,6 @@ pub(super) fn scenes<'k>(kit: &'k Kit<'k>) -> Vec<Played<'k>> {
     vec![
         (&[Promise::UnknownFields], "", Box::pin(unknown_fields(kit))),
         (&[Promise::Malformed], "", Box::pin(malformed(kit))),
-        (
-            &[Promise::Acknowledges],
-            consumer,
-            Box::pin(acknowledged(kit)),
-        ),
         (&[Promise::Newer], consumer, Box::pin(newer(kit))),
     ]
 }
@@ -167,8 +162,8 @@ const SPOILT: &[(&str, fn(&mut Message))] = &[
     ("a deadline that is none", |it| it.field("deadline", json!("tomorrow"))),
 ];
 
-/// Quiet as it is now, nothing is left that it has not acknowledged.
-async fn acknowledged(kit: &Kit<'_>) -> Scene {
+/// Where it is quiet: nothing is left then that it has not acknowledged.
+pub(super) async fn acknowledged(kit: &Kit<'_>) -> Scene {
     let looks =
         u32::try_from(kit.options.answer_within.as_millis() / LOOK.as_millis()).unwrap_or(LOOKS);
     let mut left = (0, 0);
