@@ -26,7 +26,7 @@ use leg::{Leg, Memory};
 use wrong::{Fault, WRONG};
 
 /// Wrong legs that are looked at side by side, each on a broker of its own.
-const AT_A_TIME: usize = 8;
+const AT_A_TIME: usize = 12;
 
 fn options(leg: &str, nats: String, item: serde_json::Value) -> Options {
     let mut options = Options::new(leg.parse().unwrap(), nats, item.to_string());
@@ -193,6 +193,7 @@ async fn small(fault: Fault, test: &str) -> Option<Report> {
     options.last = Some(body("last").to_string());
     options.at_once = 20;
     if fault != Fault::Nothing {
+        options.trips = 30;
         options.answer_within = Duration::from_millis(1_500);
         options.asks_within = Duration::from_secs(4);
         options.watch = Duration::from_secs(1);

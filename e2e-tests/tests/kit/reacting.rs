@@ -14,7 +14,7 @@ use crate::wrong::Fault;
 
 const PRICE: i64 = 1_000;
 /// After so many trips, whoever tires does.
-const TIRED: usize = 150;
+const TIRED: usize = 100;
 
 impl Leg {
     pub(crate) fn react(&self, memory: &mut Memory, fact: &Fact, position: Position, cause: Uuid) {
@@ -78,23 +78,8 @@ impl Leg {
         cause: Uuid,
     ) {
         let key = (fact.trip, position);
-        if let Some(record) = memory.records.get_mut(&key) {
-            let again = match record.state {
-                State::Rejected => self.is(Fault::RefusesThenReserves),
-                State::Released => self.is(Fault::HoldsAgain),
-                State::Held | State::Confirmed => false,
-            };
-            if again {
-                record.state = State::Held;
-            }
-            if self.is(Fault::HoldsTwice) && record.state == State::Held {
-                let kind = record.kind.clone();
-                *memory.stock.entry(kind).or_default() -= 1;
-            }
-            if !self.is(Fault::SilentOnRepeat) {
-                self.say(memory, key, Some(cause));
-            }
-            return;
+        if memory.records.contains_key(&key) {
+            return self.asked_again(memory, key, cause);
         }
         let price = Money::new(PRICE, Currency::EUR);
         let total = if self.is(Fault::CountsItselfAlone) {
@@ -148,6 +133,25 @@ impl Leg {
         };
         memory.records.insert(key, record);
         self.say(memory, key, Some(cause));
+    }
+
+    fn asked_again(&self, memory: &mut Memory, key: (TripId, Position), cause: Uuid) {
+        let record = memory.records.get_mut(&key).unwrap();
+        let again = match record.state {
+            State::Rejected => self.is(Fault::RefusesThenReserves),
+            State::Released => self.is(Fault::HoldsAgain),
+            State::Held | State::Confirmed => false,
+        };
+        if again {
+            record.state = State::Held;
+        }
+        if self.is(Fault::HoldsTwice) && record.state == State::Held {
+            let kind = record.kind.clone();
+            *memory.stock.entry(kind).or_default() -= 1;
+        }
+        if !self.is(Fault::SilentOnRepeat) {
+            self.say(memory, key, Some(cause));
+        }
     }
 
     fn let_go(

@@ -32,7 +32,9 @@ pub(crate) async fn play<'k>(kit: &'k Kit<'k>, say: Say<'_>) -> Scene {
         nothing_more(kit, "it did not take --item at its first turn");
         return Ok(());
     }
-    trouble(begun)?;
+    if trouble_or_broken(begun)? {
+        give_back(kit).await;
+    }
     // While it is quiet, and before what is not acknowledged keeps it from hearing anything.
     let consumer = "it has no durable consumer that would tell";
     let acknowledged = Box::pin(strange::acknowledged(kit));
@@ -119,6 +121,12 @@ fn trouble(played: Scene) -> Scene {
     }
 }
 
+/// Whether a scene broke something, and so left its trips as they are.
+fn trouble_or_broken(played: Scene) -> Scene<bool> {
+    let broken = played.is_err();
+    trouble(played).map(|()| broken)
+}
+
 fn nothing_more(kit: &Kit<'_>, why: &str) {
     for promise in Promise::ALL {
         kit.verdicts().not_tried(*promise, why);
@@ -195,7 +203,7 @@ fn covers(filter: &str, other: &str) -> bool {
 }
 
 /// Cancels what was left under way, and puts it before the judge.
-pub(crate) async fn sweep(kit: &Kit<'_>) {
+async fn give_back(kit: &Kit<'_>) {
     let trips = kit.wire.open_trips();
     let trips = trips.into_iter().filter_map(|trip| kit.again(trip));
     // Whatever comes of it: what is broken has its line already, and trouble here would hide it.
@@ -204,9 +212,8 @@ pub(crate) async fn sweep(kit: &Kit<'_>) {
         let positions: Vec<Position> = trip.plan.itinerary.positions_of(&kit.leg).collect();
         if alive {
             for position in positions {
-                let _ = trip
-                    .is_answered(cancelled(), position, &["released", "rejected"])
-                    .await;
+                let wanted = ["released", "rejected"];
+                let _ = trip.is_answered(cancelled(), position, &wanted).await;
             }
         } else {
             // It finds that in the stream when it is back.
@@ -215,6 +222,11 @@ pub(crate) async fn sweep(kit: &Kit<'_>) {
         trip.close();
     }))
     .await;
+}
+
+/// Ends the play: what is under way is given back, and what belongs to no trip under way is looked at.
+pub(crate) async fn sweep(kit: &Kit<'_>) {
+    give_back(kit).await;
     let (strays, lost) = kit.wire.strays();
     for word in strays
         .iter()

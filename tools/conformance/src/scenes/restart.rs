@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use tokio::time::Instant;
 
 use super::Played;
@@ -69,7 +70,7 @@ async fn killed(kit: &Kit<'_>) -> Scene {
         kit.verdicts().broken(Promise::KeepsState, what, Vec::new());
         return Err(Halt::Broken);
     }
-    after(kit, known).await?;
+    after(known).await?;
     nothing_lost(kit, meanwhile).await?;
     if kit.wire.joined().len() == joined {
         kit.verdicts().broken(
@@ -141,7 +142,7 @@ async fn back(kit: &Kit<'_>, within: Duration) -> Scene<bool> {
 }
 
 /// Each says what it said before, at the price of before; the judge looks at that.
-async fn after(kit: &Kit<'_>, known: Vec<Known<'_>>) -> Scene {
+async fn after(known: Vec<Known<'_>>) -> Scene {
     for Known { trip, ask, says } in known {
         match trip.ask(Promise::KeepsState, ask, 1, &[says]).await {
             Ok(_) | Err(Halt::Broken) => {}
@@ -166,8 +167,6 @@ async fn nothing_lost(kit: &Kit<'_>, meanwhile: Vec<Trip<'_>>) -> Scene {
         }
         kit.verdicts().kept(Promise::LosesNothing);
     }
-    for trip in meanwhile {
-        trip.ends().await?;
-    }
-    Ok(())
+    let ending = meanwhile.into_iter().map(Trip::ends);
+    join_all(ending).await.into_iter().collect()
 }
