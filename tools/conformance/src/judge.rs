@@ -37,6 +37,13 @@ pub fn answer<'a>(
         let mut before = exchange.words.iter().take(from);
         id.is_some() && before.any(|word| !word.ours && word.id == id)
     };
+    // Asked twice, for it was slow, it answers twice: the second answer is none to what was asked since.
+    let stale = |word: &Word| {
+        let asked = exchange.words.iter().take(from).filter(|it| it.ours);
+        let mut asked = asked.filter_map(|it| it.id);
+        let cause = word.cause.filter(|cause| !questions.contains(cause));
+        cause.is_some_and(|cause| asked.any(|id| id == cause))
+    };
     let (mut old, mut beside) = (None, None);
     for word in exchange.words.iter().skip(from).filter(|word| !word.ours) {
         let Some((_, name)) = word.says().filter(|(at, _)| *at == position) else {
@@ -45,6 +52,8 @@ pub fn answer<'a>(
         let fits = wanted.contains(&name);
         if known(word.id) {
             old = old.or(fits.then_some(word));
+        } else if stale(word) {
+            continue;
         } else if fits {
             return Answer::Right(word);
         } else if word.cause.is_some_and(|cause| questions.contains(&cause)) {

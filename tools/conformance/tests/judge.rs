@@ -213,6 +213,9 @@ fn an_answer_has_an_id_that_was_not_there_before() {
     assert_eq!(look(&exchange, "reserved"), "silence");
     leg(&mut exchange, 11, 2, held(0, 5, 5));
     assert_eq!(look(&exchange, "reserved"), "old id");
+    // A late answer to what was asked before.
+    leg(&mut exchange, 14, 1, held(0, 5, 5));
+    assert_eq!(look(&exchange, "reserved"), "old id");
     // It asks again by itself: no answer to what wants another.
     word(&mut exchange, false, 12, None, held(0, 5, 5));
     assert_eq!(look(&exchange, "released"), "beside");

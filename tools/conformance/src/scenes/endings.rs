@@ -168,5 +168,13 @@ async fn firm(kit: &Kit<'_>) -> Scene {
     trip.hold(Promise::Question, 0).await?;
     trip.say(trip.rejected(1)).await?;
     trip.hold(Promise::Firm, 0).await?;
+    let let_go = trip.look(|exchange| {
+        let mut said = exchange.said().filter_map(|(_, word)| word.says());
+        said.any(|(_, name)| name == "released")
+    });
+    if let_go == Some(true) {
+        let what = "a leg behind it rejected after the confirmation, and it gives back";
+        return Err(trip.broken(Promise::Firm, what));
+    }
     trip.ends().await
 }
