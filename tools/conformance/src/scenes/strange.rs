@@ -138,9 +138,12 @@ impl Message {
     }
 }
 
+/// Makes it so.
+type Spoil = fn(&mut Message);
+
 /// What can be wrong with a message that is on its way to the leg.
 #[rustfmt::skip]
-const SPOILT: &[(&str, fn(&mut Message))] = &[
+const SPOILT: &[(&str, Spoil)] = &[
     ("no headers at all", |it| it.headers = None),
     ("no headers and no data", |it| { it.headers = None; it.data.clear(); }),
     ("no data", |it| it.data.clear()),
