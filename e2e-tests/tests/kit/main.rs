@@ -253,13 +253,13 @@ async fn every_planted_fault_fails_by_the_name_of_its_promise() {
             .those(State::Broken)
             .map(|line| line.promise.name())
             .collect();
-        println!(
+        eprintln!(
             "{fault:?}: {} in {:.1} s",
             broken.join(", "),
             report.seconds
         );
         if !only.is_empty() {
-            println!("{report}");
+            eprintln!("{report}");
         }
         if report.kept || !broken.contains(&promise.name()) {
             unseen.push(format!(
