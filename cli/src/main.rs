@@ -7,6 +7,7 @@ mod book;
 mod cancel;
 mod chaos;
 mod completions;
+mod conformance;
 mod dead_letters;
 mod demo;
 mod doctor;
@@ -62,6 +63,7 @@ enum Command {
     Reset(reset::Reset),
     Bench(bench::Bench),
     Chaos(chaos::Chaos),
+    Conformance(Box<conformance::Conformance>),
     Demo(demo::Demo),
     Book(Box<book::Book>),
     Cancel(cancel::Cancel),
@@ -129,6 +131,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Reset(reset) => reset.run(),
         Command::Bench(bench) => bench.run().await,
         Command::Chaos(chaos) => chaos.run().await,
+        Command::Conformance(conformance) => conformance.run().await,
         Command::Demo(demo) => demo.run().await,
         Command::Book(book) => book.run().await,
         Command::Cancel(cancel) => cancel.run().await,

@@ -278,7 +278,15 @@ fn a_folder_that_is_no_stacks_is_not_deleted() {
 #[test]
 fn every_command_has_a_help_with_an_example() {
     for command in [
-        "up", "down", "status", "reset", "bench", "serve", "audit", "doctor",
+        "up",
+        "down",
+        "status",
+        "reset",
+        "bench",
+        "conformance",
+        "serve",
+        "audit",
+        "doctor",
     ] {
         let help = roundtrip(Path::new("nowhere"), &[command, "--help"]);
         assert!(help.status.success(), "{command}");

@@ -143,6 +143,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "stack",
         ],
     ),
+    ("conformance", &["choreography", "client", "runtime"]),
     (
         "bench",
         &[
@@ -163,6 +164,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "chaos",
             "choreography",
             "client",
+            "conformance",
             "flight",
             "hotel",
             "inspect",
