@@ -7,13 +7,15 @@ mod reacting;
 mod wrong;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use conformance::{Options, Promise, Report, Restart, State};
+use e2e_tests::prerequisites::{self, nats_py};
+use e2e_tests::program;
 use e2e_tests::trip::DAY;
-use e2e_tests::{prerequisites, program};
 use futures::FutureExt as _;
 use futures::stream::{self, StreamExt as _};
 use serde_json::json;
@@ -58,6 +60,17 @@ async fn broker(test: &str) -> Option<(TempDir, Broker)> {
 
 /// A service alone on a broker, with short timers and no booking.
 async fn alone(service: &str, folder: &Path, broker: &Broker) -> ServiceProcess {
+    let args = ["serve", service].map(Into::into).to_vec();
+    started(service, (program(), args), &[], folder, broker).await
+}
+
+async fn started(
+    service: &str,
+    (program, args): (PathBuf, Vec<OsString>),
+    more: &[(&str, &str)],
+    folder: &Path,
+    broker: &Broker,
+) -> ServiceProcess {
     let settings = [
         ("NATS_URL", broker.url()),
         (
@@ -70,11 +83,16 @@ async fn alone(service: &str, folder: &Path, broker: &Broker) -> ServiceProcess 
         ("SWEEP_INTERVAL_MS", "100".into()),
         ("ACK_WAIT_MS", "2000".into()),
     ];
+    let more = more
+        .iter()
+        .map(|(name, value)| (*name, (*value).to_owned()));
+    let env = settings.into_iter().chain(more);
+    let env: BTreeMap<_, _> = env.map(|(name, value)| (name.to_owned(), value)).collect();
     let mut process = ServiceProcess::start(Spec {
         name: service.into(),
-        program: program(),
-        args: ["serve", service].map(Into::into).to_vec(),
-        env: BTreeMap::from(settings.map(|(name, value)| (name.to_owned(), value))),
+        program,
+        args,
+        env,
         log: folder.join("leg.log"),
         port: None,
         folder: None,
@@ -162,6 +180,35 @@ async fn hotel_keeps_every_promise() {
     all_kept(&played(&options).await);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn insurance_in_python_keeps_every_promise() {
+    let test = "insurance_in_python_keeps_every_promise";
+    let (Some((folder, broker)), Some(library)) = (broker(test).await, nats_py(test).await) else {
+        return;
+    };
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/legs/insurance/insurance.py");
+    let python = (PathBuf::from("python3"), vec![file.into()]);
+    let settings = [
+        ("PYTHONPATH", library.to_str().unwrap()),
+        ("PYTHONDONTWRITEBYTECODE", "1"),
+        ("UNKNOWN_VERSION_WAIT_MS", "60000"),
+    ];
+    let process = started("insurance", python, &settings, folder.path(), &broker).await;
+    let item = |plan: &str| json!({"leg": "insurance", "plan": plan, "travellers": 1});
+    let mut options = options("insurance", broker.url(), item("basic"));
+    options.refused = Some(item("none").to_string());
+    options.restart = killing(process);
+    let report = played(&options).await;
+    // All plans have one limit together, so that there is none that is the last while others are held.
+    let missing = report
+        .promises
+        .iter()
+        .filter(|line| line.state != State::Kept);
+    let missing: Vec<&str> = missing.map(|line| line.promise.name()).collect();
+    assert_eq!(missing, ["never-oversold"], "{report}");
+}
+
 /// No consumer but the leg's own.
 async fn nothing_is_left(broker: &Broker, leg: &str) {
     let context = async_nats::jetstream::new(async_nats::connect(broker.url()).await.unwrap());
@@ -198,18 +245,29 @@ async fn small(fault: Fault, test: &str) -> Option<Report> {
         options.asks_within = Duration::from_secs(4);
         options.watch = Duration::from_secs(1);
     }
+    let url = broker.url();
     let restart = move || {
-        let (running, started) = (Arc::clone(&running), start.clone());
+        let (running, started, url) = (Arc::clone(&running), start.clone(), url.clone());
         async move {
-            let mut running = running.lock().unwrap();
-            running.abort();
-            *running = started();
+            running.lock().unwrap().abort();
+            something_is_said(&url).await;
+            *running.lock().unwrap() = started();
             Ok(())
         }
         .boxed()
     };
     options.restart = Restart::By(Box::new(restart), Duration::from_secs(5));
     Some(played(&options).await)
+}
+
+/// While the leg is away: else it would miss nothing. Bounded by whoever waits for the restart.
+async fn something_is_said(url: &str) {
+    let context = async_nats::jetstream::new(async_nats::connect(url).await.unwrap());
+    let mut stream = context.get_stream(choreography::STREAM).await.unwrap();
+    let before = stream.cached_info().state.last_sequence;
+    while stream.info().await.unwrap().state.last_sequence <= before + 1 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 async fn until_it_listens(broker: &Broker) {

@@ -35,7 +35,7 @@ pub(crate) struct Plan {
     first: u32,
     /// How many trips there are, each of which is copied as often.
     pub(crate) trips: u64,
-    /// How often.
+    /// How many times each of them is copied.
     pub(crate) copies: u32,
 }
 
