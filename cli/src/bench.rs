@@ -90,8 +90,8 @@ pub(crate) struct Bench {
     /// Measure the same parts with nothing of ours as well (requests, messages, rows), and how many times that a trip costs.
     #[arg(long, conflicts_with = "against")]
     floor: bool,
-    /// Have so many trips in the databases before anything is measured: some are booked and copied there, nine in ten of them confirmed as
-    /// `--refused` and `--cancelled` leave it. What the broker's stream holds does not grow.
+    /// Have so many trips in the databases before anything is measured: some are booked and copied there, confirmed, refused and
+    /// cancelled ones as `--refused` and `--cancelled` say. What the broker's stream holds does not grow.
     #[arg(long, value_name = "N", conflicts_with = "against", value_parser = clap::value_parser!(u64).range(1..=20_000_000))]
     stored: Option<u64>,
     /// Have every trip ask for the same flight on the same day.

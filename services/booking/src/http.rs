@@ -178,8 +178,8 @@ async fn list(
     let all = || {
         let mut trips = api.trips();
         if let Some(state) = filter.state {
-            // Few are open: an index has them alone.
-            if TripState::OPEN.contains(&state) {
+            // Of all trips few are open, and an index has them alone; of one traveller, or one moment, there are few in any state.
+            if TripState::OPEN.contains(&state) && filter.traveller.is_none() && range.is_none() {
                 trips = trips.among("trip_open", "state", TripState::OPEN.map(TripState::as_str));
             }
             trips = trips.only("state", Is::Equal, state.as_str());

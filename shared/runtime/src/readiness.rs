@@ -12,7 +12,7 @@ use crate::saving::Saving;
 /// What is missing for less makes no replica unready: all of them miss it at once, when one broker node of three dies and the others
 /// elect a leader (up to nine seconds), or the database's standby takes over; and with all of them out no request would be taken at
 /// all. What is asked meanwhile waits.
-const BLINK: Duration = Duration::from_secs(15);
+pub(crate) const BLINK: Duration = Duration::from_secs(15);
 
 /// How long the database is waited for by whoever asks whether we are ready.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
@@ -47,7 +47,7 @@ impl Readiness {
         }
         drop(complete);
         // These have been waited for already.
-        self.saving.ready(Instant::now())?;
+        self.saving.ready()?;
         self.publisher.ready()
     }
 

@@ -2,10 +2,10 @@
 //! disk is full, or somebody has a lock. Not for an input that nobody can save: that is put aside, and the others go on.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// So long nothing was saved: this replica is not ready. As long as readiness bears anything else that is missing.
-const STUCK_AFTER: Duration = Duration::from_secs(15);
+use crate::readiness::BLINK;
+
 /// The most characters of the database's words that are told.
 const WORDS_MAX: usize = 200;
 
@@ -16,41 +16,40 @@ pub(crate) struct Saving(Mutex<Option<Unsaved>>);
 #[derive(Debug)]
 struct Unsaved {
     since: Instant,
+    /// When the last try failed. The next may be seconds away, and until then nobody knows better.
+    last: Instant,
     word: String,
 }
 
 impl Saving {
-    /// A batch was saved.
+    /// A batch was saved; or one was not for what is in it, and so the database does its work.
     pub(crate) fn saved(&self) {
         self.change(|unsaved| *unsaved = None);
     }
 
-    /// A batch that began at `now` was not, and will be tried again.
+    /// A batch was not, as is known `now`, and will be tried again.
     pub(crate) fn failed(&self, word: &str, now: Instant) {
         let word = word.chars().take(WORDS_MAX).collect();
         self.change(|unsaved| {
             let since = unsaved.as_ref().map_or(now, |before| before.since);
-            *unsaved = Some(Unsaved { since, word });
+            let last = now;
+            *unsaved = Some(Unsaved { since, last, word });
         });
     }
 
     /// Whether batches are saved, or will be soon.
     ///
     /// # Errors
-    /// When none was for some time, with the database's words.
-    pub(crate) fn ready(&self, now: Instant) -> Result<(), String> {
-        self.change(|unsaved| {
-            let Some(Unsaved { since, word }) = unsaved else {
-                return Ok(());
-            };
-            let unsaved_for = now.saturating_duration_since(*since);
-            if unsaved_for < STUCK_AFTER {
-                return Ok(());
+    /// When each try for as long as readiness bears anything else failed, with the database's words.
+    pub(crate) fn ready(&self) -> Result<(), String> {
+        self.change(|unsaved| match unsaved {
+            Some(Unsaved { since, last, word }) if last.duration_since(*since) >= BLINK => {
+                let seconds = last.duration_since(*since).as_secs();
+                Err(format!(
+                    "the database has saved nothing for {seconds} s: {word}"
+                ))
             }
-            let seconds = unsaved_for.as_secs();
-            Err(format!(
-                "the database has saved nothing for {seconds} s: {word}"
-            ))
+            _ => Ok(()),
         })
     }
 
@@ -66,19 +65,16 @@ mod tests {
     #[test]
     fn a_failure_is_told_once_it_lasts_and_until_a_batch_is_saved() {
         let (saving, now) = (Saving::default(), Instant::now());
-        assert_eq!(saving.ready(now), Ok(()));
+        assert_eq!(saving.ready(), Ok(()));
         saving.failed("deadlock", now);
-        assert_eq!(saving.ready(now + STUCK_AFTER / 2), Ok(()), "not yet");
-        saving.failed("disk is full", now + STUCK_AFTER / 2);
+        saving.failed("disk is full", now + BLINK / 2);
+        assert_eq!(saving.ready(), Ok(()), "not yet");
+        saving.failed("disk is full", now + BLINK);
         let told = "the database has saved nothing for 15 s: disk is full";
-        assert_eq!(saving.ready(now + STUCK_AFTER), Err(told.into()));
+        assert_eq!(saving.ready(), Err(told.into()));
         saving.saved();
-        assert_eq!(saving.ready(now + STUCK_AFTER), Ok(()));
-        saving.failed("deadlock", now + STUCK_AFTER);
-        assert_eq!(
-            saving.ready(now + STUCK_AFTER),
-            Ok(()),
-            "this is another one"
-        );
+        assert_eq!(saving.ready(), Ok(()));
+        saving.failed("deadlock", now + BLINK);
+        assert_eq!(saving.ready(), Ok(()), "this is another one");
     }
 }

@@ -142,7 +142,7 @@ impl<S: Service> Worker<S> {
             match failure {
                 Failure::Retry(reason) => {
                     self.metrics.batch_failure(Consequence::Retry);
-                    self.saving.failed(&reason, started);
+                    self.saving.failed(&reason, Instant::now());
                     if let Some(times) = noise.say(started) {
                         tracing::warn!(
                             reason,
@@ -161,6 +161,7 @@ impl<S: Service> Worker<S> {
                 }
                 Failure::Poison(reason) => {
                     self.metrics.batch_failure(Consequence::Poison);
+                    self.saving.saved();
                     if steps.len() > 1 {
                         let half = steps.len() / 2;
                         waiting.push((steps.split_off(half), completions.split_off(half)));

@@ -109,8 +109,9 @@ impl<'a> Select<'a> {
     }
 
     /// Only rows whose text column holds one of these words of our own, by an index on such rows alone that names the same words in the
-    /// same order. They stand in the statement, for a parameter could be anything. PostgreSQL finds the index then; SQLite, which knows
-    /// nothing of how many rows are where, is told to use it, and refuses the statement when it cannot.
+    /// same order. They stand in the statement, for a parameter could be anything. PostgreSQL can find the index then; SQLite, which knows
+    /// nothing of how many rows are where, is told to use it, and refuses the statement when it cannot. Where the order is another than the
+    /// index's, all rows that it has are sorted.
     pub fn among<const N: usize>(
         mut self,
         index: &'static str,

@@ -128,10 +128,10 @@ fn ready(sheet: &mut Sheet<'_>, service: &Service) {
     };
     let todo = if first.contains("drain") {
         "it is being stopped or replaced: look again in a minute"
-    } else if first.contains("NATS") || first.contains("consumer") {
-        "see the broker below; if that is fine, check the service's NATS_URL, user and password"
     } else if first.contains("saved nothing") {
         "make room on its database's disk if that is full; else find who has a lock there. It goes on by itself; a restart rarely helps"
+    } else if first.contains("NATS") || first.contains("consumer") {
+        "see the broker below; if that is fine, check the service's NATS_URL, user and password"
     } else if first.contains("database") {
         "see its database below; if that is fine, check the service's DATABASE_URL"
     } else {
