@@ -9,7 +9,6 @@ mod ledger;
 #[expect(dead_code, reason = "more is asked of it elsewhere")]
 mod place;
 mod reactions;
-mod scans;
 
 use std::fmt::Write as _;
 
