@@ -225,7 +225,7 @@ async def listen(js, db, house):
                 house.said.set()
                 for message in messages:  # the acknowledgement comes after the commit
                     await (message.nak(delay=min(60, 0.25 * 2 ** message.metadata.num_delivered)) if id(message) in put_back else message.ack())
-        except (nats.errors.Error, asyncio.TimeoutError) as error:
+        except (nats.errors.Error, OSError) as error:  # a timeout is one of these
             house.ready.clear()
             complain(f"the broker: {error!r}; declaring again")
             await asyncio.sleep(0.5)
@@ -293,7 +293,7 @@ async def main():
         house.idle.set()
         await asyncio.wait([emptying], timeout=10)
         emptying.cancel()
-    await house.nc.close()
+    with contextlib.suppress(OSError): await house.nc.close()
 
 sys.set_int_max_str_digits(0)  # an itinerary may have any number in it
 asyncio.run(main())
