@@ -55,10 +55,11 @@ fn address(golden: &Golden) -> String {
     golden.line.subject.replace('<', "{").replace('>', "}")
 }
 
-fn hears(role: &Role) -> &'static str {
+fn hears(role: &Role, fact: &str) -> &'static str {
     match role {
         Role::Booking => "booking",
-        Role::Next => "whoever is next on the itinerary, which is booking behind the last leg",
+        Role::Next if fact == "requested" => "the first leg",
+        Role::Next => "the leg behind the speaker, which is booking behind the last leg",
         Role::EveryLeg => "every leg",
         Role::LegsBefore => {
             "the legs before the speaker, who may be holding; every leg receives it and looks"
@@ -69,7 +70,9 @@ fn hears(role: &Role) -> &'static str {
 
 /// Who hears it, in words.
 pub(crate) fn heard_by(golden: &Golden) -> String {
-    let roles: Vec<_> = golden.line.heard_by.iter().map(hears).collect();
+    let fact = golden.line.fact;
+    let roles = golden.line.heard_by.iter();
+    let roles: Vec<_> = roles.map(|role| hears(role, fact)).collect();
     if roles.is_empty() {
         return String::from("nobody: it is for the record");
     }
@@ -79,13 +82,12 @@ pub(crate) fn heard_by(golden: &Golden) -> String {
 fn channel(golden: &Golden) -> Value {
     let address = address(golden);
     let fact = golden.line.fact;
-    let words = [
-        ("leg", "The name of the leg that speaks."),
-        (
-            "next",
-            "Who is next on the itinerary: a leg's name, or `booking` behind the last.",
-        ),
-    ];
+    let next = if fact == "requested" {
+        "The name of the first leg."
+    } else {
+        "The name of the leg behind the speaker, or `booking` behind the last."
+    };
+    let words = [("leg", "The name of the leg that speaks."), ("next", next)];
     let named = words
         .into_iter()
         .filter(|(name, _)| address.contains(&format!("{{{name}}}")));

@@ -191,7 +191,7 @@ pub(crate) fn components() -> Value {
 pub(crate) fn header(name: &str) -> &'static str {
     match name {
         "Nats-Msg-Id" => {
-            "What the broker drops repeats by. A repeat after a failure has a new one, and the same `ce-id`"
+            "What the broker drops repeats by. A repeat after a failure or a start has a new one, and the same `ce-id`"
         }
         "ce-specversion" => "CloudEvents, binary mode",
         "ce-id" => "This saying, a UUID: a new one is a question, the same one an echo",

@@ -211,6 +211,7 @@ async fn six_thousand_junk_messages_stop_no_trip_and_are_cleared(world: &mut Wor
     let mut trips = Vec::new();
     for number in 0..6_000 {
         let headers = junk("junk.made.v1", &number.to_string());
+        world.is_made_up(TO_FLIGHT, &headers, b"{}");
         let sent = broker
             .publish_with_headers(TO_FLIGHT, headers, "{}".into())
             .await

@@ -8,6 +8,7 @@ import nats
 from nats.js import api
 
 NAME, STREAM, HOUR_US = "insurance", "TRIPS", 3_600_000_000
+CONFIG_KEY, CONFIG = "roundtrip-config", 1  # counts changes of the consumer's configuration
 FILTERS = [f"trips.*.*.{NAME}", "trips.booking.confirmed", "trips.booking.cancelled", "trips.*.rejected"]
 BOOKINGS, LEGS = ("requested", "confirmed", "cancelled", "settled"), ("reserved", "rejected", "released", "joined")
 SAYS = {"held": "reserved", "confirmed": "reserved", "released": "released", "rejected": "rejected"}
@@ -36,6 +37,8 @@ def opened(url):
     db = sqlite3.connect(url.removeprefix("sqlite://").split("?")[0], isolation_level=None, timeout=10)
     db.row_factory = sqlite3.Row
     db.executescript("pragma journal_mode = wal; pragma synchronous = full;" + TABLES)
+    # What lies there may have been sent before a kill: under the same Nats-Msg-Id the broker would drop it, even where it lost the first.
+    db.execute("update outbox set attempt = attempt + 1")
     return db
 
 @contextlib.contextmanager
@@ -64,26 +67,34 @@ def members(text):
 
 def read(headers, body):
     """A fact, or why it is none: whatever else goes wrong here is a dead letter too."""
+    if len(body) > 256 << 10: raise ValueError("it is larger than 256 KiB")
     kind, about = headers["ce-type"], headers["ce-subject"]
     speaker, name, version = kind.split(".")
     if headers["ce-specversion"] != "1.0" or name not in (BOOKINGS if speaker == "booking" else LEGS): raise ValueError(f"{kind} is unknown")
     if version != "v1": raise Newer(kind) if re.fullmatch(r"v\d+", version) else ValueError(f"{kind} is unknown")
-    data, raw = json.loads(body.decode()), members(body.decode())
+    data, raw = json.loads(body.decode(), parse_constant=int), members(body.decode())  # int("NaN") raises: NaN and its like are no JSON
     legs, trip = [leg["leg"] for leg in data["itinerary"]], uuid.UUID(data["trip"])
     position = -1 if speaker == "booking" else data["position"]
     if speaker != "booking" and (type(position) is not int or position < 0 or legs[position] != speaker):
         raise ValueError(f"{speaker} does not speak for {position}")
     deadline = datetime.datetime.fromisoformat(data["deadline"])
     if trip != uuid.UUID(about) or not 1 <= len(legs) <= 16: raise ValueError("it is about something else")
-    if not all(re.fullmatch("[a-z0-9-]{1,32}", leg) for leg in legs): raise ValueError("no leg is called so")
-    text = lambda value, most=None: (value + "")[:most]  # what is none has no `+`, and so below with whole numbers
-    money = lambda value: (text(value["currency"]), value["amount_minor"] | 0)
+    if not all(re.fullmatch("[a-z0-9-]{1,32}", leg) and leg != "booking" for leg in legs): raise ValueError("no leg is called so")
+    if deadline.tzinfo is None: raise ValueError("the deadline has no offset")
+    text = lambda value, most: value.encode().decode()[:most]  # half a surrogate has no UTF-8, and what is no text no `encode`
     why = data["reason"] if name not in ("requested", "reserved", "confirmed") else {"code": ""}
     reason = {"code": text(why["code"], 64), "message": text(why.get("message", ""), 500)}
     plan = ",".join(f'"{key}":{raw[key]}' for key in ("itinerary", "deadline", "budget") if raw.get(key, "null") != "null")
+    total = dict(map(money, data["total"])) if name == "reserved" and money(data["price"]) else {}
+    trace = headers.get("traceparent", "")
     return types.SimpleNamespace(id=str(uuid.UUID(headers["ce-id"])), name=name, trip=str(trip), position=position, legs=legs, plan=plan, data=data,
-        reason=reason, total=dict(map(money, data["total"])) if name == "reserved" else {}, budget=money(data["budget"]) if data.get("budget") else None,
-        deadline_us=int(deadline.timestamp() * 1e6), trace=headers.get("traceparent"))
+        reason=reason, total=total, budget=money(data["budget"]) if data.get("budget") is not None else None,
+        deadline_us=int(deadline.timestamp() * 1e6), trace=trace if re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", trace) else None)
+
+def money(value):
+    currency, amount = value["currency"], value["amount_minor"]
+    if not re.fullmatch("[A-Z]{3}", currency) or type(amount) is not int or not -1 << 63 <= amount < 1 << 63: raise ValueError(f"{value} is no money")
+    return currency, amount
 
 # ---- the leg: what it makes of what it hears ------------------------------------------------------------------------------------------
 def offer(db, fact, position):
@@ -93,7 +104,7 @@ def offer(db, fact, position):
     plan, travellers = details.get("plan"), details.get("travellers")
     no = lambda code, message: ("rejected", refusal(code, message), 0)
     if not isinstance(plan, str) or type(travellers) is not int: return no("unreadable-details", "give a plan and how many travellers")
-    if plan not in PLANS: return no("unknown-stock", f"{plan[:64]} is not on offer; there are {', '.join(PLANS)}")
+    if plan not in PLANS: return no("unknown-stock", f"{plan[:64]!r} is not on offer; there are {', '.join(PLANS)}")
     if not 1 <= travellers <= 500: return no("quantity", "travellers is 1 to 500")
     covered = db.execute("select coalesce(sum(travellers), 0) from record where state in ('held', 'confirmed')").fetchone()[0]
     if covered + travellers > COVERED_MAX: return no("sold-out", f"{travellers} wanted, {COVERED_MAX - covered} left")
@@ -181,21 +192,27 @@ def bury(db, message, headers, error):
     db.execute("insert into dead_letter (reason, subject, headers, body) values (?, ?, ?, ?)", letter)
 
 async def declared(js):
-    """The stream where it is missing, and this leg's durable consumer. One that is there stays as its operator set it up."""
+    """The stream where it is missing; one that is there stays as its operator set it up. And this leg's durable consumer, brought up to date
+    where an older version of this leg declared it."""
     try:
         await js.stream_info(STREAM)
     except nats.js.errors.NotFoundError:
         await js.add_stream(api.StreamConfig(name=STREAM, subjects=["trips.>"], storage="file", discard="old", max_bytes=1 << 30, max_age=86_400))
-    try:
-        await js.consumer_info(STREAM, NAME)
-    except nats.js.errors.NotFoundError:
+    found = {}
+    with contextlib.suppress(nats.js.errors.NotFoundError): found = (await js.consumer_info(STREAM, NAME)).config.metadata or {}
+    number = found.get(CONFIG_KEY, "")
+    if not number.isdecimal() or int(number) < CONFIG:
         await js.add_consumer(STREAM, api.ConsumerConfig(name=NAME, durable_name=NAME, filter_subjects=FILTERS, ack_policy="explicit",
-            ack_wait=setting("ACK_WAIT_MS", 30_000) / 1_000, max_deliver=-1, max_ack_pending=10_000))
+            ack_wait=setting("ACK_WAIT_MS", 30_000) / 1_000, max_deliver=-1, max_ack_pending=10_000,
+            metadata={CONFIG_KEY: str(CONFIG)}))
     return await js.pull_subscribe_bind(durable=NAME, stream=STREAM)
 
 async def listen(js, db, house):
+    consumer = None
     while not house.stopping.is_set():
         try:
+            with contextlib.suppress(nats.errors.Error):
+                if consumer: await consumer.unsubscribe()
             consumer = await declared(js)
             house.ready.set()
             while not house.stopping.is_set():
@@ -208,7 +225,7 @@ async def listen(js, db, house):
                 house.said.set()
                 for message in messages:  # the acknowledgement comes after the commit
                     await (message.nak(delay=min(60, 0.25 * 2 ** message.metadata.num_delivered)) if id(message) in put_back else message.ack())
-        except (nats.errors.Error, asyncio.TimeoutError) as error:
+        except (nats.errors.Error, OSError) as error:  # a timeout is one of these
             house.ready.clear()
             complain(f"the broker: {error!r}; declaring again")
             await asyncio.sleep(0.5)
@@ -239,16 +256,17 @@ async def keep_time(db, house):
             ask_again(db)
             if now_us() >= joined_us:
                 joined_us = now_us() + every_us
-                write(db, "joined", "", NAME, json.dumps({"leg": NAME, "counts": ["travellers"], "dates": []}, separators=(",", ":")))
+                if not db.execute("select 1 from outbox where subject = ?", (f"trips.{NAME}.joined",)).fetchone():
+                    write(db, "joined", "", NAME, json.dumps({"leg": NAME, "counts": ["travellers"], "dates": []}, separators=(",", ":")))
                 db.execute("delete from heard where at_us < ?", (now_us() - 25 * HOUR_US,))
                 db.execute("delete from record where forget_us < ?", (now_us(),))
         house.said.set()
         with contextlib.suppress(asyncio.TimeoutError): await asyncio.wait_for(house.stopping.wait(), setting("TIMER_INTERVAL_MS", 250) / 1_000)
 
-async def probes(nc, house, reader, writer):
+async def probes(house, reader, writer):
     with contextlib.suppress(Exception):
         path = (await asyncio.wait_for(reader.readline(), 5)).split()[1]
-        well = path == b"/livez" or path == b"/readyz" and house.ready.is_set() and nc.is_connected
+        well = path == b"/livez" or path == b"/readyz" and house.ready.is_set() and house.nc.is_connected
         status = b"200 OK" if well else b"503 Service Unavailable" if path == b"/readyz" else b"404 Not Found"
         writer.write(b"HTTP/1.1 %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
         await writer.drain()
@@ -258,18 +276,24 @@ async def main():
     house = types.SimpleNamespace(stopping=asyncio.Event(), ready=asyncio.Event(), said=asyncio.Event(), idle=asyncio.Event())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, house.stopping.set)
     db = opened(os.environ.get("DATABASE_URL", f"sqlite://{NAME}.db"))
+    host, port = os.environ.get("LISTEN", "127.0.0.1:0").rsplit(":", 1)
+    await asyncio.start_server(lambda *streams: probes(house, *streams), host, int(port))
     async def lost(error): complain(f"the broker: {error!r}")
     servers = os.environ.get("NATS_URL", "nats://127.0.0.1:4222").split(",")
-    nc = await nats.connect(servers, name=NAME, user=os.environ.get("NATS_USER"), password=os.environ.get("NATS_PASSWORD"), error_cb=lost,
-        inbox_prefix=f"_INBOX_{NAME}", max_reconnect_attempts=-1, reconnect_time_wait=0.5, ping_interval=5)
-    host, port = os.environ.get("LISTEN", "127.0.0.1:0").rsplit(":", 1)
-    await asyncio.start_server(lambda *streams: probes(nc, house, *streams), host, int(port))
-    js = nc.jetstream(timeout=5)
-    emptying = asyncio.create_task(publish(js, db, house))
-    await asyncio.gather(listen(js, db, house), keep_time(db, house))
-    house.idle.set()
-    with contextlib.suppress(asyncio.TimeoutError): await asyncio.wait_for(emptying, 10)
-    await nc.close()
+    connecting = asyncio.create_task(nats.connect(servers, name=NAME, user=os.environ.get("NATS_USER"), password=os.environ.get("NATS_PASSWORD"),
+        error_cb=lost, inbox_prefix=f"_INBOX_{NAME}", max_reconnect_attempts=-1, reconnect_time_wait=0.5, ping_interval=5))
+    stopping = asyncio.create_task(house.stopping.wait())
+    await asyncio.wait([connecting, stopping], return_when=asyncio.FIRST_COMPLETED)
+    if not connecting.done(): return
+    house.nc = await connecting
+    js = house.nc.jetstream(timeout=5)
+    async with asyncio.TaskGroup() as work:  # where one of them fails all end, and the process with them
+        emptying = work.create_task(publish(js, db, house))
+        await asyncio.gather(work.create_task(listen(js, db, house)), work.create_task(keep_time(db, house)))
+        house.idle.set()
+        await asyncio.wait([emptying], timeout=10)
+        emptying.cancel()
+    with contextlib.suppress(OSError): await house.nc.close()
 
 sys.set_int_max_str_digits(0)  # an itinerary may have any number in it
 asyncio.run(main())

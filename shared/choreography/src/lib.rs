@@ -55,7 +55,7 @@ pub const ASYNCAPI: &str = include_str!("../asyncapi.json");
 pub const STREAM_SUBJECTS: &str = "trips.>";
 
 /// Who says what, who hears it, and under which subject. `<leg>` is the speaker, `<next>` the leg behind it, or booking behind the
-/// last. A subject names who is next, so that the broker delivers a fact only where it matters.
+/// last; behind booking is the first leg. A subject names who is next, so that the broker delivers a fact only where it matters.
 #[rustfmt::skip]
 pub const TABLE: &[Line] = &[
     Line { fact: "requested", said_by: Role::Booking, heard_by: &[Role::Next],                      subject: "trips.booking.requested.<next>" },
