@@ -126,16 +126,12 @@ fn times() -> String {
     let hours = |us: i64| us / 3_600_000_000;
     let rows = [
         (
-            "the pause before who waits asks again",
-            format!("{} s, give or take a quarter", first_ms / 1_000),
-        ),
-        (
-            "after how many of those it doubles",
-            STEADY_TRIES.to_string(),
-        ),
-        (
-            "the longest pause",
-            format!("{} s, give or take a quarter", max_ms / 1_000),
+            "the pauses before who waits asks again, each give or take a quarter",
+            format!(
+                "{} s {STEADY_TRIES} times, then twice as long each time, up to {} s",
+                first_ms / 1_000,
+                max_ms / 1_000
+            ),
         ),
         (
             "how long after the trip's deadline a leg still takes a hold",
