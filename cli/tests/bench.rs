@@ -114,6 +114,9 @@ fn measures(database: &str, durable: &str, fsyncs_by: &str) {
         "20",
         "--cancelled",
         "20",
+        "--stored",
+        "5000",
+        "--hot-flight",
         "--floor",
         "--html",
         file,
@@ -124,6 +127,14 @@ fn measures(database: &str, durable: &str, fsyncs_by: &str) {
     assert!(report["database"].as_str().unwrap().contains(durable));
     assert_eq!(report["refused_percent"], 20);
     assert_eq!(report["audit"]["verdict"], "clean");
+    // What was stored is as the audit wants trips to be, and all of them are on the books.
+    let trips = report["audit"]["counts"]["trips"].as_object().unwrap();
+    let trips: u64 = trips.values().map(whole).sum();
+    assert!(trips >= 5_000, "{trips} trips of 5000 stored before");
+    let seats = &report["audit"]["counts"]["stock"]["flight.seat"];
+    assert!(whole(&seats["confirmed"]) >= 2_000, "{seats}");
+    assert_eq!(report["stored"], 5_000);
+    assert_eq!(report["hot_flight"], true);
     assert!(whole(&report["machine"]["cores"]) > 0);
     let rows = report["rows"].as_array().unwrap();
     let paces: Vec<_> = rows

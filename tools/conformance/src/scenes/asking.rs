@@ -100,24 +100,14 @@ async fn silent(kit: &Kit<'_>, trip: &crate::trip::Trip<'_>, said: &[&crate::tri
 
 async fn refusal(kit: &Kit<'_>, parts: &[Part], position: u16) -> Scene {
     let trip = kit.trip(parts)?;
-    trip.ask(Promise::Turn, trip.turn(position), position, &["rejected"])
-        .await?;
-    trip.ask(
-        Promise::RefusalStays,
-        trip.turn(position),
-        position,
-        &["rejected"],
-    )
-    .await?;
-    trip.ask(Promise::Question, cancelled(), position, &["rejected"])
-        .await?;
-    trip.ask(
-        Promise::RefusalStays,
-        trip.turn(position),
-        position,
-        &["rejected"],
-    )
-    .await?;
+    for (promise, said) in [
+        (Promise::Turn, trip.turn(position)),
+        (Promise::RefusalStays, trip.turn(position)),
+        (Promise::Question, cancelled()),
+        (Promise::RefusalStays, trip.turn(position)),
+    ] {
+        trip.ask(promise, said, position, &["rejected"]).await?;
+    }
     trip.kept(Promise::RejectedNeverHeld);
     trip.ends().await
 }
