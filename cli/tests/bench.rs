@@ -98,6 +98,17 @@ fn costs(run: &Value, fsyncs_by: &str) {
     }
 }
 
+/// What was stored beforehand is on the books of an audit that is clean.
+fn are_stored(report: &Value) {
+    let trips = report["audit"]["counts"]["trips"].as_object().unwrap();
+    let trips: u64 = trips.values().map(whole).sum();
+    assert!(trips >= 5_000, "{trips} trips of 5000 stored before");
+    let seats = &report["audit"]["counts"]["stock"]["flight.seat"];
+    assert!(whole(&seats["confirmed"]) >= 2_000, "{seats}");
+    assert_eq!(report["stored"], 5_000);
+    assert_eq!(report["hot_flight"], true);
+}
+
 fn measures(database: &str, durable: &str, fsyncs_by: &str) {
     let page = tempfile::NamedTempFile::new().unwrap();
     let file = page.path().to_str().unwrap();
@@ -127,14 +138,7 @@ fn measures(database: &str, durable: &str, fsyncs_by: &str) {
     assert!(report["database"].as_str().unwrap().contains(durable));
     assert_eq!(report["refused_percent"], 20);
     assert_eq!(report["audit"]["verdict"], "clean");
-    // What was stored is as the audit wants trips to be, and all of them are on the books.
-    let trips = report["audit"]["counts"]["trips"].as_object().unwrap();
-    let trips: u64 = trips.values().map(whole).sum();
-    assert!(trips >= 5_000, "{trips} trips of 5000 stored before");
-    let seats = &report["audit"]["counts"]["stock"]["flight.seat"];
-    assert!(whole(&seats["confirmed"]) >= 2_000, "{seats}");
-    assert_eq!(report["stored"], 5_000);
-    assert_eq!(report["hot_flight"], true);
+    are_stored(&report);
     assert!(whole(&report["machine"]["cores"]) > 0);
     let rows = report["rows"].as_array().unwrap();
     let paces: Vec<_> = rows
