@@ -1,4 +1,4 @@
-//! `roundtrip serve` as a program of this package: cargo then builds it before the tests that start its services, from the same sources
+//! `roundtrip serve`, and `roundtrip two-phase serve`, as a program of this package: cargo then builds it before the tests that start its services, from the same sources
 //! and without a build inside a test; and its services can be told to die at any step.
 
 use std::process::ExitCode;
@@ -17,6 +17,17 @@ enum UnderTest {
         #[command(flatten)]
         settings: Box<Settings>,
     },
+    /// Run a coordinator of two-phase commit in this process.
+    TwoPhase {
+        #[command(subcommand)]
+        command: Coordinator,
+    },
+}
+
+#[derive(Parser)]
+enum Coordinator {
+    /// Until SIGINT or SIGTERM.
+    Serve(Box<two_phase::Settings>),
 }
 
 #[tokio::main]
@@ -31,7 +42,14 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<()> {
-    let UnderTest::Serve { service, settings } = UnderTest::parse();
-    let service = catalogue::find(&service).context("there is no such service")?;
-    service.serve(*settings).await
+    match UnderTest::parse() {
+        UnderTest::Serve { service, settings } => {
+            let service = catalogue::find(&service).context("there is no such service")?;
+            service.serve(*settings).await
+        }
+        UnderTest::TwoPhase { command } => {
+            let Coordinator::Serve(settings) = command;
+            two_phase::serve(*settings).await
+        }
+    }
 }

@@ -154,8 +154,10 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "hotel",
             "inspect",
             "stack",
+            "two-phase",
         ],
     ),
+    ("two-phase", &[]),
     (
         "roundtrip",
         &[
@@ -172,6 +174,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "participant",
             "runtime",
             "stack",
+            "two-phase",
         ],
     ),
     (
@@ -187,6 +190,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "participant",
             "runtime",
             "stack",
+            "two-phase",
         ],
     ),
     ("xtask", &[]),
