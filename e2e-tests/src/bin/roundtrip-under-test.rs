@@ -1,5 +1,5 @@
-//! `roundtrip serve`, and `roundtrip two-phase serve`, as a program of this package: cargo then builds it before the tests that start its services, from the same sources
-//! and without a build inside a test; and its services can be told to die at any step.
+//! `roundtrip serve`, and `roundtrip two-phase serve`, as a program of this package: cargo then builds it before the tests that start them,
+//! from the same sources and without a build inside a test; and they can be told to die at any step.
 
 use std::process::ExitCode;
 
