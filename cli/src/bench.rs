@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use clap::builder::ArgPredicate;
 use clap::Args;
+use clap::builder::ArgPredicate;
 use jiff::civil::Date;
 
 use agrees::Agrees;

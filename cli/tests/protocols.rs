@@ -61,7 +61,10 @@ fn both_protocols_are_measured_on_one_stack_and_audited() {
     for row in rows {
         let run = &row["runs"][0];
         assert_eq!(run["errors"], serde_json::json!({}), "{run}");
-        assert!(real(&run["confirmed"]) > 0.0 && real(&run["refused"]) > 0.0, "{run}");
+        assert!(
+            real(&run["confirmed"]) > 0.0 && real(&run["refused"]) > 0.0,
+            "{run}"
+        );
         assert!(real(&run["exchange"]["messages_per_trip"]) > 2.0, "{run}");
         assert!(real(&run["exchange"]["fsyncs_per_trip"]) > 0.0, "{run}");
     }
@@ -85,16 +88,33 @@ fn what_cannot_be_compared_is_refused_before_anything_starts() {
         (&["--protocol", "three-phase"], "saga, two-phase"),
         (&["--availability"], "--database postgres"),
         (
-            &["--protocol", "saga,two-phase", "--database", "postgres", "--cancelled", "5"],
+            &[
+                "--protocol",
+                "saga,two-phase",
+                "--database",
+                "postgres",
+                "--cancelled",
+                "5",
+            ],
             "--cancelled",
         ),
         (
-            &["--protocol", "two-phase", "--database", "postgres", "--stored", "100"],
+            &[
+                "--protocol",
+                "two-phase",
+                "--database",
+                "postgres",
+                "--stored",
+                "100",
+            ],
             "--stored",
         ),
     ] {
         let run = bench(args);
         let said = String::from_utf8_lossy(&run.stderr).into_owned();
-        assert!(!run.status.success() && said.contains(named), "{args:?}: {said}");
+        assert!(
+            !run.status.success() && said.contains(named),
+            "{args:?}: {said}"
+        );
     }
 }

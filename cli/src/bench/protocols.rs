@@ -46,7 +46,12 @@ impl Protocols {
     }
 
     /// Refuses what would measure nothing, or two different things.
-    pub(super) fn check(&self, database: &DatabaseChoice, cancelled: u8, stored: bool) -> Result<()> {
+    pub(super) fn check(
+        &self,
+        database: &DatabaseChoice,
+        cancelled: u8,
+        stored: bool,
+    ) -> Result<()> {
         if self.has_two_phase() {
             if *database == DatabaseChoice::Sqlite {
                 bail!(

@@ -63,9 +63,8 @@ fn availability(text: &mut String, outcomes: &[Outcome]) {
         "audit",
     ];
     let row = |outcome: &Outcome| {
-        let count = |value: Option<u64>| {
-            value.map_or_else(|| String::from("–"), |value| value.to_string())
-        };
+        let count =
+            |value: Option<u64>| value.map_or_else(|| String::from("–"), |value| value.to_string());
         [
             outcome.event.to_string(),
             outcome.protocol.to_string(),

@@ -377,11 +377,10 @@ fn no_test_is_ignored() {
 fn only_the_end_to_end_tests_turn_on_faults() {
     let turns_on = |manifest: &Path| {
         let text = fs::read_to_string(manifest).unwrap();
-        text.lines()
-            .any(|line| {
-                let ours = line.starts_with("runtime") || line.starts_with("two-phase");
-                ours && line.contains("faults")
-            })
+        text.lines().any(|line| {
+            let ours = line.starts_with("runtime") || line.starts_with("two-phase");
+            ours && line.contains("faults")
+        })
     };
     let mut manifests = vec![root().join("Cargo.toml")];
     for room in ["services", "shared", "tools"] {

@@ -19,29 +19,46 @@ async fn a_trip_is_in_all_three_databases_or_in_none() {
     };
     place.start(&[]).await;
     let (status, body) = place.book(&trip("B0", double(2))).await;
-    assert_eq!((status, &body["state"]), (200, &json!("confirmed")), "{body}");
+    assert_eq!(
+        (status, &body["state"]),
+        (200, &json!("confirmed")),
+        "{body}"
+    );
     // A seat at 123, and two rooms for two nights at 99.
     assert_eq!(body["price_minor"], 100 * (123 + 4 * 99));
     let there = place.settled().await;
-    assert_eq!((there.confirmed, there.seats_taken, there.rooms_taken), (1, 1, 4));
+    assert_eq!(
+        (there.confirmed, there.seats_taken, there.rooms_taken),
+        (1, 1, 4)
+    );
     // The hotel has no suite, there is no such flight, and too few seats are left.
     let suite = json!({"leg": "hotel", "hotel": "H0", "room_type": "suite", "check_in": "2039-06-03", "check_out": "2039-06-05", "rooms": 1});
     let mut seats = trip("FULL", double(1));
     seats["itinerary"][0]["seats"] = json!(2);
     for refused in [trip("B0", suite), trip("NONE", double(1)), seats] {
         let (status, body) = place.book(&refused).await;
-        assert_eq!((status, &body["outcome"]), (200, &json!("rejected")), "{body}");
+        assert_eq!(
+            (status, &body["outcome"]),
+            (200, &json!("rejected")),
+            "{body}"
+        );
         let asked = place.show(body["trip"].as_str().unwrap()).await;
         assert_eq!(asked, 404, "a refusal leaves nothing");
         let after = place.audit().await;
         assert_eq!(after, there, "everything is back when it is answered");
     }
     // A name with what means something to SQL is a name.
-    let (status, _) = place.book(&trip("'); drop schema two_phase cascade; --", double(1))).await;
+    let (status, _) = place
+        .book(&trip("'); drop schema two_phase cascade; --", double(1)))
+        .await;
     assert_eq!(status, 200);
     let flight = json!({"itinerary": [trip("B1", double(1))["itinerary"][0]]});
     let (status, body) = place.book(&flight).await;
-    assert_eq!((status, &body["price_minor"]), (200, &json!(12_300)), "{body}");
+    assert_eq!(
+        (status, &body["price_minor"]),
+        (200, &json!(12_300)),
+        "{body}"
+    );
     assert_eq!(place.book(&json!({"itinerary": []})).await.0, 400);
     let end = place.settled().await;
     assert_eq!((end.confirmed, end.seats_taken, end.rooms_taken), (2, 2, 4));

@@ -71,13 +71,22 @@ impl Place {
     /// None where PostgreSQL cannot be had, which is said.
     pub(crate) async fn open(test: &str) -> Option<Self> {
         let programs = tokio::task::spawn_blocking(|| Programs::find(&|line| eprintln!("{line}")));
-        let programs = programs.await.unwrap().map_err(|error| format!("{error:#}"));
+        let programs = programs
+            .await
+            .unwrap()
+            .map_err(|error| format!("{error:#}"));
         let programs = skip::unless(Need::Postgres, test, programs.as_ref())?;
-        let folder = tempfile::Builder::new().prefix("two-phase-").tempdir().unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix("two-phase-")
+            .tempdir()
+            .unwrap();
         let server = async |name: &str| {
-            let data = std::env::temp_dir().join(format!("two-phase-{name}-{}", uuid::Uuid::now_v7()));
+            let data =
+                std::env::temp_dir().join(format!("two-phase-{name}-{}", uuid::Uuid::now_v7()));
             let settings = SETTINGS.map(String::from);
-            Cluster::start_with(programs, &data, true, &settings).await.unwrap()
+            Cluster::start_with(programs, &data, true, &settings)
+                .await
+                .unwrap()
         };
         let (others, hotel) = (server("others").await, server("hotel").await);
         let databases = Databases {
@@ -85,9 +94,13 @@ impl Place {
             flight_database_url: others.database("flight").await.unwrap(),
             hotel_database_url: hotel.database("hotel").await.unwrap(),
         };
-        let seats = format!("{SEAT};insert into seat select 'B' || n, '2039-06-03', {SEATS}, 0, 0, {SEATS}, 12300, 'EUR' from generate_series(0, 9) as g (n); insert into seat values ('FULL', '2039-06-03', 1, 0, 0, 1, 12300, 'EUR')");
+        let seats = format!(
+            "{SEAT};insert into seat select 'B' || n, '2039-06-03', {SEATS}, 0, 0, {SEATS}, 12300, 'EUR' from generate_series(0, 9) as g (n); insert into seat values ('FULL', '2039-06-03', 1, 0, 0, 1, 12300, 'EUR')"
+        );
         fill(&databases.flight_database_url, seats).await;
-        let rooms = format!("{ROOM};insert into room select 'H0', kind, '2039-06-0' || n, free, 0, 0, free, 9900, 'EUR' from generate_series(3, 4) as g (n), (values ('double', 100000), ('suite', 0)) as r (kind, free)");
+        let rooms = format!(
+            "{ROOM};insert into room select 'H0', kind, '2039-06-0' || n, free, 0, 0, free, 9900, 'EUR' from generate_series(3, 4) as g (n), (values ('double', 100000), ('suite', 0)) as r (kind, free)"
+        );
         fill(&databases.hotel_database_url, rooms).await;
         two_phase::set_up(&databases).await.unwrap();
         Some(Self {
@@ -95,7 +108,11 @@ impl Place {
             hotel,
             _others: others,
             coordinator: None,
-            http: client::http::local().unwrap().timeout(SOON).build().unwrap(),
+            http: client::http::local()
+                .unwrap()
+                .timeout(SOON)
+                .build()
+                .unwrap(),
             folder,
         })
     }
@@ -109,8 +126,14 @@ impl Place {
         let crash = self.crash_file();
         let databases = &self.databases;
         let own = [
-            ("BOOKING_DATABASE_URL", databases.booking_database_url.as_str()),
-            ("FLIGHT_DATABASE_URL", databases.flight_database_url.as_str()),
+            (
+                "BOOKING_DATABASE_URL",
+                databases.booking_database_url.as_str(),
+            ),
+            (
+                "FLIGHT_DATABASE_URL",
+                databases.flight_database_url.as_str(),
+            ),
             ("HOTEL_DATABASE_URL", databases.hotel_database_url.as_str()),
             ("SWEEP_INTERVAL_MS", "100"),
             (CRASH_FILE, crash.to_str().unwrap()),
@@ -162,7 +185,11 @@ impl Place {
         std::fs::write(&file, point.as_str()).unwrap();
         let process = self.coordinator();
         let died = eventually("it dies", async || process.ended()).await;
-        assert!(!died.success() && fired.exists(), "{}: {died}", point.as_str());
+        assert!(
+            !died.success() && fired.exists(),
+            "{}: {died}",
+            point.as_str()
+        );
     }
 
     fn url(&self) -> String {
@@ -171,7 +198,10 @@ impl Place {
     }
 
     pub(crate) async fn book(&self, body: &Value) -> (u16, Value) {
-        let asked = self.http.post(format!("{}/bookings", self.url())).json(body);
+        let asked = self
+            .http
+            .post(format!("{}/bookings", self.url()))
+            .json(body);
         let answer = asked.send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
@@ -227,7 +257,9 @@ impl Place {
 
     /// Once every trip is final: an answer comes as soon as it is decided.
     pub(crate) async fn settled(&self) -> Report {
-        let report = audit::wait_until_clean(&self.databases, SOON).await.unwrap();
+        let report = audit::wait_until_clean(&self.databases, SOON)
+            .await
+            .unwrap();
         assert!(report.is_clean(), "{report}");
         report
     }

@@ -63,7 +63,13 @@ mod tests {
     fn a_round_trip_is_two_messages_and_what_is_not_counted_is_null() {
         let counted = |trips, round_trips| Counted { trips, round_trips };
         let told = Exchange::of_rival(counted(10.0, 100.0), counted(20.0, 145.0), None);
-        let told = told.map(|it| (it.messages_per_trip, it.round_trips_per_trip, it.fsyncs_per_trip));
+        let told = told.map(|it| {
+            (
+                it.messages_per_trip,
+                it.round_trips_per_trip,
+                it.fsyncs_per_trip,
+            )
+        });
         assert_eq!(told, Some((Some(9.0), Some(4.5), None)));
         assert_eq!(
             Exchange::of_rival(counted(1.0, 1.0), counted(1.0, 9.0), None),

@@ -22,7 +22,9 @@ impl FromStr for Protocol {
         match text {
             "saga" => Ok(Self::Saga),
             "two-phase" => Ok(Self::TwoPhase),
-            _ => Err(String::from("give saga, two-phase, or both: saga,two-phase")),
+            _ => Err(String::from(
+                "give saga, two-phase, or both: saga,two-phase",
+            )),
         }
     }
 }

@@ -118,8 +118,14 @@ impl Rival {
 
 fn spec(stack: &Stack, name: &str, databases: &Databases) -> Result<Spec> {
     let env = [
-        ("BOOKING_DATABASE_URL", databases.booking_database_url.as_str()),
-        ("FLIGHT_DATABASE_URL", databases.flight_database_url.as_str()),
+        (
+            "BOOKING_DATABASE_URL",
+            databases.booking_database_url.as_str(),
+        ),
+        (
+            "FLIGHT_DATABASE_URL",
+            databases.flight_database_url.as_str(),
+        ),
         ("HOTEL_DATABASE_URL", databases.hotel_database_url.as_str()),
         ("COORDINATOR", name),
     ];

@@ -113,7 +113,7 @@ pub async fn measure(
     let loads = options
         .paces
         .iter()
-        .flat_map(|pace| protocols.clone().map(|protocol| (*pace, *protocol)));
+        .flat_map(|pace| protocols.clone().map(move |protocol| (*pace, *protocol)));
     let loads: Vec<(Pace, Protocol)> = loads.collect();
     let mut runs: Vec<Vec<Run>> = loads.iter().map(|_| Vec::new()).collect();
     // In turns, so that whatever changes with time changes for all.
@@ -204,7 +204,10 @@ impl<'a> Bench<'a> {
         window: Window,
         live: &Arc<Live>,
     ) -> tokio::sync::oneshot::Receiver<Result<Tally>> {
-        let rival = self.rival.as_ref().filter(|_| protocol == Protocol::TwoPhase);
+        let rival = self
+            .rival
+            .as_ref()
+            .filter(|_| protocol == Protocol::TwoPhase);
         let (http, urls): (fn(&str) -> Result<reqwest::ClientBuilder>, _) = match self.target {
             Target::Own(stack) => {
                 let urls = rival.map_or_else(|| stack.urls(booking::NAME), Rival::urls);
@@ -240,7 +243,12 @@ impl<'a> Bench<'a> {
             until: began + TO_COPY_FOR,
         };
         let live = Arc::new(Live::default());
-        let loading = self.load(Pace::Callers(TO_COPY_CALLERS), Protocol::Saga, window, &live);
+        let loading = self.load(
+            Pace::Callers(TO_COPY_CALLERS),
+            Protocol::Saga,
+            window,
+            &live,
+        );
         loading.await.context("the load generator panicked")??;
         let audit = self.audit().await;
         ensure!(
@@ -284,7 +292,10 @@ impl<'a> Bench<'a> {
             until: from + self.options.duration,
         };
         let live = Arc::new(Live::default());
-        let rival = self.rival.as_ref().filter(|_| protocol == Protocol::TwoPhase);
+        let rival = self
+            .rival
+            .as_ref()
+            .filter(|_| protocol == Protocol::TwoPhase);
         let mut processes = self.stack().map(processes);
         if let (Some(rival), Some(processes)) = (rival, &mut processes) {
             processes.insert(String::from("coordinator"), rival.pids());
@@ -307,8 +318,9 @@ impl<'a> Bench<'a> {
             .and_then(|[before, after]| cost::between(&before, &after, seen.memory_peak_bytes));
         let exchange = match protocol {
             Protocol::Saga => cost.as_ref().map(Exchange::of_saga),
-            Protocol::TwoPhase => counted
-                .and_then(|[before, after]| Exchange::of_rival(before, after, cost.as_ref())),
+            Protocol::TwoPhase => {
+                counted.and_then(|[before, after]| Exchange::of_rival(before, after, cost.as_ref()))
+            }
         };
         let refused_to_undone = match self.stack().filter(|_| rival.is_none()) {
             Some(stack) if !tally.undone.is_empty() => {

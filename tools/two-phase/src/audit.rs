@@ -149,26 +149,42 @@ fn judge(decided: &[(String, String, i64)], flight: &Part, hotel: &Part, in_doub
         let there = parts.remove(trip).unwrap_or(0);
         let wanted = if state == "confirmed" { *legs } else { 0 };
         if there != wanted {
-            wrong.push(format!("trip {trip} is {state} and has {there} of {legs} parts"));
+            wrong.push(format!(
+                "trip {trip} is {state} and has {there} of {legs} parts"
+            ));
         }
     }
     for (trip, count) in parts {
-        wrong.push(format!("trip {trip} has {count} parts and was never decided for"));
+        wrong.push(format!(
+            "trip {trip} has {count} parts and was never decided for"
+        ));
     }
     let more = wrong.len().saturating_sub(TOLD_MAX);
     wrong.truncate(TOLD_MAX);
     if more > 0 {
-        wrong.push(format!("and {more} more trips that are neither whole nor gone"));
+        wrong.push(format!(
+            "and {more} more trips that are neither whole nor gone"
+        ));
     }
     for (name, part) in [("seats", flight), ("nights", hotel)] {
         if part.taken != part.units {
-            wrong.push(format!("{} {name} are taken, and trips have {}", part.taken, part.units));
+            wrong.push(format!(
+                "{} {name} are taken, and trips have {}",
+                part.taken, part.units
+            ));
         }
     }
     if in_doubt > 0 {
-        wrong.push(format!("{in_doubt} parts lie prepared, and nobody ended them"));
+        wrong.push(format!(
+            "{in_doubt} parts lie prepared, and nobody ended them"
+        ));
     }
-    let states = |wanted: &str| decided.iter().filter(|(_, state, _)| state == wanted).count() as u64;
+    let states = |wanted: &str| {
+        decided
+            .iter()
+            .filter(|(_, state, _)| state == wanted)
+            .count() as u64
+    };
     Report {
         confirmed: states("confirmed"),
         aborted: states("aborted"),

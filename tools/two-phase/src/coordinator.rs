@@ -22,8 +22,12 @@ use crate::trip::{Site, Trip, gid};
 /// How a trip ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum End {
-    Confirmed { price_minor: i64 },
-    Refused { reason: String },
+    Confirmed {
+        price_minor: i64,
+    },
+    Refused {
+        reason: String,
+    },
     /// Nothing is booked, but for [`Failure::Unknown`].
     Failed(Failure),
 }
@@ -166,11 +170,7 @@ impl Coordinator {
         all.filter(|it| sites.contains(&it.site())).collect()
     }
 
-    async fn vote<'a>(
-        &self,
-        trip: &Trip,
-        participant: &'a Participant,
-    ) -> (&'a Participant, Vote) {
+    async fn vote<'a>(&self, trip: &Trip, participant: &'a Participant) -> (&'a Participant, Vote) {
         let gid = gid(&self.name, trip.id, participant.site());
         let vote = participant.prepare(trip, &gid).await;
         if matches!(vote, Vote::Prepared { .. }) {

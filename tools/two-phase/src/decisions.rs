@@ -31,10 +31,7 @@ impl Decisions {
     pub(crate) async fn decide(&self, decision: Decision) -> Written {
         let unknown = || Failure::Unknown(String::from("the writer of decisions ended"));
         let (tell, told) = oneshot::channel();
-        self.0
-            .send((decision, tell))
-            .await
-            .map_err(|_| unknown())?;
+        self.0.send((decision, tell)).await.map_err(|_| unknown())?;
         told.await.map_err(|_| unknown())?
     }
 }

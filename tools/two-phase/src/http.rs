@@ -23,7 +23,7 @@ pub(crate) fn router(coordinator: Arc<Coordinator>) -> Router {
     Router::new()
         .route("/bookings", post(book))
         .route("/bookings/{trip}", get(show))
-        .route("/readyz", get(async || "ready\n"))
+        .route("/readyz", get(|| async { "ready\n" }))
         .route("/metrics", get(metrics))
         .with_state(coordinator)
 }

@@ -151,7 +151,7 @@ impl Trip {
 
     /// The databases that it changes something in: the others are left out.
     pub(crate) fn sites(&self) -> impl Iterator<Item = Site> {
-        let has = |site: &Site| self.legs.iter().any(|leg| leg.site() == *site);
+        let has = move |site: &Site| self.legs.iter().any(|leg| leg.site() == *site);
         Site::ALL.into_iter().filter(has)
     }
 

@@ -73,7 +73,10 @@ impl Stage {
         window: Window,
         live: &Arc<Live>,
     ) -> Result<tokio::sync::oneshot::Receiver<Result<Tally>>> {
-        let rival = self.rival.as_ref().filter(|_| protocol == Protocol::TwoPhase);
+        let rival = self
+            .rival
+            .as_ref()
+            .filter(|_| protocol == Protocol::TwoPhase);
         let load = Load {
             http: |_| client::http::local(),
             urls: rival.map_or_else(|| self.stack.urls(booking::NAME), Rival::urls),

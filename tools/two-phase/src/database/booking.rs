@@ -19,7 +19,8 @@ const DECIDE: &str = "insert into two_phase.trip (trip, state, itinerary, legs, 
      on conflict (trip) do nothing returning trip::text";
 const ABORT: &str = "insert into two_phase.trip (trip, state, itinerary, legs, price_minor) \
      select t::uuid, 'aborted', '[]', 0, 0 from unnest($1::text[]) as n (t) on conflict (trip) do nothing returning trip::text";
-const STATES: &str = "select trip::text, state from two_phase.trip where trip = any ($1::text[]::uuid[])";
+const STATES: &str =
+    "select trip::text, state from two_phase.trip where trip = any ($1::text[]::uuid[])";
 
 /// A decision that is to be written.
 #[derive(Debug, Clone)]
@@ -73,7 +74,8 @@ impl Booking {
         let done = timeout(self.link.within(), said).await;
         self.link.settle(lent, done).await?;
         let states = self.states(ids).await?;
-        let read = |(trip, state): (String, String)| Some((trip.parse().ok()?, state == "confirmed"));
+        let read =
+            |(trip, state): (String, String)| Some((trip.parse().ok()?, state == "confirmed"));
         Ok(states.into_iter().filter_map(read).collect())
     }
 

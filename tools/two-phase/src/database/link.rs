@@ -122,7 +122,9 @@ impl Link {
         match timeout(self.within, connecting).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(Fault::Away(error.to_string())),
-            Err(_) => Err(Fault::Away(String::from("it cannot be connected to in time"))),
+            Err(_) => Err(Fault::Away(String::from(
+                "it cannot be connected to in time",
+            ))),
         }
     }
 
@@ -154,7 +156,7 @@ impl Link {
         }
         // A transaction that failed is still open.
         self.count();
-        let rolled_back = sqlx::raw_sql("rollback").execute(&mut lent.connection);
+        let rolled_back = sqlx::raw_sql("rollback").fetch_all(&mut lent.connection);
         if matches!(timeout(self.within, rolled_back).await, Ok(Ok(_))) {
             self.idle().push(lent.connection);
         }

@@ -65,7 +65,10 @@ impl Participant {
 
     /// The first phase.
     pub(crate) async fn prepare(&self, trip: &Trip, gid: &str) -> Vote {
-        let said = self.link.say(statements::prepare(trip, self.site, gid)).await;
+        let said = self
+            .link
+            .say(statements::prepare(trip, self.site, gid))
+            .await;
         match said {
             Ok(rows) => {
                 let prices = rows.iter().map(|row| row.try_get::<i64, _>(0));
@@ -79,9 +82,7 @@ impl Participant {
                 Vote::Failed(Failure::Locked)
             }
             // 53: it has no more room, for connections or for prepared transactions.
-            Err(Fault::Said { code, .. }) if code.starts_with("53") => {
-                Vote::Failed(Failure::Full)
-            }
+            Err(Fault::Said { code, .. }) if code.starts_with("53") => Vote::Failed(Failure::Full),
             Err(fault) => Vote::Failed(Failure::Away(format!("{}: {fault}", self.site.as_str()))),
         }
     }
@@ -109,7 +110,10 @@ impl Participant {
 
     /// Whether it can prepare so many.
     pub(crate) async fn prepares(&self) -> Result<u32, Fault> {
-        let rows = self.link.say(String::from("show max_prepared_transactions")).await?;
+        let rows = self
+            .link
+            .say(String::from("show max_prepared_transactions"))
+            .await?;
         let told = rows.first().map(|row| row.try_get::<String, _>(0));
         let told = told.and_then(Result::ok).and_then(|text| text.parse().ok());
         Ok(told.unwrap_or(0))

@@ -85,7 +85,11 @@ end $$;";
 pub async fn set_up(databases: &Databases) -> Result<()> {
     let part = |rest: &str| format!("{PART}{rest}");
     for (name, url, tables) in [
-        ("booking", &databases.booking_database_url, BOOKING.to_owned()),
+        (
+            "booking",
+            &databases.booking_database_url,
+            BOOKING.to_owned(),
+        ),
         ("flight", &databases.flight_database_url, part(FLIGHT)),
         ("hotel", &databases.hotel_database_url, part(HOTEL)),
     ] {

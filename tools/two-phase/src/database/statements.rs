@@ -62,13 +62,17 @@ mod tests {
     #[test]
     fn what_is_asked_for_stays_a_value() {
         assert_eq!(literal("a'); drop table x; --"), "'a''); drop table x; --'");
-        let body = r#"{"itinerary":[{"leg":"flight","flight":"B'1","date":"2039-06-03","seats":2}]}"#;
+        let body =
+            r#"{"itinerary":[{"leg":"flight","flight":"B'1","date":"2039-06-03","seats":2}]}"#;
         let trip = Trip::read(body.as_bytes()).unwrap();
         let expected = format!(
             "begin;select two_phase.take_seats('{}', 0, 'B''1', '2039-06-03', 2);prepare transaction 'g'",
             trip.id
         );
         assert_eq!(prepare(&trip, Site::Flight, "g"), expected);
-        assert_eq!(prepare(&trip, Site::Hotel, "g"), "begin;prepare transaction 'g'");
+        assert_eq!(
+            prepare(&trip, Site::Hotel, "g"),
+            "begin;prepare transaction 'g'"
+        );
     }
 }
