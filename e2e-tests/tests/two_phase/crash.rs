@@ -1,9 +1,12 @@
 //! The coordinator dies between a trip's first prepare and its last commit, at each step; and without what keeps trips whole then, these tests
 //! are red.
 
+use e2e_tests::eventually;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use two_phase::audit::{self, PREFIX};
 use two_phase::faults::{CrashPoint, Guard, WITHOUT};
 
-use crate::place::Place;
+use crate::place::{Place, fill};
 
 #[tokio::test]
 async fn a_coordinator_that_dies_at_any_step_leaves_no_half_trip() {
@@ -82,4 +85,48 @@ async fn without_recovery_seats_stay_locked() {
     place.kill().await;
     place.restart(&[(WITHOUT, "")]).await;
     place.adds_up(&told).await;
+}
+
+/// A coordinator died as its decision was on its way: the next one waits for it, and does not take it for none.
+#[tokio::test]
+async fn a_decision_that_is_still_being_written_is_waited_for() {
+    let test = "a_decision_that_is_still_being_written_is_waited_for";
+    let Some(mut place) = Place::open(test).await else {
+        return;
+    };
+    let id = uuid::Uuid::now_v7();
+    for (url, site, take) in [
+        (
+            &place.databases.flight_database_url,
+            "flight",
+            format!("two_phase.take_seats('{id}', 0, 'B0', '2039-06-03', 1)"),
+        ),
+        (
+            &place.databases.hotel_database_url,
+            "hotel",
+            format!(
+                "two_phase.take_rooms('{id}', 1, 'H0', 'double', array['2039-06-03', '2039-06-04'], 1)"
+            ),
+        ),
+    ] {
+        let prepare =
+            format!("begin; select {take}; prepare transaction '{PREFIX}one/{id}/{site}'");
+        fill(url, prepare).await;
+    }
+    let booking = &place.databases.booking_database_url;
+    let mut dying = PgConnection::connect(booking).await.unwrap();
+    let decide =
+        format!("begin; insert into two_phase.trip values ('{id}', 'confirmed', '[]', 2, 1)");
+    let decide = sqlx::raw_sql(AssertSqlSafe(decide));
+    decide.execute(&mut dying).await.unwrap();
+    place.begin(&[]);
+    let booking = &place.databases.booking_database_url;
+    eventually("it waits for the decision", async || {
+        (audit::waiting(booking).await.unwrap() > 0).then_some(())
+    })
+    .await;
+    assert_eq!(place.in_doubt().await, 2);
+    sqlx::raw_sql("commit").execute(&mut dying).await.unwrap();
+    let report = place.settled().await;
+    assert_eq!((report.confirmed, report.seats_taken), (1, 1), "{report}");
 }

@@ -60,7 +60,8 @@ async fn call(http: &reqwest::Client, url: &str, count: &AtomicU64, number: u64)
     }
 }
 
-async fn fill(url: &str, statements: String) {
+/// Says some statements to a database.
+pub(crate) async fn fill(url: &str, statements: String) {
     let mut connection = PgConnection::connect(url).await.unwrap();
     let filled = sqlx::raw_sql(AssertSqlSafe(statements));
     filled.execute(&mut connection).await.unwrap();
