@@ -10,6 +10,7 @@ mod place;
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 
+use e2e_tests::prerequisites;
 use place::{Place, double, trip};
 
 #[tokio::test]
@@ -90,17 +91,21 @@ async fn what_another_holds_is_waited_for_and_not_for_ever() {
 
 #[tokio::test]
 async fn what_was_decided_reaches_a_database_that_was_away() {
-    let Some(mut place) = Place::open("what_was_decided_reaches_a_database_that_was_away").await
-    else {
+    let test = "what_was_decided_reaches_a_database_that_was_away";
+    let (Some(server), Some(mut of_hotel)) = (
+        prerequisites::preparing_postgres(test).await,
+        prerequisites::own_preparing_postgres(test).await,
+    ) else {
         return;
     };
+    let mut place = Place::on(test, server, &of_hotel).await;
     place.start(&[]).await;
     let (load, told) = place.load();
     place.until_confirmed(20).await;
-    place.hotel.kill().await.unwrap();
+    of_hotel.kill().await.unwrap();
     let (status, body) = place.book(&trip("B0", double(1))).await;
     assert_eq!(status, 502, "{body}");
-    place.hotel.restart().await.unwrap();
+    of_hotel.restart().await.unwrap();
     // Nothing was started again for that.
     let before = place.audit().await.confirmed;
     place.until_confirmed(before + 20).await;
@@ -114,15 +119,15 @@ async fn a_server_that_prepares_nothing_is_named() {
     let Some(mut place) = Place::open(test).await else {
         return;
     };
-    let cluster = e2e_tests::prerequisites::postgres(test).await.unwrap();
+    let cluster = prerequisites::postgres(test).await.unwrap();
     let url = cluster.database("prepares_nothing").await.unwrap();
     let process = place.begin(&[("FLIGHT_DATABASE_URL", url.as_str())]);
-    let said = process.wait_ready(&e2e_tests_http(), place::SOON).await;
+    let said = process.wait_ready(&http(), place::SOON).await;
     let said = format!("{:#}", said.unwrap_err());
     assert!(said.contains("max_prepared_transactions"), "{said}");
     assert!(!said.contains("postgres://"), "no password is told: {said}");
 }
 
-fn e2e_tests_http() -> reqwest::Client {
+fn http() -> reqwest::Client {
     client::http::local().unwrap().build().unwrap()
 }

@@ -1,5 +1,5 @@
-//! Where these tests take place: two PostgreSQL servers that prepare transactions (hotel has one for itself), a few flights and a hotel, a
-//! coordinator, and callers.
+//! Where these tests take place: databases on a PostgreSQL server that prepares transactions, a few flights and a hotel, a coordinator, and
+//! callers.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,12 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use e2e_tests::eventually;
+use e2e_tests::{eventually, prerequisites};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
-use stack::postgres::{Cluster, Programs};
+use stack::postgres::Cluster;
 use stack::service::{ServiceProcess, Spec};
-use stack::skip::{self, Need};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use two_phase::Databases;
@@ -23,15 +22,12 @@ use two_phase::faults::{CRASH_FILE, CrashPoint};
 const SEATS: i64 = 100_000;
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 const CALLERS: u64 = 8;
-const SETTINGS: [&str; 1] = ["max_prepared_transactions=300"];
 const SEAT: &str = include_str!("../../../services/flight/migrations/1001_seat.sql");
 const ROOM: &str = include_str!("../../../services/hotel/migrations/1001_room.sql");
 
-/// Servers, tables and, once it is started, a coordinator.
+/// Databases, tables and, once it is started, a coordinator.
 pub(crate) struct Place {
     pub(crate) databases: Databases,
-    pub(crate) hotel: Cluster,
-    _others: Cluster,
     coordinator: Option<ServiceProcess>,
     http: reqwest::Client,
     folder: TempDir,
@@ -71,29 +67,19 @@ pub(crate) async fn fill(url: &str, statements: String) {
 impl Place {
     /// None where PostgreSQL cannot be had, which is said.
     pub(crate) async fn open(test: &str) -> Option<Self> {
-        let programs = tokio::task::spawn_blocking(|| Programs::find(&|line| eprintln!("{line}")));
-        let programs = programs
-            .await
-            .unwrap()
-            .map_err(|error| format!("{error:#}"));
-        let programs = skip::unless(Need::Postgres, test, programs.as_ref())?;
-        let folder = tempfile::Builder::new()
-            .prefix("two-phase-")
-            .tempdir()
-            .unwrap();
-        let server = async |name: &str| {
-            let data =
-                std::env::temp_dir().join(format!("two-phase-{name}-{}", uuid::Uuid::now_v7()));
-            let settings = SETTINGS.map(String::from);
-            Cluster::start_with(programs, &data, true, &settings)
-                .await
-                .unwrap()
-        };
-        let (others, hotel) = (server("others").await, server("hotel").await);
+        let server = prerequisites::preparing_postgres(test).await?;
+        Some(Self::on(test, server, server).await)
+    }
+
+    /// With hotel's database on that server, which the test may kill.
+    pub(crate) async fn on(test: &str, server: &Cluster, of_hotel: &Cluster) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // A name has at most 63 bytes, and tests of one process have databases of their own.
+        let name = |service: &str| format!("{service}_{}", &test[..test.len().min(50)]);
         let databases = Databases {
-            booking_database_url: others.database("booking").await.unwrap(),
-            flight_database_url: others.database("flight").await.unwrap(),
-            hotel_database_url: hotel.database("hotel").await.unwrap(),
+            booking_database_url: server.database(&name("booking")).await.unwrap(),
+            flight_database_url: server.database(&name("flight")).await.unwrap(),
+            hotel_database_url: of_hotel.database(&name("hotel")).await.unwrap(),
         };
         let seats = format!(
             "{SEAT};insert into seat select 'B' || n, '2039-06-03', {SEATS}, 0, 0, {SEATS}, 12300, 'EUR' from generate_series(0, 9) as g (n); insert into seat values ('FULL', '2039-06-03', 1, 0, 0, 1, 12300, 'EUR')"
@@ -104,10 +90,8 @@ impl Place {
         );
         fill(&databases.hotel_database_url, rooms).await;
         two_phase::set_up(&databases).await.unwrap();
-        Some(Self {
+        Self {
             databases,
-            hotel,
-            _others: others,
             coordinator: None,
             http: client::http::local()
                 .unwrap()
@@ -115,7 +99,7 @@ impl Place {
                 .build()
                 .unwrap(),
             folder,
-        })
+        }
     }
 
     fn crash_file(&self) -> PathBuf {
