@@ -3,7 +3,7 @@
 
 use e2e_tests::eventually;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
-use two_phase::audit::{self, PREFIX};
+use two_phase::audit::{PREFIX, Watch};
 use two_phase::faults::{CrashPoint, Guard, WITHOUT};
 
 use crate::place::{Place, fill};
@@ -120,9 +120,10 @@ async fn a_decision_that_is_still_being_written_is_waited_for() {
     let decide = sqlx::raw_sql(AssertSqlSafe(decide));
     decide.execute(&mut dying).await.unwrap();
     place.begin(&[]);
-    let booking = &place.databases.booking_database_url;
+    let mut watch = Watch::new(&place.databases.booking_database_url);
     eventually("it waits for the decision", async || {
-        (audit::waiting(booking).await.unwrap() > 0).then_some(())
+        let locks = watch.look(PREFIX).await.unwrap();
+        (locks.waiting > 0).then_some(())
     })
     .await;
     assert_eq!(place.in_doubt().await, 2);

@@ -121,6 +121,7 @@ impl Place {
             ),
             ("HOTEL_DATABASE_URL", databases.hotel_database_url.as_str()),
             ("SWEEP_INTERVAL_MS", "100"),
+            ("CONNECTIONS_MAX", "8"),
             (CRASH_FILE, crash.to_str().unwrap()),
         ];
         let all = own.iter().chain(settings);

@@ -296,11 +296,6 @@ impl<'a> Bench<'a> {
             .rival
             .as_ref()
             .filter(|_| protocol == Protocol::TwoPhase);
-        let mut processes = self.stack().map(processes);
-        if let (Some(rival), Some(processes)) = (rival, &mut processes) {
-            processes.insert(String::from("coordinator"), rival.pids());
-        }
-        let stack = self.stack().zip(processes.as_ref());
         let loading = self.load(pace, protocol, window, &live);
         (self.tell.going)(Going {
             name,
@@ -308,6 +303,13 @@ impl<'a> Bench<'a> {
             window,
             live: Arc::clone(&live),
         });
+        // By then every connection has its process at the server.
+        tokio::time::sleep_until(window.from.into()).await;
+        let mut processes = self.stack().map(processes);
+        if let (Some(rival), Some(processes)) = (rival, &mut processes) {
+            processes.insert(String::from("coordinator"), rival.pids());
+        }
+        let stack = self.stack().zip(processes.as_ref());
         let (seen, readings, counted) = tokio::join!(
             Seen::watch(stack, &live, window),
             Reading::edges(stack, &live, window),

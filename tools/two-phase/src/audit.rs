@@ -14,6 +14,10 @@ use crate::settings::Databases;
 pub const PREFIX: &str = "two-phase/";
 /// So many violations are told one by one.
 const TOLD_MAX: usize = 10;
+const LOCKS: &str = "select \
+     (select count(*) from pg_prepared_xacts where database = current_database() and starts_with(gid, $1)), \
+     (select count(*) from pg_prepared_xacts where database = current_database() and starts_with(gid, $2)), \
+     (select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and starts_with(application_name, $2))";
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What was found.
@@ -99,20 +103,55 @@ pub async fn in_doubt(url: &str, prefix: &str) -> Result<u64> {
     Ok(count.unsigned_abs())
 }
 
-/// How many statements of coordinators wait for a lock in this database now.
-///
-/// # Errors
-/// When it cannot be reached.
-pub async fn waiting(url: &str) -> Result<u64> {
-    let mut connection = PgConnection::connect(url).await?;
-    let count: i64 = sqlx::query_scalar(
-        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and starts_with(application_name, $1)",
-    )
-    .bind(PREFIX)
-    .fetch_one(&mut connection)
-    .await?;
-    connection.close().await?;
-    Ok(count.unsigned_abs())
+/// What is locked in a database at a moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Locks {
+    /// Parts that lie prepared, of the coordinators whose name for them begins as was asked.
+    pub of_these: u64,
+    /// Parts that lie prepared, of all.
+    pub in_doubt: u64,
+    /// Statements of coordinators that wait for a lock.
+    pub waiting: u64,
+}
+
+/// Looks at one database's locks again and again, over a connection that stays.
+#[derive(Debug)]
+pub struct Watch {
+    url: String,
+    connection: Option<PgConnection>,
+}
+
+impl Watch {
+    /// Connects when it looks.
+    #[must_use]
+    pub fn new(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            connection: None,
+        }
+    }
+
+    /// What is locked now; connects again next time where the database does not answer.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn look(&mut self, prefix: &str) -> Result<Locks> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => PgConnection::connect(&self.url).await?,
+        };
+        let (of_these, in_doubt, waiting): (i64, i64, i64) = sqlx::query_as(LOCKS)
+            .bind(prefix)
+            .bind(PREFIX)
+            .fetch_one(&mut connection)
+            .await?;
+        self.connection = Some(connection);
+        Ok(Locks {
+            of_these: of_these.unsigned_abs(),
+            in_doubt: in_doubt.unsigned_abs(),
+            waiting: waiting.unsigned_abs(),
+        })
+    }
 }
 
 /// Looks once.

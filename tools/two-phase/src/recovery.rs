@@ -64,6 +64,7 @@ pub(crate) async fn begin(
     let (settings, every) = (settings.clone(), settings.sweep_interval());
     Ok(tokio::spawn(async move {
         loop {
+            warm(&coordinator).await;
             tokio::time::sleep(every).await;
             // Whoever lost the name ends nothing until it is his again.
             if matches!(name.hold(&coordinator).await, Ok(true)) {
@@ -92,6 +93,14 @@ impl Name {
         self.held = coordinator.booking.take_name(&self.name).await?;
         Ok(self.held.is_some())
     }
+}
+
+/// Connects where connections are missing. A database that is away is connected to when it is asked.
+async fn warm(coordinator: &Coordinator) {
+    for participant in coordinator.participants() {
+        let _ = participant.warm().await;
+    }
+    let _ = coordinator.booking.warm().await;
 }
 
 /// Looks once at every database that answers.

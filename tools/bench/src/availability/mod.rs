@@ -82,7 +82,8 @@ pub struct Outcome {
     pub errors: BTreeMap<String, u64>,
     /// The longest time without a completed trip, from the kill on.
     pub longest_silence_s: f64,
-    /// How long seats stayed locked by trips in doubt, from the kill on; null of the saga, which locks nothing beyond a transaction.
+    /// How long seats stayed locked by the trips of a coordinator that was killed; null of other events, and of the saga, which locks nothing
+    /// beyond a transaction.
     pub locked_s: Option<f64>,
     /// The most parts that lay in doubt in flight's database from the kill on, those of trips under way among them; null of the saga.
     pub in_doubt_max: Option<u64>,

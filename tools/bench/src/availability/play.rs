@@ -177,7 +177,8 @@ impl Stage {
     ) -> Outcome {
         let per_s = |from, until| round(seen::per_s(notes, (from, until), |note| note.trips));
         let came_back = away.until < window.until;
-        let locks = protocol == Protocol::TwoPhase;
+        // Of one that lives parts lie prepared all the time: they are its trips under way.
+        let locks = protocol == Protocol::TwoPhase && event == Event::CoordinatorKilled;
         let seconds = |time: Duration| round(time.as_secs_f64());
         let mut errors = tally.errors;
         if tally.overloaded > 0 {

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use two_phase::audit::{Locks, Watch};
+
 use crate::load::Live;
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -15,15 +17,8 @@ pub(super) struct Note {
     pub(super) trips: u64,
     pub(super) failed: u64,
     pub(super) in_flight: u64,
-    /// Parts in doubt of the coordinator that is killed, of all of them, and statements that wait for a lock.
+    /// Of the coordinator that is killed, and of all.
     pub(super) locks: Option<Locks>,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Locks {
-    pub(super) of_victim: u64,
-    pub(super) in_doubt: u64,
-    pub(super) waiting: u64,
 }
 
 /// Looks until then; at the locks where flight's database is named.
@@ -34,33 +29,25 @@ pub(super) async fn watch(
     until: Instant,
 ) -> Vec<Note> {
     let mut notes = Vec::new();
+    let mut flight = flight.map(|url| Watch::new(&url));
     let mut next = Instant::now();
     while next < until {
         tokio::time::sleep_until(next.into()).await;
         next = Instant::now() + LOOK_EVERY;
-        let locks = match &flight {
-            Some(url) => locks(url, victim).await,
-            None => None,
-        };
-        notes.push(Note {
+        // When looking began: what is seen is no older.
+        let mut note = Note {
             at: Instant::now(),
             trips: live.trips(),
             failed: live.failed(),
             in_flight: live.in_flight(),
-            locks,
-        });
+            locks: None,
+        };
+        if let Some(flight) = &mut flight {
+            note.locks = flight.look(victim).await.ok();
+        }
+        notes.push(note);
     }
     notes
-}
-
-/// None where the database does not answer.
-async fn locks(url: &str, victim: &str) -> Option<Locks> {
-    use two_phase::audit;
-    Some(Locks {
-        of_victim: audit::in_doubt(url, victim).await.ok()?,
-        in_doubt: audit::in_doubt(url, audit::PREFIX).await.ok()?,
-        waiting: audit::waiting(url).await.ok()?,
-    })
 }
 
 /// The last note until then, or the first there is.
@@ -118,7 +105,7 @@ pub(super) fn silence(notes: &[Note], from: Instant) -> Duration {
 /// How long parts of the victim lay in doubt from then on, without a moment between; zero where none did.
 pub(super) fn locked(notes: &[Note], from: Instant) -> Duration {
     let after = notes.iter().filter(|note| note.at > from);
-    let held = after.take_while(|note| note.locks.is_none_or(|locks| locks.of_victim > 0));
+    let held = after.take_while(|note| note.locks.is_none_or(|locks| locks.of_these > 0));
     held.last().map_or(Duration::ZERO, |note| note.at - from)
 }
 
@@ -136,14 +123,14 @@ mod tests {
         // Completed until then, and in doubt then, second by second.
         let seen = [(0, 0), (10, 0), (10, 2), (10, 2), (30, 0), (40, 1)];
         let seconds = (0..).map(Duration::from_secs);
-        let note = |(after, (trips, of_victim)): (Duration, (u64, u64))| Note {
+        let note = |(after, (trips, of_these)): (Duration, (u64, u64))| Note {
             at: from + after,
             trips,
             failed: trips / 10,
             in_flight: 4,
             locks: Some(Locks {
-                of_victim,
-                in_doubt: of_victim + 1,
+                of_these,
+                in_doubt: of_these + 1,
                 waiting: 7,
             }),
         };

@@ -22,6 +22,9 @@ const ABORT: &str = "insert into two_phase.trip (trip, state, itinerary, legs, p
 const STATES: &str =
     "select trip::text, state from two_phase.trip where trip = any ($1::text[]::uuid[])";
 
+/// Decisions go one commit after the other; the rest looks up what was decided.
+const CONNECTIONS_MAX: usize = 4;
+
 /// A decision that is to be written.
 #[derive(Debug, Clone)]
 pub(crate) struct Decision {
@@ -39,8 +42,14 @@ pub(crate) struct Booking {
 
 impl Booking {
     pub(crate) fn new(settings: &Settings, counter: &Arc<AtomicU64>) -> Result<Self> {
-        let link = Link::new(&settings.databases.booking_database_url, settings, counter)?;
+        let url = &settings.databases.booking_database_url;
+        let link = Link::new(url, CONNECTIONS_MAX, settings, counter)?;
         Ok(Self { link })
+    }
+
+    /// Has its connections ready.
+    pub(crate) async fn warm(&self) -> Result<(), Fault> {
+        self.link.warm().await
     }
 
     /// Writes them all, in one transaction that is on disk when this returns. Answers with the trips that are confirmed by it.

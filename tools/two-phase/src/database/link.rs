@@ -46,6 +46,7 @@ pub(crate) struct Link {
     options: PgConnectOptions,
     idle: Mutex<Vec<PgConnection>>,
     permits: Semaphore,
+    most: usize,
     within: Duration,
     round_trips: Arc<AtomicU64>,
 }
@@ -60,6 +61,7 @@ pub(crate) struct Lent<'a> {
 impl Link {
     pub(crate) fn new(
         url: &str,
+        most: usize,
         settings: &Settings,
         round_trips: &Arc<AtomicU64>,
     ) -> Result<Self> {
@@ -79,7 +81,8 @@ impl Link {
         Ok(Self {
             options,
             idle: Mutex::default(),
-            permits: Semaphore::new(usize::from(settings.connections_max)),
+            permits: Semaphore::new(most),
+            most,
             within: settings.answer_within(),
             round_trips: Arc::clone(round_trips),
         })
@@ -114,6 +117,18 @@ impl Link {
             connection,
             _permit: permit,
         })
+    }
+
+    /// Connects as often as it may, one after the other, before somebody waits for it; again after a server was restarted.
+    pub(crate) async fn warm(&self) -> Result<(), Fault> {
+        loop {
+            let lent = self.most.saturating_sub(self.permits.available_permits());
+            if self.idle().len() + lent >= self.most {
+                return Ok(());
+            }
+            let connection = self.connect().await?;
+            self.idle().push(connection);
+        }
     }
 
     /// A connection of one's own, which is not counted.

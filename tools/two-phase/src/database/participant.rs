@@ -55,12 +55,22 @@ impl Participant {
             Site::Flight => &settings.databases.flight_database_url,
             Site::Hotel => &settings.databases.hotel_database_url,
         };
-        let link = Link::new(url, settings, counter)?;
+        let link = Link::new(
+            url,
+            usize::from(settings.connections_max),
+            settings,
+            counter,
+        )?;
         Ok(Self { site, link })
     }
 
     pub(crate) fn site(&self) -> Site {
         self.site
+    }
+
+    /// Has its connections ready.
+    pub(crate) async fn warm(&self) -> Result<(), Fault> {
+        self.link.warm().await
     }
 
     /// The first phase.
