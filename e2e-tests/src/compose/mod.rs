@@ -25,10 +25,11 @@ pub use balancer::Place;
 pub const SERVICES: [&str; 3] = ["booking", "flight", "hotel"];
 
 /// What has a port on 127.0.0.1.
-const PUBLISHED: [&str; 7] = [
+const PUBLISHED: [&str; 8] = [
     "BOOKING",
     "FLIGHT",
     "HOTEL",
+    "PAYMENT",
     "HAPROXY",
     "NATS",
     "POSTGRES",

