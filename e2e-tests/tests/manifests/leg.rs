@@ -42,7 +42,7 @@ fn words(text: &str) -> String {
 fn as_flight(text: &str) -> String {
     text.replace("train", "flight")
         .replace("TRAIN", "FLIGHT")
-        .replace("8083", "8081")
+        .replace("8084", "8081")
 }
 
 /// The line before the leg was added to its list.
