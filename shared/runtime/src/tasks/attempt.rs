@@ -69,7 +69,7 @@ impl<S: Service> Drop for Unseen<S> {
 
 /// There may be room for one more, where one more may be due.
 fn wake<S: Service>(beside: &Beside, shared: &Shared<S>) {
-    if beside.more.load(Ordering::Acquire) {
+    if beside.more.load(Ordering::SeqCst) {
         shared.calling.notify_one();
     }
 }

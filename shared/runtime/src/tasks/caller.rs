@@ -123,8 +123,8 @@ impl<S: Service> Caller<S> {
     /// Starts what is due, as far as there is room. Answers whether more may be due.
     async fn start_due(&mut self) -> Result<bool, Failure> {
         self.mend().await?;
-        // Before it is looked: who makes room from now on says so.
-        self.beside.more.store(true, Ordering::Release);
+        // Before it is looked, in one order for all: who makes room from now on says so.
+        self.beside.more.store(true, Ordering::SeqCst);
         let room = self.room();
         if room == 0 {
             return Ok(true);
@@ -137,7 +137,7 @@ impl<S: Service> Caller<S> {
             started += self.start(true, room - started).await?;
         }
         let more = started == room;
-        self.beside.more.store(more, Ordering::Release);
+        self.beside.more.store(more, Ordering::SeqCst);
         Ok(more)
     }
 
