@@ -115,6 +115,62 @@ fn alerts(folder: &Path, program: PathBuf, settings: [(&str, String); 3]) -> Ser
     .unwrap()
 }
 
+/// The program and what it runs on.
+struct Watch {
+    service: ServiceProcess,
+    stream: jetstream::Context,
+    http: reqwest::Client,
+    database: Arc<Database>,
+    crash: PathBuf,
+}
+
+impl Watch {
+    async fn until_ready(&mut self) {
+        let within = Duration::from_secs(30);
+        self.service.wait_ready(&self.http, within).await.unwrap();
+    }
+
+    async fn until_told(&self, alarms: usize) {
+        let told = "select count(*) from alarm where told = 200";
+        eventually("every alarm is told", async || {
+            let told = self.database.number(told, vec![]).await;
+            (told.ok()? == i64::try_from(alarms).unwrap()).then_some(())
+        })
+        .await;
+    }
+
+    /// One alarm for each point: in the batch that asks for its call, at the call, and in the batch that judges the answer. How many there
+    /// were.
+    async fn dies_at_every_point(&mut self) -> usize {
+        let batch = [
+            CrashPoint::Loaded,
+            CrashPoint::BeforeCommit,
+            CrashPoint::AfterCommit,
+        ];
+        let asking = batch.map(|point| (point, 1));
+        let judging = batch.map(|point| (point, 2));
+        let calling = CrashPoint::OF_CALLS.map(|point| (point, 1));
+        let points: Vec<_> = asking.into_iter().chain(calling).chain(judging).collect();
+        let fired = self.crash.with_extension("fired");
+        for (place, (point, time)) in points.iter().enumerate() {
+            // What came before is over, and so is what every start brings.
+            self.until_ready().await;
+            self.until_told(place).await;
+            let _ = std::fs::remove_file(&fired);
+            let asked = format!("{} {time}", point.as_str());
+            std::fs::write(&self.crash, &asked).unwrap();
+            raise(&self.stream, &format!("point-{place}")).await;
+            let service = &mut self.service;
+            eventually(&format!("it dies: {asked}"), async || {
+                (fired.exists() && service.ended().is_some()).then_some(())
+            })
+            .await;
+            self.service.restart(&[]).await.unwrap();
+        }
+        points.len()
+    }
+}
+
 async fn every_alarm_is_told_once(nats: &Path, folder: &Path, database: String) {
     let program = program("alerts").await;
     let broker = Broker::start(nats, &folder.join("nats"), None)
@@ -131,28 +187,27 @@ async fn every_alarm_is_told_once(nats: &Path, folder: &Path, database: String) 
     let ready = Duration::from_secs(30);
     service.wait_ready(&http, ready).await.unwrap();
     let client = async_nats::connect(broker.url()).await.unwrap();
-    let stream = jetstream::new(client);
+    let mut watch = Watch {
+        service,
+        stream: jetstream::new(client),
+        http,
+        database: Database::open_read_only(&database).await.unwrap(),
+        crash: folder.join("alerts.crash"),
+    };
 
-    let points = dies_at_every_point(folder, &mut service, &stream).await;
+    let points = watch.dies_at_every_point().await;
     for alarm in 0..ALARMS {
-        raise(&stream, &format!("alarm-{alarm}")).await;
+        raise(&watch.stream, &format!("alarm-{alarm}")).await;
         if alarm % 20 == 10 {
-            service.kill().await.unwrap();
-            service.restart(&[]).await.unwrap();
+            watch.service.kill().await.unwrap();
+            watch.service.restart(&[]).await.unwrap();
         }
     }
-    service.wait_ready(&http, ready).await.unwrap();
-
+    watch.until_ready().await;
     let all = points + ALARMS;
-    let database = Database::open_read_only(&database).await.unwrap();
-    let told = "select count(*) from alarm where told = 200";
-    eventually("every alarm is told", async || {
-        let told = database.number(told, vec![]).await;
-        told.is_ok_and(|told| usize::try_from(told) == Ok(all))
-            .then_some(())
-    })
-    .await;
-    let waiting = http.get(format!("{}/calls", service.url())).send().await;
+    watch.until_told(all).await;
+    let calls = format!("{}/calls", watch.service.url());
+    let waiting = watch.http.get(calls).send().await;
     let waiting: Value = waiting.unwrap().json().await.unwrap();
     assert_eq!(waiting["items"], serde_json::json!([]));
     {
@@ -161,36 +216,6 @@ async fn every_alarm_is_told_once(nats: &Path, folder: &Path, database: String) 
         let repeated = asked.values().filter(|times| **times > 1).count();
         assert!(repeated >= 2, "nothing was ever asked for twice");
     }
-    service.stop().await.unwrap();
-    assert_eq!(service.ended().and_then(|it| it.code()), Some(0));
-}
-
-/// One alarm for each point: in the batch that asks for its call, at the call, and in the batch that judges the answer. How many there were.
-async fn dies_at_every_point(
-    folder: &Path,
-    service: &mut ServiceProcess,
-    stream: &jetstream::Context,
-) -> usize {
-    let batch = [
-        CrashPoint::Loaded,
-        CrashPoint::BeforeCommit,
-        CrashPoint::AfterCommit,
-    ];
-    let asking = batch.map(|point| (point, 1));
-    let judging = batch.map(|point| (point, 2));
-    let calling = CrashPoint::OF_CALLS.map(|point| (point, 1));
-    let points: Vec<_> = asking.into_iter().chain(calling).chain(judging).collect();
-    let file = folder.join("alerts.crash");
-    let fired = file.with_extension("fired");
-    for (place, (point, time)) in points.iter().enumerate() {
-        let _ = std::fs::remove_file(&fired);
-        std::fs::write(&file, format!("{} {time}", point.as_str())).unwrap();
-        raise(stream, &format!("point-{place}")).await;
-        eventually(&format!("it dies {} {time}", point.as_str()), async || {
-            (fired.exists() && service.ended().is_some()).then_some(())
-        })
-        .await;
-        service.restart(&[]).await.unwrap();
-    }
-    points.len()
+    watch.service.stop().await.unwrap();
+    assert_eq!(watch.service.ended().and_then(|it| it.code()), Some(0));
 }
