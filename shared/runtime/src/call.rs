@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use http::WaitingCall;
+
 use crate::service::Service;
 use crate::table::{Lock, Table, int, text};
 use crate::telemetry::TraceContext;
