@@ -18,13 +18,14 @@
 //! | voiding | – | – | – | voided: released, say released; captured: refunding, ask to refund; a no: ask again after a pause |
 //! | refunding | – | – | – | refunded: released, say released; a no: ask again after a pause |
 //! | released | say released again | – ; if it lapsed: unpaid | say released again | – |
-//! | rejected | say rejected again | – and an alarm | say rejected again | – |
+//! | rejected | say rejected again | – and an alarm | say rejected again | voided: –; a no: ask to void again after a pause |
 //!
 //! A later leg's `rejected` is as `cancelled`, but for an alarm once the trip was confirmed. `held` is the only state that re-announces. Two
 //! calls make one authorisation: *open* makes a payment that holds nothing and has an id, *authorise* confirms that id. So whatever is lost,
 //! late or forgotten by either side, there is one payment that could be authorised, and closing it closes all.
 //!
-//! `unpaid` is never left to itself: it needs attention at once. The one decider of a trip is booking, so a person cancels it there, and
+//! A payment that lapsed says `released` once; if nothing is heard of the trip until an hour behind its deadline, it needs attention: booking
+//! may have been confirming just then. `unpaid` is never left to itself: it needs attention at once. The one decider of a trip is booking, so a person cancels it there, and
 //! then it comes back as any other.
 
 mod answers;
@@ -229,7 +230,11 @@ fn off(mut record: Record, fact: &Fact, reason: &Reason, by_leg: bool, now: &Now
         State::Voiding | State::Refunding => Reaction::silent(record),
         State::Released | State::Rejected if by_leg => Reaction::silent(record),
         State::Released => {
-            record.undo = 1; // a `confirmed` that passed this on its way finds a trip that is off
+            if !record.is_off() {
+                record.undo = 1; // a `confirmed` that passed this on its way finds a trip that is off
+                record.attention_us = None;
+                record.keep_for_a_while();
+            }
             say(record)
         }
         State::Rejected => say(record),
@@ -238,9 +243,7 @@ fn off(mut record: Record, fact: &Fact, reason: &Reason, by_leg: bool, now: &Now
 
 /// A hold asks again what becomes of the trip; a refused call is asked again.
 fn due(mut record: Record, waiting: bool, now: &Now) -> Reaction {
-    let pauses = record.asked.is_none()
-        && record.state.asks().is_some()
-        && record.state != State::Rejected;
+    let pauses = record.due_us.is_some() && record.asked.is_none() && record.state.asks().is_some();
     if record.state != State::Held && !pauses {
         record.due_us = None;
         return Reaction::silent(record);

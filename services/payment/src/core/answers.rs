@@ -6,11 +6,14 @@
 use choreography::{Now, Reason};
 
 use super::call::Answer;
-use super::record::{Record, State};
+use super::record::{ATTENTION_US, Record, State};
 use super::{Reaction, ask, ask_in, enter, say, say_in};
 
 /// An answer that is of another question than the one asked: it is asked again.
 const STRAY: &str = "answer-to-another-question";
+
+/// The provider has money of a trip that is over here.
+const MONEY: &str = "money-behind-a-release";
 
 /// A call was answered.
 pub(super) fn answered(mut record: Record, key: &str, answer: &Answer, now: &Now) -> Reaction {
@@ -68,7 +71,7 @@ pub(super) fn told(mut record: Record, intent: &str, answer: &Answer, now: &Now)
         (State::Voiding | State::Refunding | State::Opening | State::Authorising, _)
         | (State::Capturing, _) => Reaction::silent(record), // it asks again anyway
         (State::Released | State::Rejected, Answer::Authorised | Answer::Captured) => {
-            Reaction::odd(record, "money-behind-a-release")
+            Reaction::odd(record, MONEY)
         }
         (State::Released | State::Rejected, _) => Reaction::silent(record),
         (State::None | State::Held | State::Captured, _) => Reaction::odd(record, STRAY),
@@ -111,7 +114,8 @@ fn authorised(mut record: Record, answer: &Answer, now: &Now) -> Reaction {
         }
         Answer::Authorised => say_in(record, State::Held, now),
         Answer::Declined { reason } | Answer::Refused { reason } => {
-            let refused = never_held(record, reason, now);
+            let mut refused = never_held(record, reason, now);
+            refused.record.attention_us = Some(now.now_us().saturating_add(ATTENTION_US));
             let closing = ask(refused.record);
             Reaction {
                 said: refused.said,
@@ -180,15 +184,26 @@ fn refunded(record: Record, answer: &Answer, now: &Now) -> Reaction {
     }
 }
 
-/// A rejected payment was closed at the provider.
+/// A rejected payment was closed at the provider, or is to be.
 fn closed(mut record: Record, answer: &Answer, now: &Now) -> Reaction {
-    record.keep_for_a_while();
-    if *answer == Answer::Captured {
-        record.trouble = Some(String::from("the provider took money that it had refused"));
-        record.attention_us = Some(now.now_us());
-        return Reaction::odd(record, "money-behind-a-release");
+    match answer {
+        Answer::Voided | Answer::Refunded => {
+            record.trouble = None;
+            record.attention_us = None;
+            record.keep_for_a_while();
+            Reaction::silent(record)
+        }
+        Answer::Captured => {
+            record.trouble = Some(String::from("the provider took money that it had refused"));
+            record.attention_us = Some(now.now_us());
+            Reaction::odd(record, MONEY)
+        }
+        Answer::Declined { reason } | Answer::Refused { reason } => refused(record, reason, now),
+        Answer::Authorised | Answer::Opened { .. } => {
+            let still = Reason::new("still-there", "the provider did not let go of it");
+            refused(record, &still, now)
+        }
     }
-    Reaction::silent(record)
 }
 
 /// Nothing is held, and nothing ever was.
@@ -213,16 +228,4 @@ fn pause(mut record: Record, anomaly: &'static str, now: &Now) -> Reaction {
     record.tries = record.tries.saturating_add(1);
     record.due_us = Some(now.wake_us(record.tries));
     Reaction::odd(record, anomaly)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::say;
-    use crate::core::Record;
-
-    #[test]
-    fn a_row_that_says_nothing_is_an_anomaly_and_no_panic() {
-        let record = Record::none(uuid::Uuid::from_u128(1).into(), 0);
-        assert_eq!(say(record).anomaly, Some("unreadable-record"));
-    }
 }

@@ -324,6 +324,12 @@ impl Record {
             State::Capturing | State::Voiding | State::Refunding => {
                 Some(self.changed_us.saturating_add(ATTENTION_US))
             }
+            // It lapsed, and booking may have confirmed the trip just then: what became of the trip has to be heard.
+            State::Released if !self.is_off() => Some(
+                self.deadline_us
+                    .max(self.changed_us)
+                    .saturating_add(ATTENTION_US),
+            ),
             _ => None,
         };
         self.keep_for_a_while();
@@ -331,7 +337,11 @@ impl Record {
 
     /// What is over and asks nothing any more may be dropped, so long after everybody else forgot it.
     pub(super) fn keep_for_a_while(&mut self) {
-        let over = matches!(self.state, State::Released | State::Rejected) && self.asked.is_none();
+        let over = match self.state {
+            State::Released => self.is_off(),
+            State::Rejected => self.asked.is_none(),
+            _ => false,
+        };
         self.forget_us = over.then(|| {
             self.deadline_us
                 .max(self.changed_us)

@@ -27,10 +27,11 @@ pub(super) fn taken(
     record.adopt(&fact.plan);
     if now.now_us() > record.deadline_us.saturating_add(LATE_US) {
         // Not `rejected`: an earlier record may have been forgotten, and whoever is behind may hold.
-        record.because(&Reason::new(
+        let late = Reason::new(
             "late",
             "the trip's deadline had passed more than an hour before",
-        ));
+        );
+        record.call_off(&late, now);
         record.enter(State::Released, now);
         return record;
     }
