@@ -157,6 +157,12 @@ impl Client {
         *self.focus.lock().unwrap()
     }
 
+    /// Where the first replica of a service is.
+    #[must_use]
+    pub fn url(&self, service: &str) -> String {
+        self.services[service][0].url().trim_end_matches('/').to_owned()
+    }
+
     /// A request to the first replica of a service.
     pub fn request(&self, method: Method, service: &str, path: &str) -> RequestBuilder {
         self.request_at(0, method, service, path)

@@ -24,6 +24,7 @@ pub mod fixtures;
 pub mod load;
 pub mod prerequisites;
 mod processes;
+pub mod provider;
 mod setup;
 mod timeline;
 pub mod trip;

@@ -5,17 +5,20 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
+use payment::settings::MaybeProvider;
 use runtime::Settings;
-use stack::{SERVICES, catalogue};
+use stack::catalogue;
 
 #[derive(Parser)]
 enum UnderTest {
     /// Run one service in this process.
     Serve {
-        #[arg(value_parser = SERVICES)]
+        #[arg(value_parser = catalogue::SERVED)]
         service: String,
         #[command(flatten)]
         settings: Box<Settings>,
+        #[command(flatten)]
+        provider: Box<MaybeProvider>,
     },
 }
 
@@ -31,7 +34,11 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<()> {
-    let UnderTest::Serve { service, settings } = UnderTest::parse();
+    let UnderTest::Serve {
+        service,
+        settings,
+        provider,
+    } = UnderTest::parse();
     let service = catalogue::find(&service).context("there is no such service")?;
-    service.serve(*settings).await
+    service.serve(*settings, *provider).await
 }

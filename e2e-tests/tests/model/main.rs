@@ -15,6 +15,7 @@ mod judge;
 mod outbox;
 mod paying;
 mod paying_properties;
+mod paying_provider;
 mod properties;
 mod replica;
 mod saga;

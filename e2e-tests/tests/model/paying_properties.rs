@@ -5,7 +5,8 @@ use booking::core as b;
 use payment::core::{Input, State};
 use stateright::Property;
 
-use crate::paying::{Mood, Payments, Status, World, process};
+use crate::paying::{Payments, World};
+use crate::paying_provider::{Intent, Mood, Status, process};
 use crate::words::{Clock, Word};
 
 /// Rounds of timers and calls after which everything is at rest.
@@ -102,7 +103,7 @@ fn comes_to_rest(model: &Payments, mut world: World, clock: Clock) -> bool {
     }
     match world.trip.state {
         b::State::Confirmed => {
-            let taken = |intent: &crate::paying::Intent| intent.status == Status::Captured;
+            let taken = |intent: &Intent| intent.status == Status::Captured;
             world.record.state == State::Captured && world.intents.iter().any(taken)
         }
         b::State::Closed => {

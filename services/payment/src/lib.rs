@@ -12,6 +12,7 @@ pub mod http;
 pub mod provider;
 mod schema;
 pub mod service;
+pub mod settings;
 pub mod store;
 pub mod view;
 

@@ -1,0 +1,359 @@
+//! The payment leg in whole trips: it holds, takes and gives back the money of others at a provider of its own process, which loses, delays,
+//! refuses and forgets. At each end our records and the provider's list agree to the cent. What each state does with each word, the core's
+//! tests have; every order of events, the model.
+#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+use booking::core::{Outcome, Settled, State};
+use choreography::TripId;
+use e2e_tests::provider::Provider;
+use e2e_tests::trip::{Asked, ROOM_PRICE, SEAT_PRICE, flight, stay, trip};
+use e2e_tests::{Stock, World, eventually, on_both_databases, on_one_database};
+use reqwest::Method;
+use runtime::faults::CrashPoint;
+use serde_json::{Value, json};
+
+on_both_databases![
+    a_trip_is_paid_for,
+    a_declined_card_brings_the_trip_back,
+    what_was_paid_is_refunded_when_the_trip_is_cancelled,
+    a_hold_is_let_go_when_the_deadline_passes_first,
+];
+
+mod sqlite_alone {
+    use e2e_tests::Engine::Sqlite;
+
+    super::on_one_database!(what_cannot_be_paid_is_refused_at_its_turn, Sqlite);
+    super::on_one_database!(a_lapse_behind_the_pivot_needs_a_person, Sqlite);
+    super::on_one_database!(a_refused_capture_needs_a_person_and_comes_back_when_cancelled, Sqlite);
+    super::on_one_database!(killed_at_every_point_of_a_call_it_pays_once, Sqlite);
+    super::on_one_database!(a_provider_that_is_killed_costs_time_and_no_trip, Sqlite);
+    super::on_one_database!(a_key_is_rotated_without_a_restart, Sqlite);
+    super::on_one_database!(the_key_is_written_nowhere, Sqlite);
+}
+
+const COSTS: i64 = SEAT_PRICE + ROOM_PRICE;
+
+fn payment(method: &str) -> Value {
+    json!({"leg": "payment", "method": method})
+}
+
+fn paid(method: &str) -> Asked {
+    trip([flight("RT100", 1), stay("LIS", 1, 1), payment(method)])
+}
+
+async fn house(world: &mut World) -> Provider {
+    let provider = Provider::joins(world).await;
+    world.seats("RT100", 500).await;
+    world.rooms("LIS", 500).await;
+    provider
+}
+
+async fn record(world: &World, trip: TripId) -> Value {
+    let payments: Vec<Value> = world.get("payment", &format!("/payments/{trip}")).await;
+    assert_eq!(payments.len(), 1, "{payments:?}");
+    payments.into_iter().next().unwrap()
+}
+
+async fn until_record(world: &World, trip: TripId, state: &str) -> Value {
+    eventually(&format!("the payment is {state}"), async || {
+        let record = record(world, trip).await;
+        (record["state"] == state).then_some(record)
+    })
+    .await
+}
+
+/// Every record of ours against the provider's list, to the cent: each trip has one payment at most that ever held anything; what is taken
+/// is taken of a confirmed trip and is its price, and of no other trip anything is left there.
+async fn agrees(world: &World, provider: &Provider) {
+    world.until_at_rest().await;
+    eventually("no call waits", async || {
+        let waiting = "select count(*) from call";
+        (world.number("payment", waiting).await == 0).then_some(())
+    })
+    .await;
+    for listed in provider.payments().await {
+        let trip: TripId = listed.trip.parse().unwrap();
+        let view = world.show(trip).await;
+        let confirmed = view.state == State::Confirmed;
+        let left = listed.captured - listed.refunded;
+        let price = view.total.first().map_or(0, |sum| sum.amount_minor);
+        assert_eq!(left, if confirmed { price } else { 0 }, "{listed:?} {view:?}");
+        assert_ne!(listed.status, "requires_capture", "{listed:?} is still held");
+        let own = record(world, trip).await;
+        assert_eq!(own["amount"]["amount_minor"], json!(listed.amount), "{own}");
+        assert_eq!(own["state"] == "captured", confirmed, "{own}");
+    }
+}
+
+async fn a_trip_is_paid_for(world: &mut World) {
+    let mut provider = house(world).await;
+    let view = world.book(&paid("pm_card_visa")).await;
+    assert_eq!(view.state, State::Confirmed, "{view:?}");
+    assert_eq!(view.total[0].amount_minor, COSTS, "the payment adds nothing");
+    let record = until_record(world, view.trip, "captured").await;
+    assert_eq!(record["amount"], json!({"amount_minor": COSTS, "currency": "EUR"}));
+    let listed = provider.payments_of(view.trip).await;
+    assert_eq!((listed.len(), listed[0].captured), (1, COSTS));
+    // Beside it trips without a payment go on as ever.
+    let other = world.book(&trip([flight("RT100", 1)])).await;
+    assert_eq!(other.state, State::Confirmed);
+    agrees(world, &provider).await;
+    provider.stop().await;
+}
+
+async fn a_declined_card_brings_the_trip_back(world: &mut World) {
+    let mut provider = house(world).await;
+    for (method, code) in [
+        ("pm_card_chargeDeclined", "declined"),
+        ("pm_card_chargeDeclinedInsufficientFunds", "insufficient-funds"),
+        ("pm_card_chargeDeclinedExpiredCard", "expired-card"),
+    ] {
+        let view = world.book(&paid(method)).await;
+        assert_eq!(view.outcome, Some(Outcome::Rejected), "{view:?}");
+        assert_eq!(view.reason.unwrap().code, code);
+        let settled = [Settled::Released, Settled::Released, Settled::Rejected];
+        assert_eq!(view.settled, settled.map(Some));
+        let listed = eventually("it is closed at the provider", async || {
+            let listed = provider.payments_of(view.trip).await;
+            (listed[0].status == "canceled").then_some(listed)
+        })
+        .await;
+        assert_eq!((listed.len(), listed[0].captured), (1, 0));
+    }
+    assert_eq!(world.flight("RT100").await, Stock::all_free(500));
+    agrees(world, &provider).await;
+    provider.stop().await;
+}
+
+async fn what_was_paid_is_refunded_when_the_trip_is_cancelled(world: &mut World) {
+    let mut provider = house(world).await;
+    let view = world.book(&paid("pm_card_visa")).await;
+    until_record(world, view.trip, "captured").await;
+    let view = world.cancel(view.trip).await;
+    assert_eq!(view.state, State::Closed, "{view:?}");
+    assert_eq!(view.settled, [Some(Settled::Released); 3]);
+    let listed = provider.payments_of(view.trip).await;
+    assert_eq!((listed[0].captured, listed[0].refunded), (COSTS, COSTS));
+    until_record(world, view.trip, "released").await;
+    agrees(world, &provider).await;
+    provider.stop().await;
+}
+
+/// The provider holds the money and says so too late.
+async fn a_hold_is_let_go_when_the_deadline_passes_first(world: &mut World) {
+    let mut provider = house(world).await;
+    provider
+        .fails(json!({"failure": "hang", "only": ["authorise"], "when": "after"}))
+        .await;
+    let asked = world.ask(&paid("pm_card_visa").deadline_s(2)).await;
+    let view = world
+        .until(asked.trip, "it expires", |view| {
+            view.outcome == Some(Outcome::Expired)
+        })
+        .await;
+    assert_eq!(view.state, State::Undoing, "nobody knows what became of it");
+    assert_eq!(view.waiting_for.last().unwrap().leg, "payment");
+    provider.is_well().await;
+    let view = world.until_state(asked.trip, State::Closed).await;
+    assert_eq!(view.settled, [Some(Settled::Released); 3]);
+    let listed = provider.payments_of(asked.trip).await;
+    assert_eq!((listed.len(), listed[0].status.as_str()), (1, "canceled"));
+    agrees(world, &provider).await;
+    provider.stop().await;
+}
+
+async fn what_cannot_be_paid_is_refused_at_its_turn(world: &mut World) {
+    let mut provider = house(world).await;
+    let first = trip([payment("pm_card_visa"), flight("RT100", 1)]);
+    let alone = trip([payment("pm_card_visa")]);
+    let carded = trip([flight("RT100", 1), payment("4242424242424242")]);
+    let nobodys = trip([flight("RT100", 1), payment("pm_card_nobodys")]);
+    for (asked, code) in [
+        (first, "not-last"),
+        (alone, "nothing-to-pay"),
+        (carded, "unreadable-details"),
+        (nobodys, "unknown-method"),
+    ] {
+        let view = world.book(&asked).await;
+        assert_eq!(view.outcome, Some(Outcome::Rejected), "{code}: {view:?}");
+        if code != "unknown-method" {
+            assert_eq!(view.reason.unwrap().code, code);
+        }
+    }
+    assert_eq!(provider.payments().await, []);
+    provider.stop().await;
+}
+
+/// Somebody lets go of the money at the provider while booking confirms the trip: firm and unpaid, which a person is told.
+async fn a_lapse_behind_the_pivot_needs_a_person(world: &mut World) {
+    let mut provider = house(world).await;
+    provider
+        .fails(json!({"failure": "slow", "only": ["authorise"], "ms": 1000}))
+        .await;
+    let trip = world.ask(&paid("pm_card_visa")).await.trip;
+    eventually("its turn has come", async || {
+        let asked = world.request(Method::GET, "payment", &format!("/payments/{trip}"));
+        (world.send(asked).await.status == 200).then_some(())
+    })
+    .await;
+    until_record(world, trip, "authorising").await;
+    world.pause("booking", 0).await;
+    let held = until_record(world, trip, "held").await;
+    provider.cancels(held["intent"].as_str().unwrap()).await;
+    let released = until_record(world, trip, "released").await;
+    assert_eq!(released["reason"]["code"], "authorisation-expired");
+    world.resume("booking", 0).await;
+    let unpaid = until_record(world, trip, "unpaid").await;
+    assert_eq!(unpaid["needs_attention"], true, "{unpaid}");
+    assert_eq!(world.show(trip).await.state, State::Confirmed);
+    let view = world.cancel(trip).await;
+    assert_eq!(view.state, State::Closed, "{view:?}");
+    agrees(world, &provider).await;
+    provider.stop().await;
+}
+
+async fn a_refused_capture_needs_a_person_and_comes_back_when_cancelled(world: &mut World) {
+    let mut provider = house(world).await;
+    provider.fails(json!({"failure": "refuse-capture"})).await;
+    let view = world.book(&paid("pm_card_visa")).await;
+    assert_eq!(view.state, State::Confirmed);
+    let record = until_record(world, view.trip, "unpaid").await;
+    assert_eq!(record["needs_attention"], true, "{record}");
+    let listed: Value = world
+        .get("payment", "/payments?needs_attention=true&total=true")
+        .await;
+    assert_eq!(listed["total"], 1, "{listed}");
+    assert_eq!(listed["items"][0]["trip"], json!(view.trip));
+    let view = world.cancel(view.trip).await;
+    assert_eq!(view.state, State::Closed, "{view:?}");
+    let listed: Value = world.get("payment", "/payments?needs_attention=true").await;
+    assert_eq!(listed["items"], json!([]));
+    let listed: Value = world.get("payment", "/payments?state=released").await;
+    assert_eq!(listed["items"][0]["trip"], json!(view.trip));
+    agrees(world, &provider).await;
+    provider.stop().await;
+}
+
+/// It dies at every point of a call and of the transaction that takes its answer, over and over; each trip is paid once all the same.
+async fn killed_at_every_point_of_a_call_it_pays_once(world: &mut World) {
+    let mut provider = house(world).await;
+    let points = [
+        CrashPoint::OF_CALLS,
+        &[CrashPoint::Loaded, CrashPoint::BeforeCommit, CrashPoint::AfterCommit],
+    ];
+    for point in points.concat() {
+        // The first call opens, the second authorises; what is passed later captures.
+        for time in 1..=4 {
+            world.arm("payment", 0, point, time);
+            let asked = world.ask(&paid("pm_card_visa")).await;
+            eventually("it dies", async || {
+                world.has_crashed("payment", 0).await.then_some(())
+            })
+            .await;
+            world.restart("payment", 0).await;
+            world.until_state(asked.trip, State::Confirmed).await;
+            until_record(world, asked.trip, "captured").await;
+            let listed = provider.payments_of(asked.trip).await;
+            let held = listed.iter().filter(|it| it.status != "requires_confirmation");
+            assert_eq!(held.count(), 1, "{point:?} {time}: {listed:?}");
+        }
+    }
+    agrees(world, &provider).await;
+    provider.stop().await;
+}
+
+/// Forty trips while the provider dies, hangs and comes back. New ones are refused early once it is known to be down, and say so; whatever was
+/// under way ends.
+async fn a_provider_that_is_killed_costs_time_and_no_trip(world: &mut World) {
+    let mut provider = house(world).await;
+    let mut trips = world.ask_many(&paid("pm_card_visa"), 20).await;
+    provider.kill().await;
+    trips.extend(world.ask_many(&paid("pm_card_visa"), 10).await);
+    let refused = eventually("new payments are refused early", async || {
+        let view = world.book(&paid("pm_card_visa").deadline_s(2)).await;
+        let code = view.reason.map(|reason| reason.code);
+        (code.as_deref() == Some("payment-unavailable")).then_some(view.trip)
+    })
+    .await;
+    assert_eq!(record(world, refused).await["state"], "rejected");
+    // Whoever pays nothing notices nothing.
+    let other = world.book(&trip([flight("RT100", 1)])).await;
+    assert_eq!(other.state, State::Confirmed);
+    provider.restart().await;
+    eventually("it takes new payments again", async || {
+        let view = world.book(&paid("pm_card_visa")).await;
+        (view.state == State::Confirmed).then_some(())
+    })
+    .await;
+    provider.pause();
+    trips.extend(world.ask_many(&paid("pm_card_visa").deadline_s(3), 10).await);
+    provider.resume();
+    for trip in trips {
+        world
+            .until(trip, "it ends", |view| {
+                matches!(view.state, State::Confirmed | State::Closed)
+            })
+            .await;
+    }
+    agrees(world, &provider).await;
+    provider.stop().await;
+}
+
+async fn a_key_is_rotated_without_a_restart(world: &mut World) {
+    let mut provider = house(world).await;
+    let key = provider.key();
+    let view = world.book(&paid("pm_card_visa")).await;
+    assert_eq!(view.state, State::Confirmed);
+    until_record(world, view.trip, "captured").await;
+    // What the service has is no longer the key.
+    provider.fails(json!({"failure": "refuse-key"})).await;
+    let waits = world.ask(&paid("pm_card_visa")).await.trip;
+    eventually("new payments are refused early", async || {
+        let view = world.book(&paid("pm_card_visa").deadline_s(2)).await;
+        let code = view.reason.map(|reason| reason.code);
+        (code.as_deref() == Some("payment-unavailable")).then_some(())
+    })
+    .await;
+    provider.is_well().await;
+    std::fs::write(provider.key_file(), format!("{key}\n")).unwrap();
+    eventually("it is paid again", async || {
+        let view = world.book(&paid("pm_card_visa")).await;
+        (view.state == State::Confirmed).then_some(())
+    })
+    .await;
+    world.until_state(waits, State::Confirmed).await;
+    agrees(world, &provider).await;
+    provider.stop().await;
+}
+
+/// Logs, database, API, metrics and what the process list shows: the key is in none of them.
+async fn the_key_is_written_nowhere(world: &mut World) {
+    let mut provider = house(world).await;
+    world.book(&paid("pm_card_visa")).await;
+    provider.fails(json!({"failure": "refuse-key", "count": 1})).await;
+    provider.fails(json!({"failure": "garbage", "count": 1})).await;
+    let view = world.book(&paid("pm_card_visa")).await;
+    assert!(view.state == State::Confirmed || view.outcome.is_some());
+    let key = provider.key();
+    assert!(key.len() > 16, "a key that can be looked for");
+    let mut told = vec![world.log("payment", 0)];
+    for path in ["/metrics", "/payments", "/calls", "/dead-letters", "/readyz"] {
+        let asked = world.request(Method::GET, "payment", path);
+        told.push(world.send(asked).await.text);
+    }
+    let database = world.database_url("payment").trim_start_matches("sqlite://");
+    for ending in ["", "-wal"] {
+        let file = std::fs::read(format!("{database}{ending}")).unwrap_or_default();
+        told.push(String::from_utf8_lossy(&file).into_owned());
+    }
+    let pid = world.pid("payment", 0);
+    for file in ["cmdline", "environ"] {
+        let read = std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        told.push(String::from_utf8_lossy(&read).into_owned());
+    }
+    assert!(told.iter().any(|text| text.contains("payment")), "something was read");
+    for text in told {
+        assert!(!text.contains(&key), "the key is in: {text}");
+    }
+    provider.stop().await;
+}
