@@ -160,7 +160,8 @@ impl Client {
     /// Where the first replica of a service is.
     #[must_use]
     pub fn url(&self, service: &str) -> String {
-        self.services[service][0].url().trim_end_matches('/').to_owned()
+        let asked = self.request(Method::GET, service, "").build().unwrap();
+        asked.url().as_str().trim_end_matches('/').to_owned()
     }
 
     /// A request to the first replica of a service.

@@ -122,7 +122,11 @@ impl Provider {
     pub async fn fails(&self, switch: Value) {
         let thrown = self.http.post(self.url("/sandbox/failures")).json(&switch);
         let thrown = thrown.send().await.unwrap();
-        assert!(thrown.status().is_success(), "{switch}: {}", thrown.status());
+        assert!(
+            thrown.status().is_success(),
+            "{switch}: {}",
+            thrown.status()
+        );
     }
 
     /// Nothing goes wrong any more.
@@ -140,7 +144,10 @@ impl Provider {
     /// The key.
     #[must_use]
     pub fn key(&self) -> String {
-        std::fs::read_to_string(self.key_file()).unwrap().trim().to_owned()
+        std::fs::read_to_string(self.key_file())
+            .unwrap()
+            .trim()
+            .to_owned()
     }
 
     /// All its payments, those that were opened last first.
@@ -178,15 +185,25 @@ impl Provider {
 
     /// Asks it to end, and sees that it does.
     pub async fn stop(&mut self) {
-        let ended = self.child.stop(Signal::SIGTERM, Duration::from_secs(20)).await;
-        assert!(ended.unwrap(), "it was asked to end: {}", self.child.last_words());
+        let ended = self
+            .child
+            .stop(Signal::SIGTERM, Duration::from_secs(20))
+            .await;
+        assert!(
+            ended.unwrap(),
+            "it was asked to end: {}",
+            self.child.last_words()
+        );
     }
 }
 
 fn listed(payment: &Value) -> Listed {
     let number = |value: &Value| value.as_i64().unwrap_or(0);
     Listed {
-        trip: payment["metadata"]["trip"].as_str().unwrap_or_default().to_owned(),
+        trip: payment["metadata"]["trip"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
         status: payment["status"].as_str().unwrap_or_default().to_owned(),
         amount: number(&payment["amount"]),
         captured: number(&payment["amount_received"]),

@@ -18,13 +18,17 @@ pub(crate) fn all() -> Vec<Property<Payments>> {
             let authorised = world.intents.iter().filter(|intent| intent.authorised);
             authorised.count() <= 1
         }),
-        Property::always("money is taken behind the pivot only", |_, world: &World| {
-            let taken = world.intents.iter().any(|intent| intent.captured);
-            !taken || world.said.contains(&Word::Confirmed)
-        }),
-        Property::always("no money is asked for once it is off", |_, world: &World| {
-            !world.greedy
-        }),
+        Property::always(
+            "money is taken behind the pivot only",
+            |_, world: &World| {
+                let taken = world.intents.iter().any(|intent| intent.captured);
+                !taken || world.said.contains(&Word::Confirmed)
+            },
+        ),
+        Property::always(
+            "no money is asked for once it is off",
+            |_, world: &World| !world.greedy,
+        ),
         Property::always("what is released holds nothing", |_, world: &World| {
             world.record.state != State::Released || !holds(world)
         }),

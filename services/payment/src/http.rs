@@ -125,8 +125,7 @@ async fn list(
         false => None,
     };
     let rows: Vec<Record> = payments.most(limit + 1).rows().await?;
-    let keys =
-        |payment: &Record| vec![payment.trip.to_string(), payment.position.to_string()];
+    let keys = |payment: &Record| vec![payment.trip.to_string(), payment.position.to_string()];
     let page = List::of(rows, limit, keys);
     Ok(List {
         items: page
@@ -151,9 +150,7 @@ async fn hear(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, Problem> {
-    let signature = headers
-        .get(SIGNATURE)
-        .and_then(|value| value.to_str().ok());
+    let signature = headers.get(SIGNATURE).and_then(|value| value.to_str().ok());
     let provider = handle.service().provider();
     let heard = provider
         .heard(signature, &body, SystemTime::now())

@@ -3,13 +3,14 @@
 //! tests have; every order of events, the model.
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+mod failures;
+
 use booking::core::{Outcome, Settled, State};
 use choreography::TripId;
 use e2e_tests::provider::Provider;
 use e2e_tests::trip::{Asked, ROOM_PRICE, SEAT_PRICE, flight, stay, trip};
 use e2e_tests::{Stock, World, eventually, on_both_databases, on_one_database};
 use reqwest::Method;
-use runtime::faults::CrashPoint;
 use serde_json::{Value, json};
 
 on_both_databases![
@@ -24,11 +25,10 @@ mod sqlite_alone {
 
     super::on_one_database!(what_cannot_be_paid_is_refused_at_its_turn, Sqlite);
     super::on_one_database!(a_lapse_behind_the_pivot_needs_a_person, Sqlite);
-    super::on_one_database!(a_refused_capture_needs_a_person_and_comes_back_when_cancelled, Sqlite);
-    super::on_one_database!(killed_at_every_point_of_a_call_it_pays_once, Sqlite);
-    super::on_one_database!(a_provider_that_is_killed_costs_time_and_no_trip, Sqlite);
-    super::on_one_database!(a_key_is_rotated_without_a_restart, Sqlite);
-    super::on_one_database!(the_key_is_written_nowhere, Sqlite);
+    super::on_one_database!(
+        a_refused_capture_needs_a_person_and_comes_back_when_cancelled,
+        Sqlite
+    );
 }
 
 const COSTS: i64 = SEAT_PRICE + ROOM_PRICE;
@@ -77,8 +77,15 @@ async fn agrees(world: &World, provider: &Provider) {
         let confirmed = view.state == State::Confirmed;
         let left = listed.captured - listed.refunded;
         let price = view.total.first().map_or(0, |sum| sum.amount_minor);
-        assert_eq!(left, if confirmed { price } else { 0 }, "{listed:?} {view:?}");
-        assert_ne!(listed.status, "requires_capture", "{listed:?} is still held");
+        assert_eq!(
+            left,
+            if confirmed { price } else { 0 },
+            "{listed:?} {view:?}"
+        );
+        assert_ne!(
+            listed.status, "requires_capture",
+            "{listed:?} is still held"
+        );
         let own = record(world, trip).await;
         assert_eq!(own["amount"]["amount_minor"], json!(listed.amount), "{own}");
         assert_eq!(own["state"] == "captured", confirmed, "{own}");
@@ -89,9 +96,15 @@ async fn a_trip_is_paid_for(world: &mut World) {
     let mut provider = house(world).await;
     let view = world.book(&paid("pm_card_visa")).await;
     assert_eq!(view.state, State::Confirmed, "{view:?}");
-    assert_eq!(view.total[0].amount_minor, COSTS, "the payment adds nothing");
+    assert_eq!(
+        view.total[0].amount_minor, COSTS,
+        "the payment adds nothing"
+    );
     let record = until_record(world, view.trip, "captured").await;
-    assert_eq!(record["amount"], json!({"amount_minor": COSTS, "currency": "EUR"}));
+    assert_eq!(
+        record["amount"],
+        json!({"amount_minor": COSTS, "currency": "EUR"})
+    );
     let listed = provider.payments_of(view.trip).await;
     assert_eq!((listed.len(), listed[0].captured), (1, COSTS));
     // Beside it trips without a payment go on as ever.
@@ -105,7 +118,10 @@ async fn a_declined_card_brings_the_trip_back(world: &mut World) {
     let mut provider = house(world).await;
     for (method, code) in [
         ("pm_card_chargeDeclined", "declined"),
-        ("pm_card_chargeDeclinedInsufficientFunds", "insufficient-funds"),
+        (
+            "pm_card_chargeDeclinedInsufficientFunds",
+            "insufficient-funds",
+        ),
         ("pm_card_chargeDeclinedExpiredCard", "expired-card"),
     ] {
         let view = world.book(&paid(method)).await;
@@ -231,129 +247,5 @@ async fn a_refused_capture_needs_a_person_and_comes_back_when_cancelled(world: &
     let listed: Value = world.get("payment", "/payments?state=released").await;
     assert_eq!(listed["items"][0]["trip"], json!(view.trip));
     agrees(world, &provider).await;
-    provider.stop().await;
-}
-
-/// It dies at every point of a call and of the transaction that takes its answer, over and over; each trip is paid once all the same.
-async fn killed_at_every_point_of_a_call_it_pays_once(world: &mut World) {
-    let mut provider = house(world).await;
-    let points = [
-        CrashPoint::OF_CALLS,
-        &[CrashPoint::Loaded, CrashPoint::BeforeCommit, CrashPoint::AfterCommit],
-    ];
-    for point in points.concat() {
-        // The first call opens, the second authorises; what is passed later captures.
-        for time in 1..=4 {
-            world.arm("payment", 0, point, time);
-            let asked = world.ask(&paid("pm_card_visa")).await;
-            eventually("it dies", async || {
-                world.has_crashed("payment", 0).await.then_some(())
-            })
-            .await;
-            world.restart("payment", 0).await;
-            world.until_state(asked.trip, State::Confirmed).await;
-            until_record(world, asked.trip, "captured").await;
-            let listed = provider.payments_of(asked.trip).await;
-            let held = listed.iter().filter(|it| it.status != "requires_confirmation");
-            assert_eq!(held.count(), 1, "{point:?} {time}: {listed:?}");
-        }
-    }
-    agrees(world, &provider).await;
-    provider.stop().await;
-}
-
-/// Forty trips while the provider dies, hangs and comes back. New ones are refused early once it is known to be down, and say so; whatever was
-/// under way ends.
-async fn a_provider_that_is_killed_costs_time_and_no_trip(world: &mut World) {
-    let mut provider = house(world).await;
-    let mut trips = world.ask_many(&paid("pm_card_visa"), 20).await;
-    provider.kill().await;
-    trips.extend(world.ask_many(&paid("pm_card_visa"), 10).await);
-    let refused = eventually("new payments are refused early", async || {
-        let view = world.book(&paid("pm_card_visa").deadline_s(2)).await;
-        let code = view.reason.map(|reason| reason.code);
-        (code.as_deref() == Some("payment-unavailable")).then_some(view.trip)
-    })
-    .await;
-    assert_eq!(record(world, refused).await["state"], "rejected");
-    // Whoever pays nothing notices nothing.
-    let other = world.book(&trip([flight("RT100", 1)])).await;
-    assert_eq!(other.state, State::Confirmed);
-    provider.restart().await;
-    eventually("it takes new payments again", async || {
-        let view = world.book(&paid("pm_card_visa")).await;
-        (view.state == State::Confirmed).then_some(())
-    })
-    .await;
-    provider.pause();
-    trips.extend(world.ask_many(&paid("pm_card_visa").deadline_s(3), 10).await);
-    provider.resume();
-    for trip in trips {
-        world
-            .until(trip, "it ends", |view| {
-                matches!(view.state, State::Confirmed | State::Closed)
-            })
-            .await;
-    }
-    agrees(world, &provider).await;
-    provider.stop().await;
-}
-
-async fn a_key_is_rotated_without_a_restart(world: &mut World) {
-    let mut provider = house(world).await;
-    let key = provider.key();
-    let view = world.book(&paid("pm_card_visa")).await;
-    assert_eq!(view.state, State::Confirmed);
-    until_record(world, view.trip, "captured").await;
-    // What the service has is no longer the key.
-    provider.fails(json!({"failure": "refuse-key"})).await;
-    let waits = world.ask(&paid("pm_card_visa")).await.trip;
-    eventually("new payments are refused early", async || {
-        let view = world.book(&paid("pm_card_visa").deadline_s(2)).await;
-        let code = view.reason.map(|reason| reason.code);
-        (code.as_deref() == Some("payment-unavailable")).then_some(())
-    })
-    .await;
-    provider.is_well().await;
-    std::fs::write(provider.key_file(), format!("{key}\n")).unwrap();
-    eventually("it is paid again", async || {
-        let view = world.book(&paid("pm_card_visa")).await;
-        (view.state == State::Confirmed).then_some(())
-    })
-    .await;
-    world.until_state(waits, State::Confirmed).await;
-    agrees(world, &provider).await;
-    provider.stop().await;
-}
-
-/// Logs, database, API, metrics and what the process list shows: the key is in none of them.
-async fn the_key_is_written_nowhere(world: &mut World) {
-    let mut provider = house(world).await;
-    world.book(&paid("pm_card_visa")).await;
-    provider.fails(json!({"failure": "refuse-key", "count": 1})).await;
-    provider.fails(json!({"failure": "garbage", "count": 1})).await;
-    let view = world.book(&paid("pm_card_visa")).await;
-    assert!(view.state == State::Confirmed || view.outcome.is_some());
-    let key = provider.key();
-    assert!(key.len() > 16, "a key that can be looked for");
-    let mut told = vec![world.log("payment", 0)];
-    for path in ["/metrics", "/payments", "/calls", "/dead-letters", "/readyz"] {
-        let asked = world.request(Method::GET, "payment", path);
-        told.push(world.send(asked).await.text);
-    }
-    let database = world.database_url("payment").trim_start_matches("sqlite://");
-    for ending in ["", "-wal"] {
-        let file = std::fs::read(format!("{database}{ending}")).unwrap_or_default();
-        told.push(String::from_utf8_lossy(&file).into_owned());
-    }
-    let pid = world.pid("payment", 0);
-    for file in ["cmdline", "environ"] {
-        let read = std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
-        told.push(String::from_utf8_lossy(&read).into_owned());
-    }
-    assert!(told.iter().any(|text| text.contains("payment")), "something was read");
-    for text in told {
-        assert!(!text.contains(&key), "the key is in: {text}");
-    }
     provider.stop().await;
 }
