@@ -128,6 +128,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "client",
             "leg",
             "participant",
+            "payment",
             "runtime",
             "stack",
         ],
