@@ -23,12 +23,14 @@ use crate::schema;
 use crate::service::{Heard, PaymentService};
 use crate::store::{OPEN, PAYMENT};
 use crate::view::PaymentView;
+use crate::watch;
 
 /// The header with which the provider signs its news.
 const SIGNATURE: &str = "stripe-signature";
 
 /// The routes.
 pub(crate) fn routes(handle: Handle<PaymentService>) -> OpenApiRouter {
+    tokio::spawn(watch::tell(handle.clone()));
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(show))

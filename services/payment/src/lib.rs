@@ -15,6 +15,7 @@ pub mod service;
 pub mod settings;
 pub mod store;
 pub mod view;
+mod watch;
 
 use runtime::http::About;
 use runtime::{Running, Settings};

@@ -258,6 +258,7 @@ fn start_loop<S: Service>(
         settings: Arc::new(settings.clone()),
         stopping: http_stop.clone(),
         streams: http::EventStreams::new(settings.connections_max, http_stop.clone()),
+        metrics: Arc::clone(metrics),
     };
     (handle, worker, stop, give_up)
 }

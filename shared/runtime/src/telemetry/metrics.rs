@@ -36,8 +36,9 @@ pub enum Redeclared {
 #[derive(Debug)]
 pub struct Metrics {
     registry: prometheus::Registry,
+    namespace: String,
     // The instruments work only while their provider lives.
-    _provider: SdkMeterProvider,
+    provider: SdkMeterProvider,
     kinds: Kinds,
     facts_in: Counter<u64>,
     facts_out: Counter<u64>,
@@ -135,7 +136,8 @@ impl Metrics {
             consumer_lag: meter.gauge("consumer_lag",
                 "Messages that wait in the stream for this service",
             ),
-            _provider: provider,
+            namespace: namespace.to_owned(),
+            provider,
         };
         metrics.begin_at_zero();
         Ok(metrics)
@@ -258,6 +260,15 @@ impl Metrics {
     /// How many messages wait in the stream.
     pub fn consumer_lag(&self, messages: u64) {
         self.consumer_lag.record(messages, &[]);
+    }
+
+    /// A gauge that a service adds to these.
+    pub(crate) fn own_gauge(&self, name: &str, description: &'static str) -> Gauge<u64> {
+        let meter = Named {
+            meter: self.provider.meter(env!("CARGO_PKG_NAME")),
+            namespace: &self.namespace,
+        };
+        meter.gauge(name, description)
     }
 
     /// Everything in Prometheus' text format.
