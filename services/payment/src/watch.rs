@@ -38,8 +38,10 @@ pub(crate) async fn tell(handle: Handle<PaymentService>) {
             let gauge = of_provider
                 .entry(measure.name)
                 .or_insert_with(|| handle.gauge(measure.name, "What the payment provider does"));
-            let what = measure.what.map(|(name, value)| KeyValue::new(name, value));
-            gauge.record(measure.value, what.as_slice());
+            let label = measure
+                .label
+                .map(|(name, value)| KeyValue::new(name, value));
+            gauge.record(measure.value, label.as_slice());
         }
         tokio::select! {
             () = handle.stopping() => return,
