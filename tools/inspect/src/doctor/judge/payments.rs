@@ -52,8 +52,11 @@ fn provider(sheet: &mut Sheet<'_>, payments: &Payments) {
         return sheet.fine("provider", "its provider answers");
     }
     for (kind, detail) in &payments.problems {
-        // As the service says it: what is wrong, and after the colon what to do.
-        let (what, todo) = detail.split_once(": ").unwrap_or((detail, "see its log"));
+        // As the service says it: what is wrong (and why), and behind the colon what to do.
+        let (what, todo) = match detail.split_once("): ") {
+            Some((what, todo)) => (format!("{what})"), todo),
+            None => (detail.clone(), "see its log"),
+        };
         if kind == "provider-slowed-down" {
             sheet.warning("provider", what, todo);
         } else {

@@ -10,7 +10,7 @@ fn money_that_waits_and_a_provider_that_is_away_are_named() {
     let key = Payments {
         problems: vec![(
             String::from("provider-key-refused"),
-            String::from("the key is not taken: put a valid one into the file"),
+            String::from("the key is not taken (401): put a valid one into the file"),
         )],
         ..Payments::default()
     };
@@ -18,7 +18,7 @@ fn money_that_waits_and_a_provider_that_is_away_are_named() {
     let slow = Payments {
         problems: vec![(
             String::from("provider-slowed-down"),
-            String::from("asked too often: ask less"),
+            String::from("asked too often (429): ask less"),
         )],
         ..Payments::default()
     };
@@ -34,7 +34,9 @@ fn money_that_waits_and_a_provider_that_is_away_are_named() {
         ..Payments::default()
     };
     becomes(says(waiting(301)), "flight", "calls", Warning);
-    becomes(says(waiting(300)), "flight", "calls", Fine);
+    let mut soon = healthy();
+    says(waiting(300))(&mut soon);
+    assert_eq!(ill(&soon), []);
     becomes(
         |s| s.services[1].payments = Some(Err("away".into())),
         "flight",
