@@ -147,7 +147,11 @@ fn every_migration_is_in_the_programs_under_its_number_and_name() {
     let services = stack::catalogue::SERVED.map(|name| stack::catalogue::find(name).unwrap());
     let own = services.iter().map(|service| service.migrations(&settings));
     let programs: BTreeSet<(i64, String, String)> = own
-        .chain([runtime::database::own_migrations()])
+        .chain([
+            runtime::database::own_migrations(),
+            // Of services that make calls.
+            runtime::database::migrations([runtime::database::calls_migration()]),
+        ])
         .flat_map(|migrator| migrator.migrations.into_owned())
         .map(|migration| {
             let about = migration.description.replace(' ', "_");
