@@ -17,6 +17,8 @@ enum UnderTest {
         #[command(flatten)]
         settings: Box<Settings>,
     },
+    /// Be a payment provider, until SIGTERM.
+    Sandbox(sandbox::Options),
 }
 
 #[tokio::main]
@@ -31,7 +33,15 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<()> {
-    let UnderTest::Serve { service, settings } = UnderTest::parse();
+    let (service, settings) = match UnderTest::parse() {
+        UnderTest::Serve { service, settings } => (service, settings),
+        UnderTest::Sandbox(options) => {
+            let stop = runtime::stop_signal();
+            let running = sandbox::start(&options).await?;
+            stop.await?;
+            return running.stop().await;
+        }
+    };
     let service = catalogue::find(&service).context("there is no such service")?;
     service.serve(*settings).await
 }

@@ -144,6 +144,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("conformance", &["choreography", "client", "runtime"]),
+    ("sandbox", &["client"]),
     (
         "bench",
         &[
@@ -171,6 +172,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "leg",
             "participant",
             "runtime",
+            "sandbox",
             "stack",
         ],
     ),
@@ -186,6 +188,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "leg",
             "participant",
             "runtime",
+            "sandbox",
             "stack",
         ],
     ),
