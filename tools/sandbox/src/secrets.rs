@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, ensure};
 use client::paint::visible_path;
@@ -17,7 +17,7 @@ const LENGTH: usize = 48;
 /// What a request is let in by. It cannot be shown.
 pub struct Keys {
     file: PathBuf,
-    taken: Mutex<String>,
+    taken: Arc<Mutex<String>>,
 }
 
 impl Keys {
@@ -29,7 +29,7 @@ impl Keys {
         let key = read_or_make(file, "sk_test_")?;
         Ok(Self {
             file: file.to_owned(),
-            taken: Mutex::new(key),
+            taken: Arc::new(Mutex::new(key)),
         })
     }
 
@@ -46,8 +46,15 @@ impl Keys {
     pub fn rotate(&self) -> Result<impl FnOnce() -> Result<()> + Send + use<>> {
         let key = draw("sk_test_")?;
         key.clone_into(&mut self.taken.lock().unwrap_or_else(PoisonError::into_inner));
-        let file = self.file.clone();
-        Ok(move || replace(&file, &key))
+        let (file, taken) = (self.file.clone(), Arc::clone(&self.taken));
+        Ok(move || {
+            // Rotated once more meanwhile, it would be a key that is not taken any more.
+            let taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
+            if *taken == key {
+                replace(&file, &key)?;
+            }
+            Ok(())
+        })
     }
 }
 
