@@ -157,13 +157,6 @@ impl Client {
         *self.focus.lock().unwrap()
     }
 
-    /// Where the first replica of a service is.
-    #[must_use]
-    pub fn url(&self, service: &str) -> String {
-        let asked = self.request(Method::GET, service, "").build().unwrap();
-        asked.url().as_str().trim_end_matches('/').to_owned()
-    }
-
     /// A request to the first replica of a service.
     pub fn request(&self, method: Method, service: &str, path: &str) -> RequestBuilder {
         self.request_at(0, method, service, path)

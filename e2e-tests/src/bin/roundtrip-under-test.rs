@@ -20,6 +20,8 @@ enum UnderTest {
         #[command(flatten)]
         provider: Box<MaybeProvider>,
     },
+    /// Be a payment provider, until SIGTERM.
+    Sandbox(sandbox::Options),
 }
 
 #[tokio::main]
@@ -34,11 +36,19 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<()> {
-    let UnderTest::Serve {
-        service,
-        settings,
-        provider,
-    } = UnderTest::parse();
+    let (service, settings, provider) = match UnderTest::parse() {
+        UnderTest::Serve {
+            service,
+            settings,
+            provider,
+        } => (service, settings, provider),
+        UnderTest::Sandbox(options) => {
+            let stop = runtime::stop_signal();
+            let running = sandbox::start(&options).await?;
+            stop.await?;
+            return running.stop().await;
+        }
+    };
     let service = catalogue::find(&service).context("there is no such service")?;
     service.serve(*settings, *provider).await
 }

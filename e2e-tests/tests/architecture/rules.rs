@@ -147,6 +147,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("conformance", &["choreography", "client", "runtime"]),
+    ("sandbox", &["client"]),
     (
         "bench",
         &[
@@ -175,6 +176,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "participant",
             "payment",
             "runtime",
+            "sandbox",
             "stack",
         ],
     ),
@@ -191,6 +193,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "participant",
             "payment",
             "runtime",
+            "sandbox",
             "stack",
         ],
     ),

@@ -7,9 +7,10 @@ mod failures;
 
 use booking::core::{Outcome, Settled, State};
 use choreography::TripId;
-use e2e_tests::provider::Provider;
+use e2e_tests::sandbox::Sandbox;
 use e2e_tests::trip::{Asked, ROOM_PRICE, SEAT_PRICE, flight, stay, trip};
-use e2e_tests::{Stock, World, eventually, on_both_databases, on_one_database};
+use e2e_tests::{Stock, World, eventually, on_both_databases, on_one_database, program};
+use payment::provider::{Listed, Stage};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -41,11 +42,41 @@ fn paid(method: &str) -> Asked {
     trip([flight("RT100", 1), stay("LIS", 1, 1), payment(method)])
 }
 
-async fn house(world: &mut World) -> Provider {
-    let provider = Provider::joins(world).await;
+/// A provider, and the payment leg at it, in a world with something to book.
+async fn house(world: &mut World) -> Sandbox {
+    let port = stack::port::free().unwrap().to_string();
+    let webhooks = format!("http://127.0.0.1:{port}/webhooks/stripe");
+    let provider = Sandbox::start_with(&["--webhook-url", &webhooks]).await;
+    let (key, webhook) = (provider.key_file(), provider.webhook_file());
+    let settings = [
+        ("PORT", port.as_str()),
+        ("PROVIDER_URL", &provider.url()),
+        ("PROVIDER_KEY_FILE", key.to_str().unwrap()),
+        ("PROVIDER_WEBHOOK_SECRET_FILE", webhook.to_str().unwrap()),
+        ("PROVIDER_CALLS_PER_S", "1000"),
+        ("PROVIDER_PROBE_FIRST_MS", "100"),
+        ("PROVIDER_PROBE_MAX_MS", "500"),
+        ("PROVIDER_KEY_PROBE_MS", "500"),
+        ("PROVIDER_TIMEOUT_MS", "2000"),
+        ("CALL_TIMEOUT_MS", "3000"),
+        ("CALL_RETRY_FIRST_MS", "50"),
+        ("CALL_RETRY_MAX_MS", "500"),
+    ];
+    let args = ["serve", "payment"].map(Into::into).to_vec();
+    world
+        .start_foreign("payment", program(), args, &settings)
+        .await;
+    world.until_open(&["flight", "hotel", "payment"]).await;
     world.seats("RT100", 500).await;
     world.rooms("LIS", 500).await;
     provider
+}
+
+/// The provider's payments of a trip.
+async fn payments_of(provider: &Sandbox, trip: TripId) -> Vec<Listed> {
+    let mut all = provider.payments().await;
+    all.retain(|listed| listed.trip.as_deref() == Some(&trip.to_string()));
+    all
 }
 
 async fn record(world: &World, trip: TripId) -> Value {
@@ -64,7 +95,7 @@ async fn until_record(world: &World, trip: TripId, state: &str) -> Value {
 
 /// Every record of ours against the provider's list, to the cent: each trip has one payment at most that ever held anything; what is taken
 /// is taken of a confirmed trip and is its price, and of no other trip anything is left there.
-async fn agrees(world: &World, provider: &Provider) {
+async fn agrees(world: &World, provider: &Sandbox) {
     world.until_at_rest().await;
     eventually("no call waits", async || {
         let waiting = "select count(*) from call";
@@ -72,10 +103,10 @@ async fn agrees(world: &World, provider: &Provider) {
     })
     .await;
     for listed in provider.payments().await {
-        let trip: TripId = listed.trip.parse().unwrap();
+        let trip: TripId = listed.trip.as_deref().unwrap().parse().unwrap();
         let view = world.show(trip).await;
         let confirmed = view.state == State::Confirmed;
-        let left = listed.captured - listed.refunded;
+        let left = listed.captured_minor - listed.refunded_minor;
         let price = view.total.first().map_or(0, |sum| sum.amount_minor);
         assert_eq!(
             left,
@@ -87,7 +118,11 @@ async fn agrees(world: &World, provider: &Provider) {
             "{listed:?} is still held"
         );
         let own = record(world, trip).await;
-        assert_eq!(own["amount"]["amount_minor"], json!(listed.amount), "{own}");
+        assert_eq!(
+            own["amount"]["amount_minor"],
+            json!(listed.amount_minor),
+            "{own}"
+        );
         assert_eq!(own["state"] == "captured", confirmed, "{own}");
     }
 }
@@ -105,8 +140,8 @@ async fn a_trip_is_paid_for(world: &mut World) {
         record["amount"],
         json!({"amount_minor": COSTS, "currency": "EUR"})
     );
-    let listed = provider.payments_of(view.trip).await;
-    assert_eq!((listed.len(), listed[0].captured), (1, COSTS));
+    let listed = payments_of(&provider, view.trip).await;
+    assert_eq!((listed.len(), listed[0].captured_minor), (1, COSTS));
     // Beside it trips without a payment go on as ever.
     let other = world.book(&trip([flight("RT100", 1)])).await;
     assert_eq!(other.state, State::Confirmed);
@@ -130,11 +165,11 @@ async fn a_declined_card_brings_the_trip_back(world: &mut World) {
         let settled = [Settled::Released, Settled::Released, Settled::Rejected];
         assert_eq!(view.settled, settled.map(Some));
         let listed = eventually("it is closed at the provider", async || {
-            let listed = provider.payments_of(view.trip).await;
-            (listed[0].status == "canceled").then_some(listed)
+            let listed = payments_of(&provider, view.trip).await;
+            (listed[0].stage == Stage::Voided).then_some(listed)
         })
         .await;
-        assert_eq!((listed.len(), listed[0].captured), (1, 0));
+        assert_eq!((listed.len(), listed[0].captured_minor), (1, 0));
     }
     assert_eq!(world.flight("RT100").await, Stock::all_free(500));
     agrees(world, &provider).await;
@@ -148,8 +183,11 @@ async fn what_was_paid_is_refunded_when_the_trip_is_cancelled(world: &mut World)
     let view = world.cancel(view.trip).await;
     assert_eq!(view.state, State::Closed, "{view:?}");
     assert_eq!(view.settled, [Some(Settled::Released); 3]);
-    let listed = provider.payments_of(view.trip).await;
-    assert_eq!((listed[0].captured, listed[0].refunded), (COSTS, COSTS));
+    let listed = payments_of(&provider, view.trip).await;
+    assert_eq!(
+        (listed[0].captured_minor, listed[0].refunded_minor),
+        (COSTS, COSTS)
+    );
     until_record(world, view.trip, "released").await;
     agrees(world, &provider).await;
     provider.stop().await;
@@ -159,7 +197,7 @@ async fn what_was_paid_is_refunded_when_the_trip_is_cancelled(world: &mut World)
 async fn a_hold_is_let_go_when_the_deadline_passes_first(world: &mut World) {
     let mut provider = house(world).await;
     provider
-        .fails(json!({"failure": "hang", "only": ["authorise"], "when": "after"}))
+        .throw(json!({"failure": "hang", "only": ["authorise"], "when": "after"}))
         .await;
     let asked = world.ask(&paid("pm_card_visa").deadline_s(2)).await;
     let view = world
@@ -169,11 +207,11 @@ async fn a_hold_is_let_go_when_the_deadline_passes_first(world: &mut World) {
         .await;
     assert_eq!(view.state, State::Undoing, "nobody knows what became of it");
     assert_eq!(view.waiting_for.last().unwrap().leg, "payment");
-    provider.is_well().await;
+    provider.mend().await;
     let view = world.until_state(asked.trip, State::Closed).await;
     assert_eq!(view.settled, [Some(Settled::Released); 3]);
-    let listed = provider.payments_of(asked.trip).await;
-    assert_eq!((listed.len(), listed[0].status.as_str()), (1, "canceled"));
+    let listed = payments_of(&provider, asked.trip).await;
+    assert_eq!((listed.len(), listed[0].stage), (1, Stage::Voided));
     agrees(world, &provider).await;
     provider.stop().await;
 }
@@ -204,7 +242,7 @@ async fn what_cannot_be_paid_is_refused_at_its_turn(world: &mut World) {
 async fn a_lapse_behind_the_pivot_needs_a_person(world: &mut World) {
     let mut provider = house(world).await;
     provider
-        .fails(json!({"failure": "slow", "only": ["authorise"], "ms": 1000}))
+        .throw(json!({"failure": "slow", "only": ["authorise"], "ms": 1000}))
         .await;
     let trip = world.ask(&paid("pm_card_visa")).await.trip;
     eventually("its turn has come", async || {
@@ -214,8 +252,8 @@ async fn a_lapse_behind_the_pivot_needs_a_person(world: &mut World) {
     .await;
     until_record(world, trip, "authorising").await;
     world.pause("booking", 0).await;
-    let held = until_record(world, trip, "held").await;
-    provider.cancels(held["intent"].as_str().unwrap()).await;
+    until_record(world, trip, "held").await;
+    provider.expire().await;
     let released = until_record(world, trip, "released").await;
     assert_eq!(released["reason"]["code"], "authorisation-expired");
     world.resume("booking", 0).await;
@@ -230,7 +268,7 @@ async fn a_lapse_behind_the_pivot_needs_a_person(world: &mut World) {
 
 async fn a_refused_capture_needs_a_person_and_comes_back_when_cancelled(world: &mut World) {
     let mut provider = house(world).await;
-    provider.fails(json!({"failure": "refuse-capture"})).await;
+    provider.throw(json!({"failure": "refuse-capture"})).await;
     let view = world.book(&paid("pm_card_visa")).await;
     assert_eq!(view.state, State::Confirmed);
     let record = until_record(world, view.trip, "unpaid").await;
