@@ -29,11 +29,16 @@ impl Sandbox {
 
     /// One with further arguments, such as `--webhook-url`.
     pub async fn start_with(more: &[&str]) -> Self {
-        let folder = tempfile::Builder::new().prefix("roundtrip-sandbox-").tempdir().unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix("roundtrip-sandbox-")
+            .tempdir()
+            .unwrap();
         let port = port::free().unwrap();
         let listen = format!("127.0.0.1:{port}");
         let file = |name: &str| folder.path().join(name).into_os_string();
-        let mut args: Vec<OsString> = ["sandbox", "--listen", &listen].map(OsString::from).to_vec();
+        let mut args: Vec<OsString> = ["sandbox", "--listen", &listen]
+            .map(OsString::from)
+            .to_vec();
         for (flag, name) in [
             ("--data", "data.db"),
             ("--key-file", "key"),
@@ -115,7 +120,9 @@ impl Sandbox {
 
     /// Throws a switch, such as `{"failure":"down"}`, and says what to take it back by.
     pub async fn throw(&self, switch: Value) -> u64 {
-        self.post("sandbox/failures", &switch).await["id"].as_u64().unwrap()
+        self.post("sandbox/failures", &switch).await["id"]
+            .as_u64()
+            .unwrap()
     }
 
     /// Takes every switch back.
@@ -128,7 +135,15 @@ impl Sandbox {
     /// How often the switches were met, all together.
     pub async fn met(&self) -> u64 {
         let url = format!("{}/sandbox/failures", self.url());
-        let told: Value = self.http.get(url).send().await.unwrap().json().await.unwrap();
+        let told: Value = self
+            .http
+            .get(url)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
         let failures = told["failures"].as_array().unwrap();
         failures.iter().map(|it| it["met"].as_u64().unwrap()).sum()
     }
@@ -141,7 +156,8 @@ impl Sandbox {
 
     /// It forgets every idempotency key.
     pub async fn forget_keys(&self) {
-        self.post("sandbox/idempotency-keys/forget", &json!({})).await;
+        self.post("sandbox/idempotency-keys/forget", &json!({}))
+            .await;
     }
 
     /// Nothing that is held is held any longer.

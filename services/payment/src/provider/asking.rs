@@ -40,7 +40,11 @@ impl<'a> Run<'a> {
         request: &'a Request,
     ) -> Result<Self, Attempt<Answer>> {
         let mut permit = provider.breaker.begin().map_err(|left| {
-            again("waiting", "the provider is down, and was not asked", Some(left))
+            again(
+                "waiting",
+                "the provider is down, and was not asked",
+                Some(left),
+            )
         })?;
         if let Err(left) = provider.pace.take() {
             permit.is_not_used();
@@ -97,7 +101,11 @@ impl<'a> Run<'a> {
     }
 
     async fn ask<T: DeserializeOwned>(&mut self, asking: Asking<'_>) -> Result<Told<T>, Failed> {
-        let told = self.provider.wire.ask(&asking, self.key.bearer.clone()).await;
+        let told = self
+            .provider
+            .wire
+            .ask(&asking, self.key.bearer.clone())
+            .await;
         let policy = Policy::of(&told);
         let (body, id) = match told {
             Ok(reply) => {
@@ -126,7 +134,12 @@ impl<'a> Run<'a> {
                 Ok(Told { value, body })
             }
             Err(policy) => {
-                tracing::debug!(purpose, id, ?policy, "the payment provider answered otherwise");
+                tracing::debug!(
+                    purpose,
+                    id,
+                    ?policy,
+                    "the payment provider answered otherwise"
+                );
                 self.note(&policy);
                 Err(Failed { policy, body })
             }

@@ -109,12 +109,7 @@ impl KeyRing {
         self.lock().clone()
     }
 
-    fn note(
-        &self,
-        refusal: &mut Option<Refusal>,
-        secret: Option<Secret>,
-        why: String,
-    ) -> Refusal {
+    fn note(&self, refusal: &mut Option<Refusal>, secret: Option<Secret>, why: String) -> Refusal {
         let since = refusal.as_ref().map_or_else(SystemTime::now, |it| it.since);
         let again = Instant::now() + self.pause();
         let noted = Refusal {

@@ -76,7 +76,10 @@ impl Provider {
             idempotency_key: None,
             until: Instant::now() + self.within,
         };
-        let key = self.keys.take().map_err(|refusal| anyhow!("{}", refusal.why))?;
+        let key = self
+            .keys
+            .take()
+            .map_err(|refusal| anyhow!("{}", refusal.why))?;
         let reply = match self.wire.ask(&asking, key.bearer.clone()).await {
             Ok(reply) => reply,
             Err(Silence::NotSent(why) | Silence::Unknown(why)) => bail!("{why}"),

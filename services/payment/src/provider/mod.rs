@@ -131,6 +131,8 @@ impl std::fmt::Debug for Provider {
     /// Its address alone.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let host = self.wire.base.host_str().unwrap_or_default();
-        f.debug_struct("Provider").field("host", &host).finish_non_exhaustive()
+        f.debug_struct("Provider")
+            .field("host", &host)
+            .finish_non_exhaustive()
     }
 }
