@@ -15,6 +15,7 @@ mod judge;
 mod outbox;
 mod paying;
 mod paying_properties;
+mod paying_provider;
 mod properties;
 mod replica;
 mod saga;
@@ -379,7 +380,10 @@ fn planted_bugs_of_the_payment_are_found() {
     use paying::Bug;
     let rest = "it comes to rest";
     let planted = [
-        (Bug::CapturesWhatIsOff, "no money is asked for once it is off"),
+        (
+            Bug::CapturesWhatIsOff,
+            "no money is asked for once it is off",
+        ),
         (Bug::AuthorisesUnderANewKey, "there is one authorisation"),
         (Bug::TimeoutIsANo, "a no is one that somebody said"),
         (Bug::ReleasesBeforeTheVoid, "what is released holds nothing"),

@@ -5,7 +5,8 @@ use booking::core as b;
 use payment::core::{Input, State};
 use stateright::Property;
 
-use crate::paying::{Mood, Payments, Status, World, process};
+use crate::paying::{Payments, World};
+use crate::paying_provider::{Intent, Mood, Status, process};
 use crate::words::{Clock, Word};
 
 /// Rounds of timers and calls after which everything is at rest.
@@ -17,13 +18,17 @@ pub(crate) fn all() -> Vec<Property<Payments>> {
             let authorised = world.intents.iter().filter(|intent| intent.authorised);
             authorised.count() <= 1
         }),
-        Property::always("money is taken behind the pivot only", |_, world: &World| {
-            let taken = world.intents.iter().any(|intent| intent.captured);
-            !taken || world.said.contains(&Word::Confirmed)
-        }),
-        Property::always("no money is asked for once it is off", |_, world: &World| {
-            !world.greedy
-        }),
+        Property::always(
+            "money is taken behind the pivot only",
+            |_, world: &World| {
+                let taken = world.intents.iter().any(|intent| intent.captured);
+                !taken || world.said.contains(&Word::Confirmed)
+            },
+        ),
+        Property::always(
+            "no money is asked for once it is off",
+            |_, world: &World| !world.greedy,
+        ),
         Property::always("what is released holds nothing", |_, world: &World| {
             world.record.state != State::Released || !holds(world)
         }),
@@ -102,7 +107,7 @@ fn comes_to_rest(model: &Payments, mut world: World, clock: Clock) -> bool {
     }
     match world.trip.state {
         b::State::Confirmed => {
-            let taken = |intent: &crate::paying::Intent| intent.status == Status::Captured;
+            let taken = |intent: &Intent| intent.status == Status::Captured;
             world.record.state == State::Captured && world.intents.iter().any(taken)
         }
         b::State::Closed => {

@@ -1,125 +1,173 @@
-//! What trips make of each failure: dead letters, refusals, what needs attention, and what is undone.
+//! What goes wrong between the payment leg and its provider: deaths in the middle of a call, a provider that is away or does not know the key
+//! any more. Each trip ends all the same, and is paid once or not at all.
 
-use booking::core::{Outcome, State};
-use e2e_tests::{Engine, Setup, World, eventually, play};
+use booking::core::State;
+use e2e_tests::{World, eventually, on_one_database};
+use payment::provider::Stage;
+use reqwest::Method;
+use runtime::faults::CrashPoint;
 use serde_json::{Value, json};
 
-use super::{finals, open, paid, reconcile, until_measure};
+use super::{agrees, flight, house, paid, payments_of, record, trip, until_record};
 
-macro_rules! scenes {
-    ($($name:ident)+) => {$(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $name() {
-            let test = concat!(module_path!(), "::", stringify!($name));
-            play(test, Setup::on(Engine::Sqlite), scenes::$name).await;
-        }
-    )+};
+mod sqlite {
+    use e2e_tests::Engine::Sqlite;
+
+    super::on_one_database!(killed_at_every_point_of_a_call_it_pays_once, Sqlite);
+    super::on_one_database!(a_provider_that_is_killed_costs_time_and_no_trip, Sqlite);
+    super::on_one_database!(a_key_is_rotated_without_a_restart, Sqlite);
+    super::on_one_database!(the_key_is_written_nowhere, Sqlite);
 }
 
-scenes![
-    what_cannot_be_read_becomes_a_letter_and_the_trip_goes_on
-    a_refused_key_waits_for_another_one_and_loses_no_trip
-    an_authorisation_that_expired_undoes_the_trip
-    a_capture_that_is_refused_undoes_the_trip
-    a_void_that_fails_is_done_in_the_end
-    a_refund_that_fails_is_done_in_the_end
-];
-
-mod scenes {
-    use super::*;
-
-    pub(super) async fn what_cannot_be_read_becomes_a_letter_and_the_trip_goes_on(
-        world: &mut World,
-    ) {
-        let sandbox = open(world).await;
-        sandbox
-            .throw(json!({"failure": "html", "only": ["authorise"], "count": 2}))
+/// It dies at every point of a call and of the transaction that takes its answer, over and over; each trip is paid once all the same.
+async fn killed_at_every_point_of_a_call_it_pays_once(world: &mut World) {
+    let mut provider = house(world).await;
+    let points = [
+        CrashPoint::OF_CALLS,
+        &[
+            CrashPoint::Loaded,
+            CrashPoint::BeforeCommit,
+            CrashPoint::AfterCommit,
+        ],
+    ];
+    for point in points.concat() {
+        // The first call opens, the second authorises; what is passed later captures.
+        for time in 1..=4 {
+            world.arm("payment", 0, point, time);
+            let asked = world.ask(&paid("pm_card_visa")).await;
+            eventually("it dies", async || {
+                world.has_crashed("payment", 0).await.then_some(())
+            })
             .await;
+            world.restart("payment", 0).await;
+            world.until_state(asked.trip, State::Confirmed).await;
+            until_record(world, asked.trip, "captured").await;
+            let listed = payments_of(&provider, asked.trip).await;
+            let held = listed.iter().filter(|it| !matches!(it.stage, Stage::Open));
+            assert_eq!(held.count(), 1, "{point:?} {time}: {listed:?}");
+        }
+    }
+    agrees(world, &provider).await;
+    provider.stop().await;
+}
+
+/// Forty trips while the provider dies, hangs and comes back. New ones are refused early once it is known to be down, and say so; whatever was
+/// under way ends.
+async fn a_provider_that_is_killed_costs_time_and_no_trip(world: &mut World) {
+    let mut provider = house(world).await;
+    let mut trips = world.ask_many(&paid("pm_card_visa"), 20).await;
+    provider.kill().await;
+    trips.extend(world.ask_many(&paid("pm_card_visa"), 10).await);
+    let refused = eventually("new payments are refused early", async || {
+        let view = world.book(&paid("pm_card_visa").deadline_s(2)).await;
+        let code = view.reason.map(|reason| reason.code);
+        (code.as_deref() == Some("payment-unavailable")).then_some(view.trip)
+    })
+    .await;
+    assert_eq!(record(world, refused).await["state"], "rejected");
+    // Whoever pays nothing notices nothing.
+    let other = world.book(&trip([flight("RT100", 1)])).await;
+    assert_eq!(other.state, State::Confirmed);
+    provider.restart().await;
+    eventually("it takes new payments again", async || {
         let view = world.book(&paid("pm_card_visa")).await;
-        assert_eq!(view.state, State::Confirmed);
-        reconcile(&sandbox, &[view]).await;
-        let letters = world.letters("payment").await;
-        assert!(!letters.is_empty());
-        assert_eq!(letters[0]["type"], "call.authorise");
-    }
-
-    pub(super) async fn a_refused_key_waits_for_another_one_and_loses_no_trip(world: &mut World) {
-        let sandbox = open(world).await;
-        sandbox.rotate(3_600_000).await;
-        let trips = world.ask_many(&paid("pm_card_visa"), 5).await;
-        until_measure(world, "roundtrip_provider_key_refused", 1.0).await;
-        sandbox.rotate(0).await;
-        let all = finals(world, &trips).await;
-        reconcile(&sandbox, &all).await;
-        until_measure(world, "roundtrip_provider_key_refused", 0.0).await;
-        assert_eq!(
-            world.book(&paid("pm_card_visa")).await.state,
-            State::Confirmed
-        );
-    }
-
-    pub(super) async fn an_authorisation_that_expired_undoes_the_trip(world: &mut World) {
-        let sandbox = open(world).await;
-        sandbox
-            .throw(json!({"failure": "down", "only": ["capture"]}))
+        (view.state == State::Confirmed).then_some(())
+    })
+    .await;
+    provider.pause();
+    trips.extend(
+        world
+            .ask_many(&paid("pm_card_visa").deadline_s(3), 10)
+            .await,
+    );
+    provider.resume();
+    for trip in trips {
+        world
+            .until(trip, "it ends", |view| {
+                matches!(view.state, State::Confirmed | State::Closed)
+            })
             .await;
-        let trip = world.ask(&paid("pm_card_visa")).await.trip;
-        world.until_state(trip, State::Confirmed).await;
-        sandbox.expire().await;
-        sandbox.mend().await;
-        eventually("it needs attention, or is undone", async || {
-            let payments: Value = world.get("payment", "/payments").await;
-            let its = &payments["items"][0];
-            (its["state"] != "capturing").then_some(())
-        })
-        .await;
-        let listed = sandbox.payments().await;
-        assert!(listed.iter().all(|it| it.captured_minor == 0));
     }
+    agrees(world, &provider).await;
+    provider.stop().await;
+}
 
-    pub(super) async fn a_capture_that_is_refused_undoes_the_trip(world: &mut World) {
-        let sandbox = open(world).await;
-        sandbox
-            .throw(json!({"failure": "refuse-capture", "count": 1}))
-            .await;
-        let trip = world.ask(&paid("pm_card_visa")).await.trip;
-        world.until_state(trip, State::Confirmed).await;
-        eventually("it is settled one way or the other", async || {
-            let listed = sandbox.payments().await;
-            (listed[0].stage != payment::provider::Stage::Authorised).then_some(())
-        })
-        .await;
-    }
-
-    pub(super) async fn a_void_that_fails_is_done_in_the_end(world: &mut World) {
-        let sandbox = open(world).await;
-        world.rooms("LIS", 0).await;
-        let _ = sandbox
-            .throw(json!({"failure": "refuse-void", "count": 4}))
-            .await;
-        sandbox
-            .throw(json!({"failure": "slow", "ms": 800, "only": ["authorise"]}))
-            .await;
-        world.rooms("LIS", 10).await;
-        let trip = world.ask(&paid("pm_card_visa")).await.trip;
-        eventually("its payment is under way", async || {
-            (!sandbox.payments().await.is_empty()).then_some(())
-        })
-        .await;
-        world.cancel_soon(trip).await;
-        let view = world.until_state(trip, State::Closed).await;
-        assert!(view.outcome == Some(Outcome::Cancelled) || view.outcome.is_some());
-        reconcile(&sandbox, &[view]).await;
-    }
-
-    pub(super) async fn a_refund_that_fails_is_done_in_the_end(world: &mut World) {
-        let sandbox = open(world).await;
+/// Another key is taken from one moment to the next, and is in the file two seconds later. Meanwhile new payments are refused early, and what was
+/// under way waits; no process is started again.
+async fn a_key_is_rotated_without_a_restart(world: &mut World) {
+    let mut provider = house(world).await;
+    let first = world.book(&paid("pm_card_visa")).await;
+    assert_eq!(first.state, State::Confirmed);
+    until_record(world, first.trip, "captured").await;
+    provider.rotate(2_000).await;
+    let waits = world.ask(&paid("pm_card_visa")).await.trip;
+    eventually("new payments are refused early", async || {
+        let view = world.book(&paid("pm_card_visa").deadline_s(1)).await;
+        let code = view.reason.map(|reason| reason.code);
+        (code.as_deref() == Some("payment-unavailable")).then_some(())
+    })
+    .await;
+    let told: Value = world.get("payment", "/provider").await;
+    assert_eq!(
+        told["problems"][0]["kind"], "provider-key-refused",
+        "{told}"
+    );
+    eventually("it is paid again", async || {
         let view = world.book(&paid("pm_card_visa")).await;
-        reconcile(&sandbox, &[view.clone()]).await;
-        sandbox
-            .throw(json!({"failure": "refuse-refund", "count": 3}))
-            .await;
-        let view = world.cancel(view.trip).await;
-        reconcile(&sandbox, &[view]).await;
+        (view.state == State::Confirmed).then_some(())
+    })
+    .await;
+    world.until_state(waits, State::Confirmed).await;
+    let told: Value = world.get("payment", "/provider").await;
+    assert_eq!(told, json!({"down": false, "problems": []}));
+    agrees(world, &provider).await;
+    provider.stop().await;
+}
+
+/// Logs, database, API, metrics and what the process list shows: the key is in none of them.
+async fn the_key_is_written_nowhere(world: &mut World) {
+    let mut provider = house(world).await;
+    world.book(&paid("pm_card_visa")).await;
+    provider
+        .throw(json!({"failure": "refuse-key", "count": 1}))
+        .await;
+    provider
+        .throw(json!({"failure": "garbage", "count": 1}))
+        .await;
+    let view = world.book(&paid("pm_card_visa")).await;
+    assert!(view.state == State::Confirmed || view.outcome.is_some());
+    let key = std::fs::read_to_string(provider.key_file()).unwrap();
+    let key = key.trim();
+    assert!(key.len() > 16, "a key that can be looked for");
+    let mut told = vec![world.log("payment", 0)];
+    for path in [
+        "/metrics",
+        "/payments",
+        "/calls",
+        "/dead-letters",
+        "/readyz",
+    ] {
+        let asked = world.request(Method::GET, "payment", path);
+        told.push(world.send(asked).await.text);
     }
+    let database = world
+        .database_url("payment")
+        .trim_start_matches("sqlite://");
+    for ending in ["", "-wal"] {
+        let file = std::fs::read(format!("{database}{ending}")).unwrap_or_default();
+        told.push(String::from_utf8_lossy(&file).into_owned());
+    }
+    let pid = world.pid("payment", 0);
+    for file in ["cmdline", "environ"] {
+        let read = std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        told.push(String::from_utf8_lossy(&read).into_owned());
+    }
+    assert!(
+        told.iter().any(|text| text.contains("payment")),
+        "something was read"
+    );
+    for text in told {
+        assert!(!text.contains(key), "the key is in: {text}");
+    }
+    provider.stop().await;
 }

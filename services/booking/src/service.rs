@@ -1,5 +1,6 @@
 //! The loop's view of booking: reads facts, takes commands, names the rows they need, and lets the core decide.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use choreography::{
@@ -195,6 +196,7 @@ impl runtime::Service for BookingService {
     type Command = Command;
     type Reply = Reply;
     type Timer = (TripId,);
+    type Answer = Infallible;
     type Rows = Work;
 
     fn name(&self) -> &str {
@@ -256,6 +258,7 @@ impl runtime::Service for BookingService {
                 rows.trips.want((*trip,))
             }
             Input::Due { key, .. } => rows.trips.want(*key),
+            Input::Answer { answer, .. } => match *answer {},
         }
     }
 
@@ -308,6 +311,7 @@ impl runtime::Service for BookingService {
                 self.change(*trip, core::Input::Due { waiting: *waiting }, rows, context);
                 None
             }
+            Input::Answer { answer, .. } => match *answer {},
         }
     }
 
@@ -321,6 +325,7 @@ impl runtime::Service for BookingService {
             ) => return None,
             Input::Command(Command::Cancel { trip, .. } | Command::Settle { trip, .. })
             | Input::Due { key: (trip,), .. } => *trip,
+            Input::Answer { answer, .. } => match *answer {},
         };
         Some(participant::about(trip))
     }

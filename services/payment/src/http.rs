@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use runtime::database::Is;
 use runtime::http::{List, Page, Path, Query, TOTAL_MAX};
 use runtime::{Handle, Problem, TraceContext};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -23,16 +24,19 @@ use crate::schema;
 use crate::service::{Heard, PaymentService};
 use crate::store::{OPEN, PAYMENT};
 use crate::view::PaymentView;
+use crate::watch;
 
 /// The header with which the provider signs its news.
 const SIGNATURE: &str = "stripe-signature";
 
 /// The routes.
 pub(crate) fn routes(handle: Handle<PaymentService>) -> OpenApiRouter {
+    tokio::spawn(watch::tell(handle.clone()));
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(show))
         .routes(routes!(hear))
+        .routes(routes!(provider))
         .with_state(handle)
 }
 
@@ -125,8 +129,7 @@ async fn list(
         false => None,
     };
     let rows: Vec<Record> = payments.most(limit + 1).rows().await?;
-    let keys =
-        |payment: &Record| vec![payment.trip.to_string(), payment.position.to_string()];
+    let keys = |payment: &Record| vec![payment.trip.to_string(), payment.position.to_string()];
     let page = List::of(rows, limit, keys);
     Ok(List {
         items: page
@@ -151,9 +154,7 @@ async fn hear(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, Problem> {
-    let signature = headers
-        .get(SIGNATURE)
-        .and_then(|value| value.to_str().ok());
+    let signature = headers.get(SIGNATURE).and_then(|value| value.to_str().ok());
     let provider = handle.service().provider();
     let heard = provider
         .heard(signature, &body, SystemTime::now())
@@ -175,4 +176,25 @@ async fn hear(
         handle.command(heard, trace).await?;
     }
     Ok(StatusCode::OK)
+}
+
+/// What is wrong with the payment provider, or with how this service stands with it.
+#[derive(Debug, Serialize, ToSchema)]
+struct ProviderView {
+    /// Whether new trips are refused for it, with the reason `payment-unavailable`.
+    down: bool,
+    /// What is wrong, and what to do.
+    #[schema(value_type = Vec<schema::ProviderProblem>)]
+    problems: Vec<crate::provider::Problem>,
+}
+
+/// How the payment provider does, as this replica sees it.
+#[utoipa::path(get, path = "/provider", operation_id = "show_provider", tag = "provider",
+    responses((status = 200, body = ProviderView, description = "What is wrong, if anything is")))]
+async fn provider(State(handle): State<Handle<PaymentService>>) -> axum::Json<ProviderView> {
+    let provider = handle.service().provider();
+    axum::Json(ProviderView {
+        down: provider.is_down(),
+        problems: provider.problems(),
+    })
 }

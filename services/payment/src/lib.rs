@@ -12,8 +12,10 @@ pub mod http;
 pub mod provider;
 mod schema;
 pub mod service;
+pub mod settings;
 pub mod store;
 pub mod view;
+mod watch;
 
 use runtime::http::About;
 use runtime::{Running, Settings};

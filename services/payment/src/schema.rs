@@ -67,3 +67,17 @@ pub(crate) enum Purpose {
     /// Give back what was taken.
     Refund,
 }
+
+/// Something that is wrong with the provider.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a description of the provider's type")]
+pub(crate) struct ProviderProblem {
+    /// For programs: `provider-down`, `provider-key-refused`, `provider-unreadable` or `provider-slowed-down`.
+    #[schema(example = "provider-down")]
+    kind: String,
+    /// Since when.
+    #[schema(format = DateTime)]
+    since: Option<String>,
+    /// What is wrong and what to do, for people.
+    detail: String,
+}

@@ -7,7 +7,7 @@ use choreography::{Fact, Money, Now, Reason};
 use leg::core::{LATE_US, details};
 use serde::Deserialize;
 
-use super::{Standing, Record, State};
+use super::{Record, Standing, State};
 
 /// `{"leg":"payment","method":"pm_card_visa"}`. What else is in it is for somebody else.
 #[derive(Debug, Deserialize)]
@@ -70,8 +70,7 @@ fn offer(
     }
     let amount = amount(total, fact.plan.budget)?;
     if provider == Standing::Down {
-        let message =
-            "the payment provider can't be reached at present; nothing was asked of it. Try again later";
+        let message = "the payment provider can't be reached at present; nothing was asked of it. Try again later";
         return Err(Reason::new("payment-unavailable", message));
     }
     Ok((amount, method))
@@ -80,11 +79,19 @@ fn offer(
 /// The running total, if it is of one currency.
 fn amount(total: &[Money], budget: Option<Money>) -> Result<Money, Reason> {
     let amount = match total {
-        [] => return Err(Reason::new("nothing-to-pay", "no leg before it has a price")),
+        [] => {
+            return Err(Reason::new(
+                "nothing-to-pay",
+                "no leg before it has a price",
+            ));
+        }
         [amount] => *amount,
         several => {
             let codes: Vec<&str> = several.iter().map(|sum| sum.currency.code()).collect();
-            let message = format!("one payment is in one currency, not in {}", codes.join(", "));
+            let message = format!(
+                "one payment is in one currency, not in {}",
+                codes.join(", ")
+            );
             return Err(Reason::new("currency", message));
         }
     };

@@ -63,7 +63,11 @@ fn every_answer_in_every_state_that_asks() {
     ];
     for (state, is_off, said, after, does, anomaly) in cells {
         let cell = format!("{} (off: {is_off}) is answered {said:?}", state.as_str());
-        let before = if is_off { super::off(state) } else { in_state(state) };
+        let before = if is_off {
+            super::off(state)
+        } else {
+            in_state(state)
+        };
         let reaction = answer(before, said);
         assert_eq!(reaction.record.state, after, "{cell}");
         assert_eq!(words(&reaction), does, "{cell}");
@@ -179,15 +183,15 @@ fn an_answer_to_what_is_not_asked_changes_nothing() {
 /// What has to be undone is asked again for ever, at a pace, each time under a new key; and a person is told.
 #[test]
 fn a_refused_void_or_refund_is_asked_again() {
-    for (state, purpose) in [
-        (State::Voiding, "void"),
-        (State::Refunding, "refund"),
-    ] {
+    for (state, purpose) in [(State::Voiding, "void"), (State::Refunding, "refund")] {
         let mut record = in_state(state);
         let mut keys = vec![record.key(record.asked.unwrap())];
         for round in 1..=40 {
             let paused = answer(record, &refused()).record;
-            assert_eq!((paused.state, paused.asked, paused.refusals), (state, None, round));
+            assert_eq!(
+                (paused.state, paused.asked, paused.refusals),
+                (state, None, round)
+            );
             assert_eq!(paused.trouble.as_deref(), Some("because"));
             let early = due(paused.clone(), &later(2));
             assert_eq!((words(&early).as_str(), &early.record), ("", &paused));
@@ -201,7 +205,11 @@ fn a_refused_void_or_refund_is_asked_again() {
         assert_eq!(keys.len(), 41, "a provider answers a known key as before");
         let hour = record.attention_us.unwrap();
         assert!(!record.needs_attention(hour - 1) && record.needs_attention(hour));
-        assert_eq!(hour, later(1 + 3_600).now_us(), "an hour after it was called off");
+        assert_eq!(
+            hour,
+            later(1 + 3_600).now_us(),
+            "an hour after it was called off"
+        );
     }
 }
 
@@ -222,7 +230,11 @@ fn an_authorisation_is_never_asked_under_a_second_key() {
         // Called off meanwhile: it is known that nothing is under way, so it is undone at once.
         let off = hear(paused, &cancelled()).record;
         let undone = due(off, &later(600));
-        let expected = if state == State::Opening { "open" } else { "void" };
+        let expected = if state == State::Opening {
+            "open"
+        } else {
+            "void"
+        };
         assert_eq!(words(&undone), expected);
     }
 }
@@ -241,7 +253,11 @@ fn a_declined_payment_is_rejected_and_closed() {
     for no in [refused(), declined(), Answer::Authorised, opened()] {
         let paused = answer(rejected.record.clone(), &no);
         assert_eq!((words(&paused).as_str(), paused.anomaly), ("", None));
-        assert_eq!(words(&due(paused.record, &later(600))), "void", "until it is closed");
+        assert_eq!(
+            words(&due(paused.record, &later(600))),
+            "void",
+            "until it is closed"
+        );
     }
     let taken = answer(rejected.record, &Answer::Captured);
     assert_eq!(taken.anomaly, Some("money-behind-a-release"));

@@ -103,17 +103,14 @@ fn hear(record: Record, fact: &Fact) -> Reaction {
 }
 
 fn due(record: Record, moment: &Now) -> Reaction {
-    react(
-        &payment(),
-        record,
-        Input::Due { waiting: false },
-        moment,
-    )
+    react(&payment(), record, Input::Due { waiting: false }, moment)
 }
 
 /// The answer to the call that is under way.
 fn answer(record: Record, answer: &Answer) -> Reaction {
-    let key = record.asked.map_or(String::new(), |asked| record.key(asked));
+    let key = record
+        .asked
+        .map_or(String::new(), |asked| record.key(asked));
     let heard = Input::Answered { key: &key, answer };
     react(&payment(), record, heard, &later(1))
 }
@@ -146,13 +143,15 @@ fn in_state(state: State) -> Record {
     let after = |before, said: &Answer| answer(in_state(before), said).record;
     match state {
         State::None => Record::none(trip(), MINE),
-        State::Opening => react(
-            &payment(),
-            in_state(State::None),
-            Input::Fact(&turn(), Standing::Up),
-            &now(),
-        )
-        .record,
+        State::Opening => {
+            react(
+                &payment(),
+                in_state(State::None),
+                Input::Fact(&turn(), Standing::Up),
+                &now(),
+            )
+            .record
+        }
         State::Authorising => after(State::Opening, &opened()),
         State::Held => after(State::Authorising, &Answer::Authorised),
         State::Capturing => hear(in_state(State::Held), &confirmed()).record,

@@ -12,13 +12,12 @@ fn only_a_hold_asks_again() {
     let asked = due(held.clone(), &later(31));
     assert_eq!(words(&asked), "reserved");
     assert_eq!(asked.record.due_us, Some(later(61).now_us()));
-    let waiting = react(
-        &payment(),
-        held,
-        Input::Due { waiting: true },
-        &later(31),
+    let waiting = react(&payment(), held, Input::Due { waiting: true }, &later(31));
+    assert_eq!(
+        words(&waiting),
+        "",
+        "it looks again after a quarter of a pause"
     );
-    assert_eq!(words(&waiting), "", "it looks again after a quarter of a pause");
     assert_eq!(waiting.record.due_us, Some(later(31).now_us() + 7_500_000));
     for state in State::ALL {
         let record = in_state(state);
@@ -45,7 +44,10 @@ fn a_record_keeps_the_plan_and_reads_as_a_flat_row() {
     let row = serde_json::to_value(&record).unwrap();
     let flat = |column: &serde_json::Value| !column.is_object() && !column.is_array();
     assert!(row.as_object().unwrap().values().all(flat));
-    assert_eq!((row["state"].as_str(), row["asked"].as_str()), (Some("opening"), Some("open")));
+    assert_eq!(
+        (row["state"].as_str(), row["asked"].as_str()),
+        (Some("opening"), Some("open"))
+    );
     assert_eq!(serde_json::from_value::<Record>(row).unwrap(), record);
     for state in State::ALL {
         assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
@@ -60,7 +62,10 @@ fn a_damaged_row_is_an_anomaly() {
         ..in_state(State::Held)
     };
     let reaction = hear(damaged, &confirmed());
-    assert_eq!((words(&reaction).as_str(), reaction.anomaly), ("", Some("unreadable-record")));
+    assert_eq!(
+        (words(&reaction).as_str(), reaction.anomaly),
+        ("", Some("unreadable-record"))
+    );
     let damaged = Record {
         currency: Some(String::from("?")),
         ..in_state(State::Held)
@@ -76,8 +81,18 @@ fn what_does_not_end_within_an_hour_needs_attention() {
         let hour = later(1 + 3_600).now_us();
         assert!(!record.needs_attention(hour - 1) && record.needs_attention(hour));
     }
-    for state in [State::None, State::Held, State::Captured, State::Released, State::Rejected] {
-        assert!(!in_state(state).needs_attention(i64::MAX), "{}", state.as_str());
+    for state in [
+        State::None,
+        State::Held,
+        State::Captured,
+        State::Released,
+        State::Rejected,
+    ] {
+        assert!(
+            !in_state(state).needs_attention(i64::MAX),
+            "{}",
+            state.as_str()
+        );
     }
     assert!(in_state(State::Unpaid).needs_attention(later(1).now_us()));
 }

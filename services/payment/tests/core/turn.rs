@@ -23,7 +23,10 @@ fn it_asks_for_the_running_total() {
     assert_eq!(call.purpose, Purpose::Open);
     assert_eq!(call.key, format!("{}-2-open", trip()));
     assert_eq!((call.amount_minor, call.currency.as_str()), (700, "EUR"));
-    assert_eq!((call.trip, call.position, call.intent), (trip(), MINE, None));
+    assert_eq!(
+        (call.trip, call.position, call.intent),
+        (trip(), MINE, None)
+    );
     let held = in_state(State::Held).announcement();
     let Some(FactBody::Reserved { position, price }) = held else {
         panic!("{held:?}");
@@ -50,14 +53,26 @@ fn what_cannot_be_paid_is_refused_without_asking() {
         (in_yen, "currency"),
         (own(r#"{"leg":"payment"}"#), "unreadable-details"),
         (own(r#"{"leg":"payment","method":7}"#), "unreadable-details"),
-        (own(r#"{"leg":"payment","method":"pm_a b"}"#), "unreadable-details"),
-        (own(r#"{"leg":"payment","method":"4242424242424242"}"#), "unreadable-details"),
-        (own(r#"{"leg":"payment","method":"pm_x"},{"leg":"car"}"#), "not-last"),
+        (
+            own(r#"{"leg":"payment","method":"pm_a b"}"#),
+            "unreadable-details",
+        ),
+        (
+            own(r#"{"leg":"payment","method":"4242424242424242"}"#),
+            "unreadable-details",
+        ),
+        (
+            own(r#"{"leg":"payment","method":"pm_x"},{"leg":"car"}"#),
+            "not-last",
+        ),
     ] {
         assert_eq!(refusal(&fact, Standing::Up), code);
     }
     assert_eq!(refusal(&turn(), Standing::Down), "payment-unavailable");
-    let budget = plan_for(r#"{"leg":"payment","method":"pm_card_visa"}"#, Some(eur(700)));
+    let budget = plan_for(
+        r#"{"leg":"payment","method":"pm_card_visa"}"#,
+        Some(eur(700)),
+    );
     let within = turn_of(budget, vec![eur(700)]);
     assert_eq!(words(&at_turn(&within, Standing::Up, &now())), "open");
 }
@@ -74,7 +89,10 @@ fn a_payment_alone_has_nothing_to_pay() {
     let none = Record::none(trip(), 0);
     let reaction = react(&payment(), none, Input::Fact(&asked, Standing::Up), &now());
     let reason = reaction.record.reason().unwrap();
-    assert_eq!((words(&reaction).as_str(), reason.code.as_str()), ("rejected", "nothing-to-pay"));
+    assert_eq!(
+        (words(&reaction).as_str(), reason.code.as_str()),
+        ("rejected", "nothing-to-pay")
+    );
 }
 
 /// More than an hour behind the deadline nothing is asked for any more, whatever a forgotten record was. It is no lapse: a late `confirmed`
@@ -95,8 +113,18 @@ fn far_too_late_is_released() {
 fn a_provider_that_is_down_stops_new_payments_only() {
     for state in State::ALL.into_iter().filter(|state| *state != State::None) {
         for heard in [&turn(), &confirmed(), &cancelled()] {
-            let up = react(&payment(), in_state(state), Input::Fact(heard, Standing::Up), &later(1));
-            let down = react(&payment(), in_state(state), Input::Fact(heard, Standing::Down), &later(1));
+            let up = react(
+                &payment(),
+                in_state(state),
+                Input::Fact(heard, Standing::Up),
+                &later(1),
+            );
+            let down = react(
+                &payment(),
+                in_state(state),
+                Input::Fact(heard, Standing::Down),
+                &later(1),
+            );
             assert_eq!(up, down);
         }
     }
