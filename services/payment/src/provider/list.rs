@@ -114,6 +114,17 @@ pub async fn all(settings: &ProviderSettings) -> Result<Vec<Listed>> {
     Provider::new(settings)?.all().await
 }
 
+/// Asks for no more than whether there is an answer.
+pub(super) fn one(within: std::time::Duration) -> Asking<'static> {
+    Asking {
+        method: Method::GET,
+        path: &["v1", "payment_intents"],
+        fields: &[("limit", "1")],
+        idempotency_key: None,
+        until: Instant::now() + within,
+    }
+}
+
 fn read(reply: &Reply) -> Result<Page> {
     let status = reply.status;
     ensure!(

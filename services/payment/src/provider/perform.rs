@@ -18,7 +18,7 @@ use crate::core::call::{Answer, Purpose, Request};
 /// How many keys derived from a call's own are tried in one attempt, each after the one before it kept an answer that is none.
 const KEYS_MAX: u32 = 4;
 /// How soon a call is tried again that only had to wait: when calls may begin at all is said elsewhere.
-const SOON: Duration = Duration::from_secs(1);
+pub(super) const SOON: Duration = Duration::from_secs(1);
 
 /// What follows from an exchange.
 enum Next {
