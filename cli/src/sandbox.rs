@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
+use ::sandbox::Options;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use client::paint::visible_path;
-use ::sandbox::Options;
 use serde_json::json;
 
 use super::out;

@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod failures;
+mod many;
+mod outage;
 
 use booking::core::{Outcome, Settled, State};
 use choreography::TripId;

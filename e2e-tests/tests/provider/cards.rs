@@ -21,7 +21,10 @@ async fn declined_expired_and_insufficient_funds_are_refusals_in_our_words() {
     for (card, expected) in [
         ("pm_card_chargeDeclined", "declined"),
         ("pm_card_visa_chargeDeclinedLostCard", "declined"),
-        ("pm_card_chargeDeclinedInsufficientFunds", "insufficient-funds"),
+        (
+            "pm_card_chargeDeclinedInsufficientFunds",
+            "insufficient-funds",
+        ),
         ("pm_card_chargeDeclinedExpiredCard", "expired-card"),
         ("pm_card_chargeDeclinedIncorrectCvc", "incorrect-code"),
         ("pm_card_chargeDeclinedProcessingError", "processing-error"),
@@ -29,13 +32,18 @@ async fn declined_expired_and_insufficient_funds_are_refusals_in_our_words() {
     ] {
         let payment = Payment::opened(card, &provider).await;
         let answer = payment.settle(&provider, Purpose::Authorise).await;
-        assert!(matches!(answer, Answer::Declined { .. }), "{card}: {answer:?}");
+        assert!(
+            matches!(answer, Answer::Declined { .. }),
+            "{card}: {answer:?}"
+        );
         assert_eq!(code(&answer), expected, "{card}");
         // The same, though the provider has forgotten that it was asked.
         sandbox.forget_keys().await;
         let again = payment.settle(&provider, Purpose::Authorise).await;
         assert_eq!(code(&again), expected, "{card}, again");
-        payment.expect(&provider, Purpose::Void, Answer::Voided).await;
+        payment
+            .expect(&provider, Purpose::Void, Answer::Voided)
+            .await;
     }
     // A no is no failure of the provider's.
     assert!(!provider.is_down());
@@ -45,7 +53,11 @@ async fn declined_expired_and_insufficient_funds_are_refusals_in_our_words() {
 async fn what_cannot_be_charged_is_refused_before_anything_is_held() {
     let sandbox = Sandbox::start().await;
     let provider = provider(&sandbox.settings());
-    let answer = settle(&provider, &Payment::of("pm_card_nobodys").request(Purpose::Open)).await;
+    let answer = settle(
+        &provider,
+        &Payment::of("pm_card_nobodys").request(Purpose::Open),
+    )
+    .await;
     assert_eq!(code(&answer), "unknown-payment-method");
     let mut small = Payment::of("pm_card_visa");
     small.amount_minor = 3;
@@ -54,7 +66,10 @@ async fn what_cannot_be_charged_is_refused_before_anything_is_held() {
     let mut uneven = Payment::of("pm_card_visa").request(Purpose::Open);
     uneven.currency = String::from("KWD");
     uneven.amount_minor = 5_124;
-    assert_eq!(code(&settle(&provider, &uneven).await), "currency-not-taken");
+    assert_eq!(
+        code(&settle(&provider, &uneven).await),
+        "currency-not-taken"
+    );
     assert!(sandbox.payments().await.is_empty());
 }
 

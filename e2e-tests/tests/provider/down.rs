@@ -14,20 +14,30 @@ async fn down_with_retry_after_is_left_alone_for_so_long() {
     let sandbox = Sandbox::start().await;
     let provider = provider(&sandbox.settings());
     let payment = Payment::opened("pm_card_visa", &provider).await;
-    sandbox.throw(json!({"failure": "down", "retry_after_s": 2})).await;
+    sandbox
+        .throw(json!({"failure": "down", "retry_after_s": 2}))
+        .await;
     let asked = Instant::now();
     let (why, after) = again(payment.once(&provider, Purpose::Authorise).await);
     assert!(why.starts_with("down: "), "{why}");
     assert!(after.unwrap() > Duration::from_millis(1_900), "{after:?}");
     assert!(provider.is_down());
-    assert_eq!((provider.calls_now(), kinds(&provider)), (0, vec!["provider-down"]));
+    assert_eq!(
+        (provider.calls_now(), kinds(&provider)),
+        (0, vec!["provider-down"])
+    );
     // Whoever asks all the same is told so without a word to the provider.
     let (why, after) = again(payment.once(&provider, Purpose::Authorise).await);
     assert!(why.starts_with("waiting: ") && after.is_some(), "{why}");
     assert_eq!(sandbox.met().await, 1);
     sandbox.mend().await;
-    payment.expect(&provider, Purpose::Authorise, Answer::Authorised).await;
-    assert!(asked.elapsed() >= Duration::from_secs(2), "it was asked too early");
+    payment
+        .expect(&provider, Purpose::Authorise, Answer::Authorised)
+        .await;
+    assert!(
+        asked.elapsed() >= Duration::from_secs(2),
+        "it was asked too early"
+    );
     assert!(!provider.is_down() && kinds(&provider).is_empty());
 }
 
@@ -47,16 +57,23 @@ async fn down_without_retry_after_opens_the_breaker_after_so_many_and_one_tries(
     }
     assert!(provider.is_down());
     assert_eq!(provider.calls_now(), 0);
-    eventually("a probe is due", async || (provider.calls_now() > 0).then_some(())).await;
+    eventually("a probe is due", async || {
+        (provider.calls_now() > 0).then_some(())
+    })
+    .await;
     assert_eq!(provider.calls_now(), 1);
     // Of ten that try at once one is sent, and the others wait for what becomes of it.
     let request = payment.request(Purpose::Authorise);
     let tries = (0..10).map(|_| provider.perform(&request));
     let told = futures::future::join_all(tries).await;
-    let sent = told.into_iter().filter(|it| matches!(it, Attempt::Again { why, .. } if why.starts_with("down: ")));
+    let sent = told
+        .into_iter()
+        .filter(|it| matches!(it, Attempt::Again { why, .. } if why.starts_with("down: ")));
     assert_eq!((sent.count(), sandbox.met().await), (1, 4));
     assert_eq!(measure(&provider, "provider_down", None), 1);
     sandbox.mend().await;
-    payment.expect(&provider, Purpose::Authorise, Answer::Authorised).await;
+    payment
+        .expect(&provider, Purpose::Authorise, Answer::Authorised)
+        .await;
     assert_eq!(measure(&provider, "provider_down", None), 0);
 }

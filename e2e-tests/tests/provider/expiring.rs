@@ -14,10 +14,17 @@ async fn an_authorisation_that_expired_before_capture_is_told_as_voided() {
     let provider = provider(&sandbox.settings());
     let payment = Payment::held(&provider).await;
     sandbox.expire().await;
-    payment.expect(&provider, Purpose::Capture, Answer::Voided).await;
-    payment.expect(&provider, Purpose::Void, Answer::Voided).await;
+    payment
+        .expect(&provider, Purpose::Capture, Answer::Voided)
+        .await;
+    payment
+        .expect(&provider, Purpose::Void, Answer::Voided)
+        .await;
     let kept = &sandbox.payments().await[0];
-    assert_eq!((kept.stage, kept.captured_minor, kept.refunded_minor), (Stage::Voided, 0, 0));
+    assert_eq!(
+        (kept.stage, kept.captured_minor, kept.refunded_minor),
+        (Stage::Voided, 0, 0)
+    );
 }
 
 #[tokio::test]
@@ -29,7 +36,9 @@ async fn an_authorisation_is_held_as_long_as_the_sandbox_is_told() {
         (stage(&sandbox, payment.trip).await == Stage::Voided).then_some(())
     })
     .await;
-    payment.expect(&provider, Purpose::Capture, Answer::Voided).await;
+    payment
+        .expect(&provider, Purpose::Capture, Answer::Voided)
+        .await;
 }
 
 #[tokio::test]
@@ -41,7 +50,9 @@ async fn a_capture_that_is_refused_is_a_refusal_and_what_is_held_can_be_let_go()
     let answer = payment.settle(&provider, Purpose::Capture).await;
     assert!(matches!(answer, Answer::Refused { .. }), "{answer:?}");
     assert_eq!(stage(&sandbox, payment.trip).await, Stage::Authorised);
-    payment.expect(&provider, Purpose::Void, Answer::Voided).await;
+    payment
+        .expect(&provider, Purpose::Void, Answer::Voided)
+        .await;
 }
 
 #[tokio::test]
@@ -56,7 +67,9 @@ async fn a_void_that_fails_is_tried_until_it_does_not() {
         assert!(matches!(told, Attempt::Again { .. }), "{told:?}");
     }
     sandbox.mend().await;
-    payment.expect(&provider, Purpose::Void, Answer::Voided).await;
+    payment
+        .expect(&provider, Purpose::Void, Answer::Voided)
+        .await;
     assert_eq!(stage(&sandbox, payment.trip).await, Stage::Voided);
 }
 
@@ -65,7 +78,9 @@ async fn a_refund_that_fails_is_a_refusal_and_goes_through_under_another_key() {
     let sandbox = Sandbox::start().await;
     let provider = provider(&sandbox.settings());
     let payment = Payment::held(&provider).await;
-    payment.expect(&provider, Purpose::Capture, Answer::Captured).await;
+    payment
+        .expect(&provider, Purpose::Capture, Answer::Captured)
+        .await;
     sandbox.throw(json!({"failure": "refuse-refund"})).await;
     let answer = payment.settle(&provider, Purpose::Refund).await;
     assert!(matches!(answer, Answer::Refused { .. }), "{answer:?}");

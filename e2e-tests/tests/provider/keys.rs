@@ -22,13 +22,18 @@ async fn a_refused_key_stops_everything_until_its_file_changes() {
     let seen = measure(&provider, "provider_exchanges_total", Some("key-refused"));
     assert_eq!(seen, 1, "it was sent again");
     assert!(provider.is_down());
-    assert_eq!((provider.calls_now(), kinds(&provider)), (0, vec!["provider-key-refused"]));
+    assert_eq!(
+        (provider.calls_now(), kinds(&provider)),
+        (0, vec!["provider-key-refused"])
+    );
     assert_eq!(measure(&provider, "provider_key_refused", None), 1);
     // The provider is not down: it is the key.
     assert_eq!(measure(&provider, "provider_down", None), 0);
     sandbox.rotate(0).await;
     assert!(provider.calls_now() > 0, "the file has another key");
-    payment.expect(&provider, Purpose::Authorise, Answer::Authorised).await;
+    payment
+        .expect(&provider, Purpose::Authorise, Answer::Authorised)
+        .await;
     assert!(!provider.is_down() && kinds(&provider).is_empty());
 }
 
@@ -43,7 +48,9 @@ async fn a_key_that_may_not_do_this_is_as_good_as_none() {
     assert_eq!(kinds(&provider), ["provider-key-refused"]);
     sandbox.mend().await;
     // Its file is as it was: the key is tried again by itself, seldom.
-    payment.expect(&provider, Purpose::Authorise, Answer::Authorised).await;
+    payment
+        .expect(&provider, Purpose::Authorise, Answer::Authorised)
+        .await;
 }
 
 #[tokio::test]
@@ -54,12 +61,18 @@ async fn a_key_that_is_not_there_yet_is_a_problem_and_no_end() {
     let provider = provider(&settings);
     let request = Payment::of("pm_card_visa").request(Purpose::Open);
     let (why, _) = again(provider.perform(&request).await);
-    assert!(why.starts_with("key-refused: ") && why.contains("later"), "{why}");
+    assert!(
+        why.starts_with("key-refused: ") && why.contains("later"),
+        "{why}"
+    );
     std::fs::write(&settings.provider_key_file, "  \n").unwrap();
     again(provider.perform(&request).await);
     assert_eq!(kinds(&provider), ["provider-key-refused"]);
     std::fs::copy(sandbox.key_file(), &settings.provider_key_file).unwrap();
-    assert!(matches!(settle(&provider, &request).await, Answer::Opened { .. }));
+    assert!(matches!(
+        settle(&provider, &request).await,
+        Answer::Opened { .. }
+    ));
 }
 
 /// The key is rotated while payments are made, and its file only later: nothing is lost, done twice or restarted.
@@ -72,7 +85,9 @@ async fn a_key_is_rotated_under_load() {
         let provider = provider.clone();
         tokio::spawn(async move {
             let payment = Payment::held(&provider).await;
-            payment.expect(&provider, Purpose::Capture, Answer::Captured).await;
+            payment
+                .expect(&provider, Purpose::Capture, Answer::Captured)
+                .await;
         })
     });
     let driven: Vec<_> = driven.collect();

@@ -81,7 +81,9 @@ impl Payment {
     /// Opened and held.
     async fn held(provider: &Provider) -> Self {
         let payment = Self::opened("pm_card_visa", provider).await;
-        payment.expect(provider, Purpose::Authorise, Answer::Authorised).await;
+        payment
+            .expect(provider, Purpose::Authorise, Answer::Authorised)
+            .await;
         payment
     }
 
@@ -112,7 +114,10 @@ async fn settle(provider: &Provider, request: &Request) -> Answer {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("no answer to {request:?}: {last:?} {:?}", provider.problems());
+    panic!(
+        "no answer to {request:?}: {last:?} {:?}",
+        provider.problems()
+    );
 }
 
 fn provider(settings: &ProviderSettings) -> Arc<Provider> {
@@ -133,7 +138,9 @@ fn kinds(provider: &Provider) -> Vec<&'static str> {
 
 fn measure(provider: &Provider, name: &str, label: Option<&str>) -> u64 {
     let all = provider.measures();
-    let found = all.iter().find(|it| it.name == name && it.label.map(|it| it.1) == label);
+    let found = all
+        .iter()
+        .find(|it| it.name == name && it.label.map(|it| it.1) == label);
     found.unwrap().value
 }
 
@@ -141,7 +148,10 @@ fn measure(provider: &Provider, name: &str, label: Option<&str>) -> u64 {
 async fn stage(sandbox: &Sandbox, trip: TripId) -> Stage {
     let all = sandbox.payments().await;
     let trip = trip.to_string();
-    let its: Vec<&Listed> = all.iter().filter(|it| it.trip.as_ref() == Some(&trip)).collect();
+    let its: Vec<&Listed> = all
+        .iter()
+        .filter(|it| it.trip.as_ref() == Some(&trip))
+        .collect();
     let mut held = its.iter().filter(|it| it.stage != Stage::Open);
     let first = held.next().map_or(Stage::Open, |it| it.stage);
     assert!(held.next().is_none(), "more than one: {its:?}");

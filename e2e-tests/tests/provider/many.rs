@@ -15,7 +15,10 @@ const PAYMENTS: usize = 200;
 const WAYS: [(&[Purpose], Stage); 3] = [
     (&[Purpose::Authorise, Purpose::Capture], Stage::Captured),
     (&[Purpose::Authorise, Purpose::Void], Stage::Voided),
-    (&[Purpose::Authorise, Purpose::Capture, Purpose::Refund], Stage::Refunded),
+    (
+        &[Purpose::Authorise, Purpose::Capture, Purpose::Refund],
+        Stage::Refunded,
+    ),
 ];
 
 /// All of them at once, while something is done to the provider.
@@ -64,16 +67,30 @@ fn reconcile(ours: &BTreeMap<String, (Payment, Stage)>, theirs: &[Listed]) {
             continue;
         }
         seen += 1;
-        let taken = if *stage == Stage::Voided { 0 } else { payment.amount_minor };
-        let back = if *stage == Stage::Refunded { payment.amount_minor } else { 0 };
+        let taken = if *stage == Stage::Voided {
+            0
+        } else {
+            payment.amount_minor
+        };
+        let back = if *stage == Stage::Refunded {
+            payment.amount_minor
+        } else {
+            0
+        };
         let expected = (*stage, taken, back);
-        assert_eq!((listed.stage, listed.captured_minor, listed.refunded_minor), expected);
+        assert_eq!(
+            (listed.stage, listed.captured_minor, listed.refunded_minor),
+            expected
+        );
     }
     assert_eq!(seen, PAYMENTS);
 }
 
 async fn until(done: &dyn Fn() -> u64, least: u64) {
-    eventually("payments are made", async || (done() >= least).then_some(())).await;
+    eventually("payments are made", async || {
+        (done() >= least).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -93,7 +110,9 @@ async fn two_hundred_payments_while_the_provider_hangs() {
     while_it_is(async |sandbox, done| {
         for (least, when) in [(40, "after"), (150, "before"), (300, "after")] {
             until(done, least).await;
-            sandbox.throw(json!({"failure": "hang", "when": when, "count": 20})).await;
+            sandbox
+                .throw(json!({"failure": "hang", "when": when, "count": 20}))
+                .await;
         }
         until(done, 350).await;
         sandbox.pause();
@@ -108,7 +127,9 @@ async fn two_hundred_payments_while_the_provider_hangs() {
 async fn two_hundred_payments_while_the_provider_is_slow() {
     while_it_is(async |sandbox, done| {
         until(done, 40).await;
-        sandbox.throw(json!({"failure": "slow", "ms": 1_200, "count": 150})).await;
+        sandbox
+            .throw(json!({"failure": "slow", "ms": 1_200, "count": 150}))
+            .await;
         until(done, 400).await;
         sandbox.mend().await;
     })
@@ -118,10 +139,19 @@ async fn two_hundred_payments_while_the_provider_is_slow() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_payments_while_the_provider_answers_garbage() {
     while_it_is(async |sandbox, done| {
-        let spoilt = ["garbage", "html", "other-shape", "truncated", "cut", "broken"];
+        let spoilt = [
+            "garbage",
+            "html",
+            "other-shape",
+            "truncated",
+            "cut",
+            "broken",
+        ];
         for (failure, least) in spoilt.iter().zip((40..).step_by(60)) {
             until(done, least).await;
-            sandbox.throw(json!({"failure": failure, "count": 15})).await;
+            sandbox
+                .throw(json!({"failure": failure, "count": 15}))
+                .await;
         }
     })
     .await;

@@ -13,14 +13,25 @@ async fn a_payment_is_opened_held_taken_and_given_back() {
     let provider = provider(&sandbox.settings());
     let payment = Payment::held(&provider).await;
     assert_eq!(stage(&sandbox, payment.trip).await, Stage::Authorised);
-    payment.expect(&provider, Purpose::Capture, Answer::Captured).await;
+    payment
+        .expect(&provider, Purpose::Capture, Answer::Captured)
+        .await;
     assert_eq!(stage(&sandbox, payment.trip).await, Stage::Captured);
-    payment.expect(&provider, Purpose::Refund, Answer::Refunded).await;
+    payment
+        .expect(&provider, Purpose::Refund, Answer::Refunded)
+        .await;
     assert_eq!(stage(&sandbox, payment.trip).await, Stage::Refunded);
     let listed = &sandbox.payments().await[0];
-    let amounts = (listed.amount_minor, listed.captured_minor, listed.refunded_minor);
+    let amounts = (
+        listed.amount_minor,
+        listed.captured_minor,
+        listed.refunded_minor,
+    );
     assert_eq!(amounts, (12_300, 12_300, 12_300));
-    assert_eq!((listed.currency.as_str(), listed.position.as_deref()), ("EUR", Some("2")));
+    assert_eq!(
+        (listed.currency.as_str(), listed.position.as_deref()),
+        ("EUR", Some("2"))
+    );
     let other = Payment::held(&provider).await;
     other.expect(&provider, Purpose::Void, Answer::Voided).await;
     assert_eq!(stage(&sandbox, other.trip).await, Stage::Voided);
@@ -33,19 +44,38 @@ async fn what_is_asked_too_late_is_answered_with_what_became_of_it() {
     let sandbox = Sandbox::start().await;
     let provider = provider(&sandbox.settings());
     let captured = Payment::held(&provider).await;
-    captured.expect(&provider, Purpose::Capture, Answer::Captured).await;
-    captured.expect(&provider, Purpose::Void, Answer::Captured).await;
-    captured.expect(&provider, Purpose::Refund, Answer::Refunded).await;
-    captured.expect(&provider, Purpose::Void, Answer::Refunded).await;
+    captured
+        .expect(&provider, Purpose::Capture, Answer::Captured)
+        .await;
+    captured
+        .expect(&provider, Purpose::Void, Answer::Captured)
+        .await;
+    captured
+        .expect(&provider, Purpose::Refund, Answer::Refunded)
+        .await;
+    captured
+        .expect(&provider, Purpose::Void, Answer::Refunded)
+        .await;
     let voided = Payment::held(&provider).await;
-    voided.expect(&provider, Purpose::Void, Answer::Voided).await;
-    voided.expect(&provider, Purpose::Capture, Answer::Voided).await;
-    voided.expect(&provider, Purpose::Refund, Answer::Voided).await;
+    voided
+        .expect(&provider, Purpose::Void, Answer::Voided)
+        .await;
+    voided
+        .expect(&provider, Purpose::Capture, Answer::Voided)
+        .await;
+    voided
+        .expect(&provider, Purpose::Refund, Answer::Voided)
+        .await;
     let held = Payment::held(&provider).await;
-    held.expect(&provider, Purpose::Refund, Answer::Authorised).await;
+    held.expect(&provider, Purpose::Refund, Answer::Authorised)
+        .await;
     let opened = Payment::opened("pm_card_visa", &provider).await;
-    opened.expect(&provider, Purpose::Void, Answer::Voided).await;
-    opened.expect(&provider, Purpose::Authorise, Answer::Voided).await;
+    opened
+        .expect(&provider, Purpose::Void, Answer::Voided)
+        .await;
+    opened
+        .expect(&provider, Purpose::Authorise, Answer::Voided)
+        .await;
 }
 
 #[tokio::test]
@@ -57,17 +87,32 @@ async fn the_same_key_is_answered_the_same_and_a_forgotten_one_does_nothing_twic
     again.intent = None;
     again.open(&provider).await;
     assert_eq!(again.intent, payment.intent);
-    payment.expect(&provider, Purpose::Authorise, Answer::Authorised).await;
+    payment
+        .expect(&provider, Purpose::Authorise, Answer::Authorised)
+        .await;
     sandbox.forget_keys().await;
-    payment.expect(&provider, Purpose::Authorise, Answer::Authorised).await;
-    payment.expect(&provider, Purpose::Capture, Answer::Captured).await;
+    payment
+        .expect(&provider, Purpose::Authorise, Answer::Authorised)
+        .await;
+    payment
+        .expect(&provider, Purpose::Capture, Answer::Captured)
+        .await;
     sandbox.forget_keys().await;
-    payment.expect(&provider, Purpose::Capture, Answer::Captured).await;
-    payment.expect(&provider, Purpose::Refund, Answer::Refunded).await;
+    payment
+        .expect(&provider, Purpose::Capture, Answer::Captured)
+        .await;
+    payment
+        .expect(&provider, Purpose::Refund, Answer::Refunded)
+        .await;
     sandbox.forget_keys().await;
-    payment.expect(&provider, Purpose::Refund, Answer::Refunded).await;
+    payment
+        .expect(&provider, Purpose::Refund, Answer::Refunded)
+        .await;
     let listed = &sandbox.payments().await[0];
-    assert_eq!((listed.captured_minor, listed.refunded_minor), (12_300, 12_300));
+    assert_eq!(
+        (listed.captured_minor, listed.refunded_minor),
+        (12_300, 12_300)
+    );
 }
 
 /// A key that was used for something else is a fault of ours, and no outcome.
@@ -106,8 +151,12 @@ async fn a_killed_sandbox_keeps_what_it_answered() {
     let payment = Payment::held(&provider).await;
     sandbox.kill().await;
     sandbox.restart().await;
-    payment.expect(&provider, Purpose::Authorise, Answer::Authorised).await;
-    payment.expect(&provider, Purpose::Capture, Answer::Captured).await;
+    payment
+        .expect(&provider, Purpose::Authorise, Answer::Authorised)
+        .await;
+    payment
+        .expect(&provider, Purpose::Capture, Answer::Captured)
+        .await;
     assert_eq!(stage(&sandbox, payment.trip).await, Stage::Captured);
     sandbox.stop().await;
 }

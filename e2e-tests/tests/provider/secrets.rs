@@ -14,17 +14,35 @@ async fn the_key_is_in_nothing_that_is_said() {
     let key = std::fs::read_to_string(sandbox.key_file()).unwrap();
     let key = key.trim().to_owned();
     assert!(key.len() > 40, "a key that is easily guessed");
-    let mode = std::fs::metadata(sandbox.key_file()).unwrap().permissions().mode();
+    let mode = std::fs::metadata(sandbox.key_file())
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
     let provider = provider(&sandbox.settings());
     let payment = Payment::held(&provider).await;
     let mut said = Vec::new();
-    for failure in ["down", "broken", "refuse-key", "forbid-key", "too-many", "in-use", "html", "cut"] {
+    for failure in [
+        "down",
+        "broken",
+        "refuse-key",
+        "forbid-key",
+        "too-many",
+        "in-use",
+        "html",
+        "cut",
+    ] {
         // Each is met by a provider that knows nothing of the one before.
         let provider = super::provider(&sandbox.settings());
-        sandbox.throw(json!({"failure": failure, "when": "before"})).await;
+        sandbox
+            .throw(json!({"failure": failure, "when": "before"}))
+            .await;
         let told = payment.once(&provider, Purpose::Capture).await;
-        said.push(format!("{told:?} {:?} {provider:?} {:?}", provider.problems(), provider.measures()));
+        said.push(format!(
+            "{told:?} {:?} {provider:?} {:?}",
+            provider.problems(),
+            provider.measures()
+        ));
         sandbox.mend().await;
     }
     said.push(sandbox.log());
@@ -35,9 +53,16 @@ async fn the_key_is_in_nothing_that_is_said() {
         }
     }
     sandbox.kill().await;
-    said.push(format!("{:?}", payment.once(&provider, Purpose::Capture).await));
+    said.push(format!(
+        "{:?}",
+        payment.once(&provider, Purpose::Capture).await
+    ));
     assert!(said.len() > 20);
     for text in said {
-        assert!(!text.contains(&key), "the key is in: {}", text.replace(&key, "…"));
+        assert!(
+            !text.contains(&key),
+            "the key is in: {}",
+            text.replace(&key, "…")
+        );
     }
 }

@@ -22,7 +22,10 @@ async fn through(switch: impl Fn(Purpose) -> Value, forgets: bool) {
     for (purpose, answer, kept) in STEPS {
         sandbox.throw(switch(purpose)).await;
         let first = payment.once(&provider, purpose).await;
-        assert!(sandbox.met().await > 0, "{purpose:?} did not meet it: {first:?}");
+        assert!(
+            sandbox.met().await > 0,
+            "{purpose:?} did not meet it: {first:?}"
+        );
         sandbox.mend().await;
         if forgets {
             sandbox.forget_keys().await;
@@ -32,18 +35,28 @@ async fn through(switch: impl Fn(Purpose) -> Value, forgets: bool) {
     }
     let all = sandbox.payments().await;
     let money = |of: fn(&Listed) -> i64| all.iter().map(of).sum::<i64>();
-    assert_eq!((money(|it| it.captured_minor), money(|it| it.refunded_minor)), (12_300, 12_300));
+    assert_eq!(
+        (money(|it| it.captured_minor), money(|it| it.refunded_minor)),
+        (12_300, 12_300)
+    );
     let declined = Payment::opened("pm_card_chargeDeclined", &provider).await;
     sandbox.throw(switch(Purpose::Authorise)).await;
     declined.once(&provider, Purpose::Authorise).await;
     sandbox.mend().await;
     let answer = declined.settle(&provider, Purpose::Authorise).await;
-    assert!(matches!(answer, Answer::Declined { .. }), "a no is a no: {answer:?}");
+    assert!(
+        matches!(answer, Answer::Declined { .. }),
+        "a no is a no: {answer:?}"
+    );
 }
 
 #[tokio::test]
 async fn an_answer_that_never_comes_is_read_back() {
-    through(|purpose| json!({"failure": "hang", "when": "after", "only": [purpose]}), false).await;
+    through(
+        |purpose| json!({"failure": "hang", "when": "after", "only": [purpose]}),
+        false,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -51,7 +64,9 @@ async fn an_answer_that_never_comes_is_known_before_anybody_asks_again() {
     let sandbox = Sandbox::start().await;
     let provider = provider(&sandbox.settings());
     let payment = Payment::opened("pm_card_visa", &provider).await;
-    sandbox.throw(json!({"failure": "hang", "when": "after", "only": ["authorise"]})).await;
+    sandbox
+        .throw(json!({"failure": "hang", "when": "after", "only": ["authorise"]}))
+        .await;
     let told = payment.once(&provider, Purpose::Authorise).await;
     assert_eq!(told, runtime::Attempt::Answered(Answer::Authorised));
 }
@@ -76,7 +91,11 @@ async fn a_connection_that_ends_in_the_answer_tells_nothing() {
 #[tokio::test]
 async fn a_500_is_read_back_whether_it_was_done_or_not() {
     for when in ["before", "after"] {
-        through(|purpose| json!({"failure": "broken", "when": when, "only": [purpose]}), false).await;
+        through(
+            |purpose| json!({"failure": "broken", "when": when, "only": [purpose]}),
+            false,
+        )
+        .await;
     }
 }
 

@@ -21,7 +21,11 @@ async fn nobody_is_reached(settings: &ProviderSettings) {
         let (why, _) = again(provider.perform(&request).await);
         assert!(why.starts_with("unreachable: "), "{why}");
     }
-    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
     assert!(provider.is_down());
     assert_eq!(kinds(&provider), ["provider-down"]);
 }
@@ -88,6 +92,8 @@ async fn one_that_hangs_as_a_whole_is_given_up_in_time() {
     assert!(why.starts_with("timed-out: "), "{why}");
     assert!(begun.elapsed() < Duration::from_secs(3));
     sandbox.resume();
-    payment.expect(&provider, Purpose::Authorise, Answer::Authorised).await;
+    payment
+        .expect(&provider, Purpose::Authorise, Answer::Authorised)
+        .await;
     assert_eq!(stage(&sandbox, payment.trip).await, Stage::Authorised);
 }

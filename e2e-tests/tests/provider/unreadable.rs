@@ -19,11 +19,17 @@ async fn nothing_is_guessed(failure: &str, is_kept: fn(&[u8]) -> bool) {
             (Purpose::Capture, Answer::Captured, Stage::Captured),
             (Purpose::Refund, Answer::Refunded, Stage::Refunded),
         ] {
-            sandbox.throw(json!({"failure": failure, "when": when})).await;
+            sandbox
+                .throw(json!({"failure": failure, "when": when}))
+                .await;
             let Attempt::Unreadable { body, why } = payment.once(&provider, purpose).await else {
                 panic!("{failure} {when} {purpose:?}");
             };
-            assert!(is_kept(&body), "{failure}: {:?}", String::from_utf8_lossy(&body));
+            assert!(
+                is_kept(&body),
+                "{failure}: {:?}",
+                String::from_utf8_lossy(&body)
+            );
             assert!(!why.is_empty());
             assert_eq!(kinds(&provider), ["provider-unreadable"]);
             sandbox.mend().await;

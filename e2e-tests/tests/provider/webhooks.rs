@@ -30,7 +30,9 @@ async fn take(State(told): State<Told>, headers: HeaderMap, body: Bytes) -> Stat
 
 async fn listen() -> (String, Told) {
     let told = Told::default();
-    let router = Router::new().route("/hook", post(take)).with_state(told.clone());
+    let router = Router::new()
+        .route("/hook", post(take))
+        .with_state(told.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -40,7 +42,9 @@ async fn listen() -> (String, Told) {
 fn heard(provider: &Provider, told: &Told) -> Vec<Heard> {
     let told = told.lock().unwrap();
     let hear = |(signature, body): &(String, Bytes)| {
-        provider.heard(Some(signature), body, SystemTime::now()).unwrap()
+        provider
+            .heard(Some(signature), body, SystemTime::now())
+            .unwrap()
     };
     told.iter().filter_map(hear).collect()
 }
@@ -53,8 +57,12 @@ async fn what_became_of_a_payment_is_told_signed_until_it_is_taken() {
     settings.provider_webhook_secret_file = Some(sandbox.webhook_file());
     let provider = provider(&settings);
     let payment = Payment::held(&provider).await;
-    payment.expect(&provider, Purpose::Capture, Answer::Captured).await;
-    payment.expect(&provider, Purpose::Refund, Answer::Refunded).await;
+    payment
+        .expect(&provider, Purpose::Capture, Answer::Captured)
+        .await;
+    payment
+        .expect(&provider, Purpose::Refund, Answer::Refunded)
+        .await;
     let expired = Payment::held(&provider).await;
     sandbox.expire().await;
     let declined = Payment::opened("pm_card_chargeDeclined", &provider).await;
@@ -77,7 +85,10 @@ async fn what_became_of_a_payment_is_told_signed_until_it_is_taken() {
         .then_some(all.clone())
     })
     .await;
-    assert!(all.iter().all(|it| !matches!(it.answer, Answer::Refused { .. })));
+    assert!(
+        all.iter()
+            .all(|it| !matches!(it.answer, Answer::Refused { .. }))
+    );
 }
 
 /// Only who has the secret is believed, only now, and only where a secret was given.
@@ -91,16 +102,26 @@ async fn what_is_not_signed_by_the_provider_is_not_believed() {
     std::fs::write(sandbox.folder().join("other"), "whsec_of_somebody_else").unwrap();
     let wrong = provider(&settings);
     Payment::held(&unable).await;
-    let (signature, body) = eventually("it is told", async || told.lock().unwrap().first().cloned()).await;
+    let (signature, body) =
+        eventually("it is told", async || told.lock().unwrap().first().cloned()).await;
     let hear = |provider: &Provider, signature: Option<&str>| {
-        provider.heard(signature, &body, SystemTime::now()).unwrap_err()
+        provider
+            .heard(signature, &body, SystemTime::now())
+            .unwrap_err()
     };
     assert_eq!(hear(&unable, Some(&signature)), Refused::NoSecret);
     assert_eq!(hear(&wrong, Some(&signature)), Refused::Wrong);
     assert_eq!(hear(&wrong, None), Refused::NoSignature);
     // The secret is rotated as the key is: in its file.
     std::fs::copy(sandbox.webhook_file(), sandbox.folder().join("other")).unwrap();
-    assert!(wrong.heard(Some(&signature), &body, SystemTime::now()).is_ok());
+    assert!(
+        wrong
+            .heard(Some(&signature), &body, SystemTime::now())
+            .is_ok()
+    );
     let later = SystemTime::now() + std::time::Duration::from_secs(600);
-    assert_eq!(wrong.heard(Some(&signature), &body, later), Err(Refused::Stale));
+    assert_eq!(
+        wrong.heard(Some(&signature), &body, later),
+        Err(Refused::Stale)
+    );
 }

@@ -30,6 +30,8 @@ pub(crate) async fn tell(handle: Handle<PaymentService>) {
     let mut of_provider = BTreeMap::new();
     let provider = Arc::clone(handle.service().provider());
     loop {
+        // So that it is known to be back without a trip that waits for it.
+        provider.probe().await;
         if let Ok((count, seconds)) = attention(&handle).await {
             waiting.record(count, &[]);
             oldest.record(seconds, &[]);

@@ -14,7 +14,11 @@ use super::store::{Kept, Store, Unit};
 const PAGE: i64 = 10;
 const PAGE_MAX: i64 = 100;
 /// What is said of a request before it is begun: the same key may be used for it once it is right.
-const NOT_BEGUN: &[&str] = &["parameter_missing", "parameter_invalid_integer", "resource_missing"];
+const NOT_BEGUN: &[&str] = &[
+    "parameter_missing",
+    "parameter_invalid_integer",
+    "resource_missing",
+];
 
 /// What is asked, of which payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,7 +166,13 @@ async fn carry_out(
     };
     let loaded = payment.clone();
     if payment.expire(now.ms, now.ms / 1_000) && tells {
-        Store::tell(unit, "payment_intent.canceled", &payment.shown(false), now.ms).await?;
+        Store::tell(
+            unit,
+            "payment_intent.canceled",
+            &payment.shown(false),
+            now.ms,
+        )
+        .await?;
     }
     let before = payment.clone();
     let (done, kind) = act(&mut payment, request, now);
@@ -171,7 +181,10 @@ async fn carry_out(
         Store::put(unit, &payment).await?;
     }
     let changed = is_new || payment != before;
-    if tells && changed && let Some(kind) = kind {
+    if tells
+        && changed
+        && let Some(kind) = kind
+    {
         let object = match kind {
             "charge.refunded" => payment.shown_charge(),
             _ => payment.shown(false),
@@ -201,7 +214,10 @@ fn act(
             };
             (nothing(done), Some(kind))
         }
-        Purpose::Capture => (nothing(payment.capture(now)), Some("payment_intent.succeeded")),
+        Purpose::Capture => (
+            nothing(payment.capture(now)),
+            Some("payment_intent.succeeded"),
+        ),
         Purpose::Void => {
             let done = payment.cancel(form.get("cancellation_reason"), now);
             (nothing(done), Some("payment_intent.canceled"))
@@ -211,14 +227,19 @@ fn act(
                 Ok(amount) => amount,
                 Err(said) => return (Err(said), None),
             };
-            (payment.refund(amount, now).map(Some), Some("charge.refunded"))
+            (
+                payment.refund(amount, now).map(Some),
+                Some("charge.refunded"),
+            )
         }
         Purpose::Read | Purpose::List => (Ok(None), None),
     }
 }
 
 fn open(form: &Form, now: &Now) -> Result<Payment, Said> {
-    let amount = form.number("amount")?.ok_or_else(|| Said::missing("amount"))?;
+    let amount = form
+        .number("amount")?
+        .ok_or_else(|| Said::missing("amount"))?;
     let currency = form.needed("currency")?;
     if form.get("capture_method") != Some("manual") {
         return Err(Said::request(

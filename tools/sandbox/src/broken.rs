@@ -38,7 +38,11 @@ pub async fn answer(State(app): State<App>, http: Http) -> Response<Body> {
         return plain(&api::said(&Said::request("The request is too large.")));
     };
     let query = head.uri.query().unwrap_or_default();
-    let fields = if body.is_empty() { query.as_bytes() } else { &body };
+    let fields = if body.is_empty() {
+        query.as_bytes()
+    } else {
+        &body
+    };
     let thrown = app.failures.meet(asked.purpose);
     if let Some(thrown) = &thrown
         && let Some(answer) = before(&app, thrown).await
@@ -50,8 +54,13 @@ pub async fn answer(State(app): State<App>, http: Http) -> Response<Body> {
     }
     let key = head.headers.get("idempotency-key");
     let key = key.and_then(|key| key.to_str().ok()).map(str::to_owned);
-    if key.as_ref().is_some_and(|key| key.is_empty() || key.len() > KEY_MAX) {
-        return plain(&api::said(&Said::request("The Idempotency-Key is empty or too long.")));
+    if key
+        .as_ref()
+        .is_some_and(|key| key.is_empty() || key.len() > KEY_MAX)
+    {
+        return plain(&api::said(&Said::request(
+            "The Idempotency-Key is empty or too long.",
+        )));
     }
     let request = Request {
         form: Form::read(fields),
@@ -85,10 +94,7 @@ fn refusing(thrown: Option<&Thrown>) -> Refusing {
     Refusing(thrown.is_some_and(|it| {
         matches!(
             it.switch.failure,
-            Failure::Decline
-                | Failure::RefuseCapture
-                | Failure::RefuseVoid
-                | Failure::RefuseRefund
+            Failure::Decline | Failure::RefuseCapture | Failure::RefuseVoid | Failure::RefuseRefund
         )
     }))
 }
@@ -156,11 +162,13 @@ fn spoilt(failure: Failure, body: &str) -> Option<Response<Body>> {
             ("application/octet-stream", Body::from(bytes))
         }
         Failure::Html => {
-            let page = "<!doctype html><title>Welcome</title><h1>We are improving things for you.</h1>";
+            let page =
+                "<!doctype html><title>Welcome</title><h1>We are improving things for you.</h1>";
             ("text/html", Body::from(page))
         }
         Failure::OtherShape => {
-            let other = r#"{"data":{"type":"payments","attributes":{"state":"fine","total":"123.00"}}}"#;
+            let other =
+                r#"{"data":{"type":"payments","attributes":{"state":"fine","total":"123.00"}}}"#;
             ("application/json", Body::from(other))
         }
         Failure::Truncated => ("application/json", Body::from(half().to_owned())),

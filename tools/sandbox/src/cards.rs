@@ -20,8 +20,8 @@ pub fn card(name: &str) -> Option<Card> {
         .filter(|rest| rest.starts_with("charge"))
         .unwrap_or(plain);
     Some(match plain {
-        "visa" | "visa_debit" | "mastercard" | "mastercard_debit" | "mastercard_prepaid" | "amex"
-        | "discover" | "diners" | "jcb" | "unionpay" => Card::Taken,
+        "visa" | "visa_debit" | "mastercard" | "mastercard_debit" | "mastercard_prepaid"
+        | "amex" | "discover" | "diners" | "jcb" | "unionpay" => Card::Taken,
         "chargeDeclined" => Card::Declined("card_declined", "generic_decline"),
         "chargeDeclinedInsufficientFunds" => Card::Declined("card_declined", "insufficient_funds"),
         "chargeDeclinedLostCard" => Card::Declined("card_declined", "lost_card"),
@@ -47,8 +47,14 @@ mod tests {
         let insufficient = Some(Card::Declined("card_declined", "insufficient_funds"));
         assert_eq!(card("pm_card_visa"), Some(Card::Taken));
         assert_eq!(card("pm_card_visa_debit"), Some(Card::Taken));
-        assert_eq!(card("pm_card_chargeDeclinedInsufficientFunds"), insufficient);
-        assert_eq!(card("pm_card_visa_chargeDeclinedInsufficientFunds"), insufficient);
+        assert_eq!(
+            card("pm_card_chargeDeclinedInsufficientFunds"),
+            insufficient
+        );
+        assert_eq!(
+            card("pm_card_visa_chargeDeclinedInsufficientFunds"),
+            insufficient
+        );
         assert_eq!(card("pm_card_nobodys"), None);
         assert_eq!(card("4242424242424242"), None);
     }

@@ -22,7 +22,10 @@ type Told = Result<Json<Value>, (StatusCode, Json<Value>)>;
 pub fn routes() -> Router<App> {
     Router::new()
         .route("/sandbox", get(about))
-        .route("/sandbox/failures", get(all).post(throw).delete(take_all_back))
+        .route(
+            "/sandbox/failures",
+            get(all).post(throw).delete(take_all_back),
+        )
         .route("/sandbox/failures/{id}", delete(take_back))
         .route("/sandbox/key/rotate", post(rotate))
         .route("/sandbox/idempotency-keys/forget", post(forget))

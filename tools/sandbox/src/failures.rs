@@ -248,7 +248,10 @@ mod tests {
         failures.throw(down).unwrap();
         failures.throw(switch(r#"{"failure":"decline"}"#)).unwrap();
         assert!(failures.meet(Purpose::Open).is_none());
-        assert_eq!(failures.meet(Purpose::Authorise).unwrap().switch.failure, Failure::Decline);
+        assert_eq!(
+            failures.meet(Purpose::Authorise).unwrap().switch.failure,
+            Failure::Decline
+        );
         assert!(failures.meet(Purpose::Capture).is_some());
         assert!(failures.meet(Purpose::Capture).is_some());
         assert!(failures.meet(Purpose::Capture).is_none());
@@ -259,14 +262,20 @@ mod tests {
     #[test]
     fn so_many_in_a_second_are_let_through() {
         let failures = Failures::default();
-        failures.throw(switch(r#"{"failure":"too-many","per_s":3}"#)).unwrap();
+        failures
+            .throw(switch(r#"{"failure":"too-many","per_s":3}"#))
+            .unwrap();
         let met = (0..10).filter(|_| failures.meet(Purpose::Open).is_some());
         assert_eq!(met.count(), 7);
     }
 
     #[test]
     fn what_is_no_switch_is_refused() {
-        for text in [r#"{"failure":"fire"}"#, r#"{"failure":"down","cont":1}"#, "{}"] {
+        for text in [
+            r#"{"failure":"fire"}"#,
+            r#"{"failure":"down","cont":1}"#,
+            "{}",
+        ] {
             assert!(serde_json::from_str::<Switch>(text).is_err(), "{text}");
         }
     }

@@ -19,7 +19,9 @@ impl Form {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().rfind(|(it, _)| it == name);
-        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        found
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
     }
 
     /// A field that has to be there.
@@ -49,7 +51,10 @@ impl Form {
     #[must_use]
     pub fn map(&self, name: &str) -> BTreeMap<String, String> {
         let member = |(field, value): &(String, String)| {
-            let inner = field.strip_prefix(name)?.strip_prefix('[')?.strip_suffix(']')?;
+            let inner = field
+                .strip_prefix(name)?
+                .strip_prefix('[')?
+                .strip_suffix(']')?;
             Some((inner.to_owned(), value.clone()))
         };
         self.0.iter().filter_map(member).collect()
@@ -60,7 +65,10 @@ impl Form {
     pub fn lists(&self, name: &str, what: &str) -> bool {
         self.map(name).is_empty() && self.get(name) == Some(what)
             || self.0.iter().any(|(field, value)| {
-                field.strip_prefix(name).is_some_and(|rest| rest.starts_with('[')) && value == what
+                field
+                    .strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with('['))
+                    && value == what
             })
     }
 }

@@ -92,22 +92,34 @@ impl Payment {
         now: &Now,
     ) -> Result<Self, Said> {
         let amount_is = |code: &str, message: &str| {
-            Err(Said::request(message).with("code", code).with("param", "amount"))
+            Err(Said::request(message)
+                .with("code", code)
+                .with("param", "amount"))
         };
         if amount < *AMOUNTS.start() {
             return amount_is("amount_too_small", "Amount must be at least 0.50.");
         }
         if amount > *AMOUNTS.end() {
-            return amount_is("amount_too_large", "Amount must be no more than 999,999.99.");
+            return amount_is(
+                "amount_too_large",
+                "Amount must be no more than 999,999.99.",
+            );
         }
         if currency.len() != 3 || !currency.bytes().all(|byte| byte.is_ascii_lowercase()) {
-            return Err(Said::request(&format!("Invalid currency: {currency}.")).with("param", "currency"));
+            return Err(
+                Said::request(&format!("Invalid currency: {currency}.")).with("param", "currency")
+            );
         }
         if let Some(method) = method
             && card(method).is_none()
         {
             let param = "payment_method";
-            return Err(Said::unknown("PaymentMethod", method, param, StatusCode::BAD_REQUEST));
+            return Err(Said::unknown(
+                "PaymentMethod",
+                method,
+                param,
+                StatusCode::BAD_REQUEST,
+            ));
         }
         let status = match method {
             Some(_) => Status::RequiresConfirmation,
@@ -135,7 +147,11 @@ impl Payment {
     /// # Errors
     /// When the card is declined (that is kept as well), or its state does not allow it.
     pub fn confirm(&mut self, fails_if_asked: bool, now: &Now) -> Result<(), Said> {
-        let may = [Status::RequiresConfirmation, Status::RequiresPaymentMethod, Status::RequiresAction];
+        let may = [
+            Status::RequiresConfirmation,
+            Status::RequiresPaymentMethod,
+            Status::RequiresAction,
+        ];
         if !may.contains(&self.status) {
             return Err(self.in_the_way("confirmed"));
         }
@@ -184,7 +200,11 @@ impl Payment {
             return Err(self.in_the_way("captured"));
         }
         if now.refusing.0 {
-            return Err(Said::card("capture_unauthorized_payment", "do_not_honor", "The capture was refused."));
+            return Err(Said::card(
+                "capture_unauthorized_payment",
+                "do_not_honor",
+                "The capture was refused.",
+            ));
         }
         self.status = Status::Succeeded;
         self.received = self.amount;
@@ -215,23 +235,31 @@ impl Payment {
     /// When there is not so much to give back, or it is refused.
     pub fn refund(&mut self, amount: Option<i64>, now: &Now) -> Result<Value, Said> {
         if self.status != Status::Succeeded {
-            return Err(Said::request("This PaymentIntent does not have a successful charge to refund.")
-                .with("code", "payment_intent_unexpected_state"));
+            return Err(Said::request(
+                "This PaymentIntent does not have a successful charge to refund.",
+            )
+            .with("code", "payment_intent_unexpected_state"));
         }
         let left = self.received - self.refunded;
         if left == 0 {
             let charge = self.charge.as_deref().unwrap_or_default();
-            return Err(Said::request(&format!("Charge {charge} has already been refunded."))
-                .with("code", "charge_already_refunded"));
+            return Err(
+                Said::request(&format!("Charge {charge} has already been refunded."))
+                    .with("code", "charge_already_refunded"),
+            );
         }
         let amount = amount.unwrap_or(left);
         if !(1..=left).contains(&amount) {
-            return Err(Said::request("Refund amount is greater than unrefunded amount on charge.")
-                .with("code", "amount_too_large"));
+            return Err(Said::request(
+                "Refund amount is greater than unrefunded amount on charge.",
+            )
+            .with("code", "amount_too_large"));
         }
         if now.refusing.0 {
-            return Err(Said::request("Your account has insufficient funds for this refund.")
-                .with("code", "insufficient_funds"));
+            return Err(
+                Said::request("Your account has insufficient funds for this refund.")
+                    .with("code", "insufficient_funds"),
+            );
         }
         self.refunded += amount;
         Ok(json!({
@@ -276,7 +304,11 @@ impl Payment {
             Some(_) if with_charge => self.shown_charge(),
             charge => json!(charge),
         };
-        let held = if self.status == Status::RequiresCapture { self.amount } else { 0 };
+        let held = if self.status == Status::RequiresCapture {
+            self.amount
+        } else {
+            0
+        };
         json!({
             "id": self.id,
             "object": "payment_intent",

@@ -102,14 +102,22 @@ impl Said {
     #[must_use]
     pub fn too_many() -> Self {
         let message = "Request rate limit exceeded.";
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "invalid_request_error", message)
-            .with("code", "rate_limit")
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "invalid_request_error",
+            message,
+        )
+        .with("code", "rate_limit")
     }
 
     /// Something is wrong at the provider.
     #[must_use]
     pub fn broken(status: StatusCode) -> Self {
-        Self::new(status, "api_error", "Sorry! There was an error while talking to one of our backends.")
+        Self::new(
+            status,
+            "api_error",
+            "Sorry! There was an error while talking to one of our backends.",
+        )
     }
 
     /// Its body.

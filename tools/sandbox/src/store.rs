@@ -79,7 +79,10 @@ impl Store {
     /// When the file cannot be read.
     pub async fn kept(unit: &mut Unit<'_>, key: &str) -> Result<Option<Kept>> {
         let sql = "select asked, status, body from answer where idempotency_key = ?";
-        let found = sqlx::query(sql).bind(key).fetch_optional(&mut **unit).await?;
+        let found = sqlx::query(sql)
+            .bind(key)
+            .fetch_optional(&mut **unit)
+            .await?;
         let Some(row) = found else {
             return Ok(None);
         };
@@ -110,7 +113,9 @@ impl Store {
         let sql = "select state from payment where id = ?";
         let found = sqlx::query_scalar::<_, String>(sql).bind(id);
         let found = found.fetch_optional(&mut **unit).await?;
-        Ok(found.map(|state| serde_json::from_str(&state)).transpose()?)
+        Ok(found
+            .map(|state| serde_json::from_str(&state))
+            .transpose()?)
     }
 
     /// Keeps a payment as it is now.
@@ -121,7 +126,9 @@ impl Store {
         let sql = "insert into payment (id, held_until_ms, state) values (?, ?, ?)
                    on conflict (id) do update set held_until_ms = excluded.held_until_ms, state = excluded.state";
         let state = serde_json::to_string(payment)?;
-        let put = sqlx::query(sql).bind(&payment.id).bind(payment.held_until_ms);
+        let put = sqlx::query(sql)
+            .bind(&payment.id)
+            .bind(payment.held_until_ms);
         put.bind(state).execute(&mut **unit).await?;
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::Provider;
 use super::breaker::Permit;
 use super::exchange::Asking;
 use super::key::Key;
-use super::perform::{Failed, again};
+use super::perform::{Failed, SOON, again};
 use super::policy::Policy;
 use super::state::Outcome;
 use crate::core::call::{Answer, Request};
@@ -18,12 +18,18 @@ use crate::core::call::{Answer, Request};
 /// Of the time for a call, the part that its first request may take: the rest is for reading back what became of it.
 const FIRST_PART: f64 = 0.7;
 
-/// One attempt under way.
-pub(super) struct Run<'a> {
+/// A way to the provider that was open when it was begun.
+pub(super) struct Line<'a> {
     pub(super) provider: &'a Provider,
-    pub(super) request: &'a Request,
     key: Key,
     permit: Permit<'a>,
+}
+
+/// One attempt under way.
+pub(super) struct Run<'a> {
+    line: Line<'a>,
+    pub(super) provider: &'a Provider,
+    pub(super) request: &'a Request,
     begun: Instant,
 }
 
@@ -33,14 +39,15 @@ pub(super) struct Told<T> {
     pub(super) body: Vec<u8>,
 }
 
-impl<'a> Run<'a> {
-    /// Begins an attempt, if one may begin; else says why not. It awaits nothing.
-    pub(super) fn begin(
-        provider: &'a Provider,
-        request: &'a Request,
-    ) -> Result<Self, Attempt<Answer>> {
+impl<'a> Line<'a> {
+    /// Begins, if anything may begin; else says why not. It awaits nothing.
+    pub(super) fn begin(provider: &'a Provider) -> Result<Self, Attempt<Answer>> {
         let mut permit = provider.breaker.begin().map_err(|left| {
-            again("waiting", "the provider is down, and was not asked", Some(left))
+            again(
+                "waiting",
+                "the provider is down, and was not asked",
+                Some(left),
+            )
         })?;
         if let Err(left) = provider.pace.take() {
             permit.is_not_used();
@@ -49,55 +56,29 @@ impl<'a> Run<'a> {
         match provider.keys.take() {
             Ok(key) => Ok(Self {
                 provider,
-                request,
                 key,
                 permit,
-                begun: Instant::now(),
             }),
             Err(refusal) => {
                 permit.is_not_used();
-                let left = Some(refusal.pause());
-                Err(again("key-refused", &refusal.why, left))
+                // It may be another key at any moment, and then nobody should have to wait.
+                let left = refusal.pause().min(SOON);
+                Err(again("key-refused", &refusal.why, Some(left)))
             }
         }
     }
 
-    pub(super) async fn post<T: DeserializeOwned>(
+    /// Asks once, and notes what that says of the provider.
+    pub(super) async fn ask<T: DeserializeOwned>(
         &mut self,
-        path: &[&str],
-        fields: &[(&str, &str)],
-        idempotency_key: &str,
+        purpose: &'static str,
+        asking: Asking<'_>,
     ) -> Result<Told<T>, Failed> {
-        let until = self.begun + self.provider.within.mul_f64(FIRST_PART);
-        self.ask(Asking {
-            method: Method::POST,
-            path,
-            fields,
-            idempotency_key: Some(idempotency_key),
-            until,
-        })
-        .await
-    }
-
-    pub(super) async fn get<T: DeserializeOwned>(
-        &mut self,
-        path: &[&str],
-        fields: &[(&str, &str)],
-    ) -> Result<Told<T>, Failed> {
-        // It belongs to a call that was let in: it takes of the pace what there is, and does not wait for more.
-        let _ = self.provider.pace.take();
-        self.ask(Asking {
-            method: Method::GET,
-            path,
-            fields,
-            idempotency_key: None,
-            until: self.begun + self.provider.within,
-        })
-        .await
-    }
-
-    async fn ask<T: DeserializeOwned>(&mut self, asking: Asking<'_>) -> Result<Told<T>, Failed> {
-        let told = self.provider.wire.ask(&asking, self.key.bearer.clone()).await;
+        let told = self
+            .provider
+            .wire
+            .ask(&asking, self.key.bearer.clone())
+            .await;
         let policy = Policy::of(&told);
         let (body, id) = match told {
             Ok(reply) => {
@@ -117,7 +98,6 @@ impl<'a> Run<'a> {
             }),
             other => Err(other),
         };
-        let purpose = self.request.purpose.as_str();
         match read {
             Ok(value) => {
                 self.provider.tally.readable();
@@ -126,7 +106,12 @@ impl<'a> Run<'a> {
                 Ok(Told { value, body })
             }
             Err(policy) => {
-                tracing::debug!(purpose, id, ?policy, "the payment provider answered otherwise");
+                tracing::debug!(
+                    purpose,
+                    id,
+                    ?policy,
+                    "the payment provider answered otherwise"
+                );
                 self.note(&policy);
                 Err(Failed { policy, body })
             }
@@ -180,10 +165,61 @@ impl<'a> Run<'a> {
             }
         }
     }
+}
+
+impl<'a> Run<'a> {
+    /// Begins an attempt, if one may begin; else says why not. It awaits nothing.
+    pub(super) fn begin(
+        provider: &'a Provider,
+        request: &'a Request,
+    ) -> Result<Self, Attempt<Answer>> {
+        Ok(Self {
+            line: Line::begin(provider)?,
+            provider,
+            request,
+            begun: Instant::now(),
+        })
+    }
+
+    pub(super) async fn post<T: DeserializeOwned>(
+        &mut self,
+        path: &[&str],
+        fields: &[(&str, &str)],
+        idempotency_key: &str,
+    ) -> Result<Told<T>, Failed> {
+        let until = self.begun + self.provider.within.mul_f64(FIRST_PART);
+        let purpose = self.request.purpose.as_str();
+        let asking = Asking {
+            method: Method::POST,
+            path,
+            fields,
+            idempotency_key: Some(idempotency_key),
+            until,
+        };
+        self.line.ask(purpose, asking).await
+    }
+
+    pub(super) async fn get<T: DeserializeOwned>(
+        &mut self,
+        path: &[&str],
+        fields: &[(&str, &str)],
+    ) -> Result<Told<T>, Failed> {
+        // It belongs to a call that was let in: it takes of the pace what there is, and does not wait for more.
+        let _ = self.provider.pace.take();
+        let purpose = self.request.purpose.as_str();
+        let asking = Asking {
+            method: Method::GET,
+            path,
+            fields,
+            idempotency_key: None,
+            until: self.begun + self.provider.within,
+        };
+        self.line.ask(purpose, asking).await
+    }
 
     /// Something came that nobody can read, or that cannot be true: it is kept, and never guessed at.
     pub(super) fn unreadable(&mut self, body: Vec<u8>, why: &str) -> Attempt<Answer> {
-        self.note(&Policy::Unreadable(why.to_owned()));
+        self.line.note(&Policy::Unreadable(why.to_owned()));
         Attempt::Unreadable {
             body,
             why: why.to_owned(),

@@ -62,7 +62,9 @@ impl FailurePolicy for Pauses {
         let own = doubled.min(self.limits.max);
         self.openings = self.openings.saturating_add(1);
         // Never before what was asked for, and not all replicas at once.
-        let pause = own.mul_f64(0.5 + fastrand::f64() / 2.0).max(asked.unwrap_or_default());
+        let pause = own
+            .mul_f64(0.5 + fastrand::f64() / 2.0)
+            .max(asked.unwrap_or_default());
         known.until = Instant::now() + pause;
         Some(pause)
     }

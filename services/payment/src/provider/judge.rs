@@ -53,7 +53,7 @@ pub(super) fn meaning(purpose: Purpose, intent: &Intent) -> Meaning {
         (Purpose::Open, _) => Answered(Answer::Opened {
             intent: intent.id.clone(),
         }),
-        (Purpose::Void, Status::Processing) | (_, Status::Processing) => Waiting,
+        (_, Status::Processing) => Waiting,
         (_, Status::Canceled) => Answered(Answer::Voided),
         (_, Status::Succeeded) if intent.is_refunded() => Answered(Answer::Refunded),
         (Purpose::Refund, Status::Succeeded) => Undone,
@@ -97,8 +97,10 @@ mod tests {
         }
     }
 
-    const REFUNDED: &str = r#","latest_charge":{"captured":true,"refunded":true,"amount_refunded":12300}"#;
-    const RELEASED: &str = r#","latest_charge":{"captured":false,"refunded":true,"amount_refunded":12300}"#;
+    const REFUNDED: &str =
+        r#","latest_charge":{"captured":true,"refunded":true,"amount_refunded":12300}"#;
+    const RELEASED: &str =
+        r#","latest_charge":{"captured":false,"refunded":true,"amount_refunded":12300}"#;
     const DECLINED: &str = r#","last_payment_error":{"type":"card_error","code":"card_declined"}"#;
 
     #[test]
@@ -107,7 +109,12 @@ mod tests {
         let answered = Meaning::Answered;
         for (purpose, status, more, expected) in [
             (Authorise, "requires_confirmation", "", Meaning::Undone),
-            (Authorise, "requires_capture", "", answered(Answer::Authorised)),
+            (
+                Authorise,
+                "requires_capture",
+                "",
+                answered(Answer::Authorised),
+            ),
             (Authorise, "processing", "", Meaning::Waiting),
             (Authorise, "requires_action", "", Meaning::Abandoned),
             (Authorise, "canceled", RELEASED, answered(Answer::Voided)),

@@ -70,13 +70,13 @@ impl KeyRing {
         Ok(Key { secret, bearer })
     }
 
-    /// Whether nothing can be sent for want of a key. A look at the file, no probe.
-    pub(super) fn is_barred(&self) -> bool {
-        let refusal = self.lock().clone();
-        refusal.is_some_and(|refused| {
-            Instant::now() < refused.again
-                && self.file.now().ok().as_ref() == refused.secret.as_ref()
-        })
+    /// How many calls may begin: none without a key that may be taken, one to try it, or any number. A look at the file, no probe.
+    pub(super) fn permits(&self) -> usize {
+        let Some(refused) = self.lock().clone() else {
+            return usize::MAX;
+        };
+        let is_same = || self.file.now().ok().as_ref() == refused.secret.as_ref();
+        usize::from(Instant::now() >= refused.again || !is_same())
     }
 
     /// The provider does not know this key. Where the file has another one by now, that says nothing.
@@ -109,12 +109,7 @@ impl KeyRing {
         self.lock().clone()
     }
 
-    fn note(
-        &self,
-        refusal: &mut Option<Refusal>,
-        secret: Option<Secret>,
-        why: String,
-    ) -> Refusal {
+    fn note(&self, refusal: &mut Option<Refusal>, secret: Option<Secret>, why: String) -> Refusal {
         let since = refusal.as_ref().map_or_else(SystemTime::now, |it| it.since);
         let again = Instant::now() + self.pause();
         let noted = Refusal {

@@ -76,7 +76,10 @@ impl Provider {
             idempotency_key: None,
             until: Instant::now() + self.within,
         };
-        let key = self.keys.take().map_err(|refusal| anyhow!("{}", refusal.why))?;
+        let key = self
+            .keys
+            .take()
+            .map_err(|refusal| anyhow!("{}", refusal.why))?;
         let reply = match self.wire.ask(&asking, key.bearer.clone()).await {
             Ok(reply) => reply,
             Err(Silence::NotSent(why) | Silence::Unknown(why)) => bail!("{why}"),
@@ -109,6 +112,17 @@ impl Provider {
 /// When the settings cannot be used, and as [`Provider::page`].
 pub async fn all(settings: &ProviderSettings) -> Result<Vec<Listed>> {
     Provider::new(settings)?.all().await
+}
+
+/// Asks for no more than whether there is an answer.
+pub(super) fn one(within: std::time::Duration) -> Asking<'static> {
+    Asking {
+        method: Method::GET,
+        path: &["v1", "payment_intents"],
+        fields: &[("limit", "1")],
+        idempotency_key: None,
+        until: Instant::now() + within,
+    }
 }
 
 fn read(reply: &Reply) -> Result<Page> {

@@ -37,6 +37,7 @@ pub use settings::ProviderSettings;
 pub use state::{Measure, Problem};
 pub use webhook::Heard;
 
+use asking::Line;
 use breaker::{Breaker, Limits};
 use exchange::Wire;
 use key::KeyRing;
@@ -90,19 +91,32 @@ impl Provider {
     /// How many calls may begin now: none while nothing is to be sent, one while somebody has to try, else as the pace allows.
     #[must_use]
     pub fn calls_now(&self) -> usize {
-        if self.keys.is_barred() {
-            return 0;
-        }
-        match self.breaker.permits() {
+        match self.breaker.permits().min(self.keys.permits()) {
             0 => 0,
             permits => self.pace.tokens().min(permits),
         }
     }
 
-    /// Whether new payments would only wait: the breaker is open, or the key is refused.
+    /// Whether new payments would only wait: nothing is sent, for the breaker is open or the key is refused. When somebody has to try, it is
+    /// not: else nobody would, where nothing else waits.
     #[must_use]
     pub fn is_down(&self) -> bool {
-        self.breaker.down().is_some() || self.keys.refusal().is_some()
+        self.breaker.permits().min(self.keys.permits()) == 0
+    }
+
+    /// Tries whether the provider is back, if that is due and there is anything wrong with it: so that it is known without a trip that waits. It
+    /// asks for one line of the list, which changes nothing.
+    pub async fn probe(&self) {
+        let is_well = self.breaker.down().is_none() && self.keys.refusal().is_none();
+        if is_well || self.is_down() {
+            return;
+        }
+        if let Ok(mut line) = Line::begin(self) {
+            // What it says of the provider is noted; what is in it does not matter.
+            let _ = line
+                .ask::<serde::de::IgnoredAny>("probe", list::one(self.within))
+                .await;
+        }
     }
 
     /// A webhook's body, believed only with its signature; none where it says nothing that matters here.
@@ -131,6 +145,8 @@ impl std::fmt::Debug for Provider {
     /// Its address alone.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let host = self.wire.base.host_str().unwrap_or_default();
-        f.debug_struct("Provider").field("host", &host).finish_non_exhaustive()
+        f.debug_struct("Provider")
+            .field("host", &host)
+            .finish_non_exhaustive()
     }
 }

@@ -64,7 +64,10 @@ pub(super) fn to_stripe(amount_minor: i64, code: &str) -> Result<i64, Reason> {
         Rule::Hundredth => Err(no(code, "it takes whole units only")),
         Rule::Tens if amount_minor % 10 == 0 => Ok(amount_minor),
         Rule::Tens => Err(no(code, "its last digit has to be 0")),
-        Rule::Unsure => Err(no(code, "how the provider counts this currency is not sure")),
+        Rule::Unsure => Err(no(
+            code,
+            "how the provider counts this currency is not sure",
+        )),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::core::call::{Answer, Purpose, Request};
 /// How many keys derived from a call's own are tried in one attempt, each after the one before it kept an answer that is none.
 const KEYS_MAX: u32 = 4;
 /// How soon a call is tried again that only had to wait: when calls may begin at all is said elsewhere.
-const SOON: Duration = Duration::from_secs(1);
+pub(super) const SOON: Duration = Duration::from_secs(1);
 
 /// What follows from an exchange.
 enum Next {
@@ -148,7 +148,11 @@ impl Run<'_> {
             }
             Policy::TooFast(asked) => {
                 let rest = asked.unwrap_or(SOON);
-                again("slowed-down", "the provider was asked too often", Some(rest))
+                again(
+                    "slowed-down",
+                    "the provider was asked too often",
+                    Some(rest),
+                )
             }
             Policy::InProgress(soon) => again("in-progress", "the provider is at it", Some(soon)),
             Policy::Key(why) => again("key-refused", &why, Some(SOON)),
@@ -230,7 +234,11 @@ impl Run<'_> {
                     self.unreadable(body, why)
                 }
                 Policy::Key(why) => again("key-refused", &why, Some(SOON)),
-                _ => again("timed-out", "what became of it cannot be read back now", None),
+                _ => again(
+                    "timed-out",
+                    "what became of it cannot be read back now",
+                    None,
+                ),
             }),
         }
     }
@@ -247,7 +255,11 @@ impl Run<'_> {
             Ok(told) if is_void(&told) => Attempt::Answered(Answer::Declined {
                 reason: reasons::authentication_required(),
             }),
-            _ => again("in-progress", "it is canceled, for nobody is there to confirm it", Some(SOON)),
+            _ => again(
+                "in-progress",
+                "it is canceled, for nobody is there to confirm it",
+                Some(SOON),
+            ),
         }
     }
 }

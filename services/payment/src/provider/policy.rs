@@ -122,11 +122,13 @@ fn of_reply(reply: &Reply) -> Policy {
             Policy::InProgress(asked.unwrap_or(SOON))
         }
         // Our key was used for something else: what became of what we asked for is not known, and must not be guessed.
-        (400..=499, Some(failure)) if failure.kind == "idempotency_error" => {
-            Policy::Unreadable(String::from("the key of this call was used for another one"))
-        }
+        (400..=499, Some(failure)) if failure.kind == "idempotency_error" => Policy::Unreadable(
+            String::from("the key of this call was used for another one"),
+        ),
         (400..=499, Some(failure)) => Policy::No { failure, is_final },
-        _ => Policy::Unreadable(format!("an answer with the status {status} that is no error object")),
+        _ => Policy::Unreadable(format!(
+            "an answer with the status {status} that is no error object"
+        )),
     }
 }
 
@@ -163,28 +165,55 @@ mod tests {
     const CARD: &str = r#"{"error":{"type":"card_error","code":"card_declined","decline_code":"insufficient_funds","message":"…"}}"#;
     const REQUEST: &str = r#"{"error":{"type":"invalid_request_error","message":"…"}}"#;
     const LOCKED: &str = r#"{"error":{"type":"invalid_request_error","code":"lock_timeout"}}"#;
-    const IN_USE: &str = r#"{"error":{"type":"invalid_request_error","code":"idempotency_key_in_use"}}"#;
+    const IN_USE: &str =
+        r#"{"error":{"type":"invalid_request_error","code":"idempotency_key_in_use"}}"#;
     const OTHER_BODY: &str = r#"{"error":{"type":"idempotency_error"}}"#;
 
     #[test]
     fn every_status_has_its_policy() {
         let s = Duration::from_secs;
         assert_eq!(told(200, &[], "{}"), Policy::Read);
-        assert!(matches!(told(402, &[], CARD), Policy::No { failure, is_final: false } if failure.decline_code.as_deref() == Some("insufficient_funds")));
+        assert!(
+            matches!(told(402, &[], CARD), Policy::No { failure, is_final: false } if failure.decline_code.as_deref() == Some("insufficient_funds"))
+        );
         assert!(matches!(told(400, &[], REQUEST), Policy::No { .. }));
         assert!(matches!(told(404, &[], REQUEST), Policy::No { .. }));
-        assert_eq!(told(503, &[("retry-after", "7")], ""), Policy::Down(Some(s(7))));
+        assert_eq!(
+            told(503, &[("retry-after", "7")], ""),
+            Policy::Down(Some(s(7)))
+        );
         assert_eq!(told(503, &[], "<html>"), Policy::Down(None));
-        assert_eq!(told(502, &[("retry-after", "999999")], ""), Policy::Down(Some(s(3_600))));
-        assert_eq!(told(429, &[("retry-after", "2")], REQUEST), Policy::TooFast(Some(s(2))));
+        assert_eq!(
+            told(502, &[("retry-after", "999999")], ""),
+            Policy::Down(Some(s(3_600)))
+        );
+        assert_eq!(
+            told(429, &[("retry-after", "2")], REQUEST),
+            Policy::TooFast(Some(s(2)))
+        );
         assert_eq!(told(429, &[], LOCKED), Policy::InProgress(SOON));
         assert_eq!(told(409, &[], IN_USE), Policy::InProgress(SOON));
-        assert_eq!(told(400, &[("stripe-should-retry", "true")], REQUEST), Policy::InProgress(SOON));
+        assert_eq!(
+            told(400, &[("stripe-should-retry", "true")], REQUEST),
+            Policy::InProgress(SOON)
+        );
         assert!(matches!(told(401, &[], "anything"), Policy::Key(_)));
         assert!(matches!(told(403, &[], REQUEST), Policy::Key(_)));
-        assert!(matches!(told(500, &[], REQUEST), Policy::Unknown { is_final: false, .. }));
-        for once in [("idempotent-replayed", "true"), ("stripe-should-retry", "false")] {
-            assert!(matches!(told(500, &[once], REQUEST), Policy::Unknown { is_final: true, .. }));
+        assert!(matches!(
+            told(500, &[], REQUEST),
+            Policy::Unknown {
+                is_final: false,
+                ..
+            }
+        ));
+        for once in [
+            ("idempotent-replayed", "true"),
+            ("stripe-should-retry", "false"),
+        ] {
+            assert!(matches!(
+                told(500, &[once], REQUEST),
+                Policy::Unknown { is_final: true, .. }
+            ));
         }
     }
 
@@ -200,7 +229,10 @@ mod tests {
             (418, "teapot"),
         ] {
             let policy = told(status, &[], body);
-            assert!(matches!(policy, Policy::Unreadable(_)), "{status}: {policy:?}");
+            assert!(
+                matches!(policy, Policy::Unreadable(_)),
+                "{status}: {policy:?}"
+            );
         }
     }
 }

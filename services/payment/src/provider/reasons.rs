@@ -54,14 +54,24 @@ pub(super) fn refused(failure: &Failure) -> Reason {
         ),
         ("amount_too_small", _) => ("amount-too-small", "the amount is less than can be charged"),
         ("amount_too_large", _) => ("amount-too-large", "the amount is more than can be charged"),
-        ("charge_expired_for_capture", _) => {
-            ("authorisation-expired", "what was held for it is not held any more")
-        }
+        ("charge_expired_for_capture", _) => (
+            "authorisation-expired",
+            "what was held for it is not held any more",
+        ),
         _ => ("payment-refused", "the payment provider refused it"),
     };
     // Its code is a word of the provider's own; it says what to look up and nothing of who pays.
-    let theirs: String = failure.code().chars().filter(|it| it.is_ascii_alphanumeric() || *it == '_').take(64).collect();
-    let theirs = if theirs.is_empty() { String::new() } else { format!(" ({theirs})") };
+    let theirs: String = failure
+        .code()
+        .chars()
+        .filter(|it| it.is_ascii_alphanumeric() || *it == '_')
+        .take(64)
+        .collect();
+    let theirs = if theirs.is_empty() {
+        String::new()
+    } else {
+        format!(" ({theirs})")
+    };
     Reason::new(code, format!("{message}{theirs}"))
 }
 
@@ -85,7 +95,11 @@ mod tests {
             ("card_declined", "insufficient_funds", "insufficient-funds"),
             ("expired_card", "expired_card", "expired-card"),
             ("incorrect_cvc", "incorrect_cvc", "incorrect-code"),
-            ("authentication_required", "authentication_required", "authentication-required"),
+            (
+                "authentication_required",
+                "authentication_required",
+                "authentication-required",
+            ),
             ("something_new", "something_newer", "declined"),
         ] {
             assert_eq!(declined(&failure(code, decline)).code, ours);

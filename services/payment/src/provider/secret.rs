@@ -76,10 +76,5 @@ impl SecretFile {
 
 fn stamp(path: &Path) -> io::Result<Stamp> {
     let found = fs::metadata(path)?;
-    Ok((
-        found.ino(),
-        found.mtime(),
-        found.mtime_nsec(),
-        found.size(),
-    ))
+    Ok((found.ino(), found.mtime(), found.mtime_nsec(), found.size()))
 }

@@ -86,7 +86,10 @@ impl Tally {
         self.exchange(Outcome::Unreadable);
         let mut unreadable = self.lock();
         if unreadable.is_none() {
-            tracing::error!(why, "the payment provider answers what nobody can read; it is kept as a dead letter");
+            tracing::error!(
+                why,
+                "the payment provider answers what nobody can read; it is kept as a dead letter"
+            );
         }
         let since = unreadable.as_ref().map_or_else(SystemTime::now, |it| it.0);
         *unreadable = Some((since, why.to_owned()));
@@ -99,7 +102,9 @@ impl Tally {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<(SystemTime, String)>> {
-        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner)
+        self.unreadable
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -159,8 +164,14 @@ impl Provider {
         let (slowed, per_s) = self.pace.counts();
         let mut all = vec![
             plain("provider_down", u64::from(self.breaker.down().is_some())),
-            plain("provider_key_refused", u64::from(self.keys.refusal().is_some())),
-            plain("provider_unreadable", u64::from(self.tally.lock().is_some())),
+            plain(
+                "provider_key_refused",
+                u64::from(self.keys.refusal().is_some()),
+            ),
+            plain(
+                "provider_unreadable",
+                u64::from(self.tally.lock().is_some()),
+            ),
             plain("provider_calls_per_second_max", per_s),
             plain("provider_breaker_opened_total", self.breaker.opened()),
             plain("provider_slowed_down_total", slowed),

@@ -73,13 +73,17 @@ pub fn verify(
     body: &[u8],
     now: SystemTime,
 ) -> Result<Option<Heard>, Refused> {
-    let signed = signature.and_then(Signed::read).ok_or(Refused::NoSignature)?;
+    let signed = signature
+        .and_then(Signed::read)
+        .ok_or(Refused::NoSignature)?;
     // First whether it is right: when it was signed is told to nobody who could not sign it.
     if !signed.is_right(secret, body) {
         return Err(Refused::Wrong);
     }
     let at = UNIX_EPOCH + Duration::from_secs(signed.at_s);
-    let apart = now.duration_since(at).unwrap_or_else(|ahead| ahead.duration());
+    let apart = now
+        .duration_since(at)
+        .unwrap_or_else(|ahead| ahead.duration());
     if apart > TOLERANCE {
         return Err(Refused::Stale);
     }
@@ -191,7 +195,11 @@ mod tests {
     fn what_is_signed_is_heard() {
         for (kind, status, answer) in [
             ("payment_intent.canceled", "canceled", Answer::Voided),
-            ("payment_intent.amount_capturable_updated", "requires_capture", Answer::Authorised),
+            (
+                "payment_intent.amount_capturable_updated",
+                "requires_capture",
+                Answer::Authorised,
+            ),
             ("payment_intent.succeeded", "succeeded", Answer::Captured),
         ] {
             let body = event(kind, status);
@@ -204,7 +212,10 @@ mod tests {
         }
         let body = event("invoice.paid", "succeeded");
         let header = format!("t={AT_S},v1={}", sign(SECRET, AT_S, &body));
-        assert_eq!(verify(SECRET, Some(&header), body.as_bytes(), at(AT_S)), Ok(None));
+        assert_eq!(
+            verify(SECRET, Some(&header), body.as_bytes(), at(AT_S)),
+            Ok(None)
+        );
     }
 
     #[test]
