@@ -188,7 +188,8 @@ impl Failures {
     #[must_use]
     pub fn meet(&self, purpose: Purpose) -> Option<Thrown> {
         let mut thrown = self.lock();
-        let met = thrown.1.iter_mut().find(|it| it.is_about(purpose))?;
+        let mut all = thrown.1.iter_mut();
+        let met = all.find_map(|it| it.is_about(purpose).then_some(it))?;
         met.met += 1;
         if let Some(left) = &mut met.switch.count {
             *left -= 1;
