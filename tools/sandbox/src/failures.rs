@@ -188,7 +188,9 @@ impl Failures {
     #[must_use]
     pub fn meet(&self, purpose: Purpose) -> Option<Thrown> {
         let mut thrown = self.lock();
-        let met = thrown.1.iter_mut().find(|it| it.is_about(purpose))?;
+        let mut all = thrown.1.iter_mut();
+        let at = all.position(|it| it.is_about(purpose))?;
+        let met = &mut thrown.1[at];
         met.met += 1;
         if let Some(left) = &mut met.switch.count {
             *left -= 1;
