@@ -23,8 +23,8 @@ mod sqlite {
 async fn killed_at_every_point_of_a_call_it_pays_once(world: &mut World) {
     let mut provider = house(world).await;
     let points = [
-        CrashPoint::OF_CALLS,
-        &[
+        CrashPoint::OF_CALLS.to_vec(),
+        vec![
             CrashPoint::Loaded,
             CrashPoint::BeforeCommit,
             CrashPoint::AfterCommit,

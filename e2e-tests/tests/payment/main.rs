@@ -115,10 +115,7 @@ async fn agrees(world: &World, provider: &Sandbox) {
             if confirmed { price } else { 0 },
             "{listed:?} {view:?}"
         );
-        assert_ne!(
-            listed.status, "requires_capture",
-            "{listed:?} is still held"
-        );
+        assert_ne!(listed.stage, Stage::Authorised, "{listed:?} is still held");
         let own = record(world, trip).await;
         assert_eq!(
             own["amount"]["amount_minor"],

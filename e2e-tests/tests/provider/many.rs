@@ -128,7 +128,7 @@ async fn two_hundred_payments_while_the_provider_is_slow() {
     while_it_is(async |sandbox, done| {
         until(done, 40).await;
         sandbox
-            .throw(json!({"failure": "slow", "ms": 1_200, "count": 150}))
+            .throw(json!({"failure": "slow", "ms": 700, "count": 150}))
             .await;
         until(done, 400).await;
         sandbox.mend().await;

@@ -189,7 +189,8 @@ impl Failures {
     pub fn meet(&self, purpose: Purpose) -> Option<Thrown> {
         let mut thrown = self.lock();
         let mut all = thrown.1.iter_mut();
-        let met = all.find_map(|it| it.is_about(purpose).then_some(it))?;
+        let at = all.position(|it| it.is_about(purpose))?;
+        let met = &mut thrown.1[at];
         met.met += 1;
         if let Some(left) = &mut met.switch.count {
             *left -= 1;
