@@ -58,7 +58,7 @@ async fn house(world: &mut World) -> Sandbox {
         ("PROVIDER_CALLS_PER_S", "1000"),
         ("PROVIDER_PROBE_FIRST_MS", "100"),
         ("PROVIDER_PROBE_MAX_MS", "500"),
-        ("PROVIDER_KEY_PROBE_MS", "500"),
+        ("PROVIDER_KEY_PROBE_MS", "60000"),
         ("PROVIDER_TIMEOUT_MS", "2000"),
         ("CALL_TIMEOUT_MS", "3000"),
         ("CALL_RETRY_FIRST_MS", "50"),
@@ -196,7 +196,7 @@ async fn what_was_paid_is_refunded_when_the_trip_is_cancelled(world: &mut World)
 async fn a_hold_is_let_go_when_the_deadline_passes_first(world: &mut World) {
     let mut provider = house(world).await;
     provider
-        .throw(json!({"failure": "hang", "only": ["authorise"], "when": "after"}))
+        .throw(json!({"failure": "hang", "only": ["authorise", "read"], "when": "after"}))
         .await;
     let asked = world.ask(&paid("pm_card_visa").deadline_s(2)).await;
     let view = world
