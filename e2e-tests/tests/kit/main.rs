@@ -209,6 +209,23 @@ async fn insurance_in_python_keeps_every_promise() {
     assert_eq!(missing, ["never-oversold"], "{report}");
 }
 
+/// What it left on the broker does not speak for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_leg_that_does_not_run_nothing_is_said_but_that() {
+    let Some((folder, broker)) = broker("of_a_leg_that_does_not_run").await else {
+        return;
+    };
+    let mut process = alone("flight", folder.path(), &broker).await;
+    process.kill().await.unwrap();
+    let item = json!({"leg": "flight", "flight": "RT100", "date": DAY, "seats": 1});
+    let mut options = options("flight", broker.url(), item);
+    options.answer_within = Duration::from_secs(1);
+    let report = played(&options).await;
+    assert!(!report.kept, "{report}");
+    assert_eq!(report.those(State::Kept).count(), 0, "{report}");
+    assert!(report.to_string().contains("does it run?"), "{report}");
+}
+
 /// No consumer but the leg's own.
 async fn nothing_is_left(broker: &Broker, leg: &str) {
     let context = async_nats::jetstream::new(async_nats::connect(broker.url()).await.unwrap());

@@ -1,6 +1,5 @@
 //! The loop's view of booking: reads facts, takes commands, names the rows they need, and lets the core decide.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use choreography::{
@@ -196,7 +195,7 @@ impl runtime::Service for BookingService {
     type Command = Command;
     type Reply = Reply;
     type Timer = (TripId,);
-    type Answer = Infallible;
+    type Answer = std::convert::Infallible;
     type Rows = Work;
 
     fn name(&self) -> &str {

@@ -41,14 +41,14 @@ impl Row for Alarm {
     }
 }
 
-/// An alarm is raised: it is kept, and a call asked for. Pure, as is what the answer makes of it.
+/// An alarm is raised, maybe again: until it is told, that is asked for. Pure, as is what the answer makes of it.
 fn raised(key: &Key, known: Option<&Alarm>, what: &Value, context: &mut Context) -> Option<Alarm> {
-    let (alarm, told) = (key.0.clone(), 0);
-    if known.is_none() {
+    let (alarm, told) = (key.0.clone(), known.map_or(0, |known| known.told));
+    if told == 0 {
         let id = format!("{alarm}-tell");
         context.call(Call::new(id, "tell", &alarm, what.to_string()));
     }
-    known.is_none().then_some(Alarm { alarm, told })
+    Some(Alarm { alarm, told })
 }
 
 fn told(key: &Key, _: Option<&Alarm>, _: &Call, status: &i64, _: &mut Context) -> Option<Alarm> {

@@ -293,6 +293,12 @@ impl Wire {
         }
     }
 
+    /// Whether somebody waits for messages of a service's durable consumer; true of one that has none, for then nobody can tell.
+    pub(crate) async fn has_reader(&self, name: &str) -> Result<bool> {
+        let consumer = self.consumer(name).await?;
+        Ok(consumer.is_none_or(|info| info.push_bound || info.num_waiting > 0))
+    }
+
     /// The last `joined` in the stream.
     pub(crate) async fn joined_before(&self) -> Result<Option<Result<(), String>>> {
         let stream = self.stream().await?;

@@ -97,6 +97,9 @@ fn postgres(url: &str) -> Result<PgConnectOptions, anyhow::Error> {
             ("jit", "off"),
             ("enable_hashjoin", "off"),
             ("enable_mergejoin", "off"),
+            // A bitmap scan leaves no mark at an entry whose row is dead, and walks it again at every look until a vacuum: tens of
+            // thousands of them where rows come and go. An index scan marks it the first time.
+            ("enable_bitmapscan", "off"),
         ])
         .application_name(&program())
         .disable_statement_logging())

@@ -149,7 +149,7 @@ impl Metrics {
             call_attempts: meter.counter("call_attempts",
                 "Attempts at calls, by purpose and by what came of them",
             ),
-            call: meter.seconds("call_seconds",
+            call: meter.seconds("call",
                 "How long one attempt at a call took, by purpose",
             ),
             namespace: namespace.to_owned(),

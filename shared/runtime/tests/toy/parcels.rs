@@ -13,6 +13,7 @@ use sqlx::migrate::Migrator;
 
 const SCHEMA: &str = "create table parcel (
     parcel text not null primary key,
+    wanted bigint not null default 0,
     shipped bigint not null default 0 check (shipped < 1000),
     fetched bigint not null default 0
 )";
@@ -20,6 +21,7 @@ const SCHEMA: &str = "create table parcel (
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Parcel {
     parcel: String,
+    wanted: i64,
     /// How many answers said so.
     pub(crate) shipped: i64,
     pub(crate) fetched: i64,
@@ -29,13 +31,17 @@ impl Row for Parcel {
     const TABLE: &'static Table = &Table {
         name: "parcel",
         key: &[text("parcel")],
-        columns: &[int("shipped"), int("fetched")],
+        columns: &[int("wanted"), int("shipped"), int("fetched")],
         lock: Lock::Claim,
     };
     type Key = (String,);
 
     fn key(&self) -> (String,) {
         (self.parcel.clone(),)
+    }
+
+    fn exists(&self) -> bool {
+        self.wanted > 0
     }
 }
 
@@ -143,7 +149,7 @@ impl Service for Parcels {
             Some((_, Said::TooMuch)) => parcel.shipped += 1_000,
             Some((call, Said::Done)) if call.first => parcel.fetched += 1,
             Some((_, Said::Done)) => parcel.shipped += 1,
-            None => {}
+            None => parcel.wanted += 1,
         }
         rows.put(parcel);
         None

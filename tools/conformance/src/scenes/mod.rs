@@ -25,10 +25,16 @@ type Played<'k> = (&'static [Promise], &'static str, BoxFuture<'k, Scene>);
 
 /// Plays everything.
 pub(crate) async fn play<'k>(kit: &'k Kit<'k>, say: Say<'_>) -> Scene {
-    presence(kit).await?;
     say("whether it answers at all, and holds at once");
     let begun = stock::at_once(kit).await;
-    if matches!(begun, Err(Halt::Broken)) && kit.price().is_none() {
+    let silent = matches!(begun, Err(Halt::Broken)) && kit.price().is_none();
+    if silent && !kit.wire.has_reader(kit.leg.as_str()).await? {
+        // What an earlier run left on the broker says nothing of this one.
+        nothing_more(kit, "nobody reads from its consumer: does it run?");
+        return Ok(());
+    }
+    presence(kit).await?;
+    if silent {
         nothing_more(kit, "it did not take --item at its first turn");
         return Ok(());
     }
