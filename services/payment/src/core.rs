@@ -20,13 +20,14 @@
 //! | released | say released again | – ; if it lapsed: unpaid | say released again | – |
 //! | rejected | say rejected again | – and an alarm | say rejected again | voided: –; a no: ask to void again after a pause |
 //!
-//! A later leg's `rejected` is as `cancelled`, but for an alarm once the trip was confirmed. `held` is the only state that re-announces. Two
-//! calls make one authorisation: *open* makes a payment that holds nothing and has an id, *authorise* confirms that id. So whatever is lost,
-//! late or forgotten by either side, there is one payment that could be authorised, and closing it closes all.
+//! A later leg's `rejected` is as `cancelled`, but for an alarm once the trip was confirmed. Two calls make one authorisation: *open* makes a
+//! payment that holds nothing and has an id, *authorise* confirms that id. So whatever is lost, late or forgotten by either side, there is one
+//! payment that could be authorised, and closing it closes all.
 //!
-//! A payment that lapsed says `released` once; if nothing is heard of the trip until an hour behind its deadline, it needs attention: booking
-//! may have been confirming just then. `unpaid` is never left to itself: it needs attention at once. The one decider of a trip is booking, so a person cancels it there, and
-//! then it comes back as any other.
+//! `held` and `unpaid` wait, and so re-announce. Of an unpaid trip booking may have heard the lapse before it said `confirmed` anew, or the two
+//! may have passed each other: only asking tells that it is over (found by the model). A payment that lapsed says `released`; if nothing is heard
+//! of its trip until an hour behind the deadline it needs attention, for booking may have been confirming just then. `unpaid` needs attention at
+//! once: booking decides, so a person cancels the trip there, and it comes back as any other.
 
 mod answers;
 pub mod call;
@@ -241,10 +242,12 @@ fn off(mut record: Record, fact: &Fact, reason: &Reason, by_leg: bool, now: &Now
     }
 }
 
-/// A hold asks again what becomes of the trip; a refused call is asked again.
+/// Who waits asks again what becomes of the trip; a refused call is asked again.
 fn due(mut record: Record, waiting: bool, now: &Now) -> Reaction {
-    let pauses = record.due_us.is_some() && record.asked.is_none() && record.state.asks().is_some();
-    if record.state != State::Held && !pauses {
+    let open = record.forget_us.is_none();
+    let pauses = open && record.asked.is_none() && record.state.asks().is_some();
+    let pauses = pauses && record.due_us.is_some();
+    if !record.state.waits() && !pauses {
         record.due_us = None;
         return Reaction::silent(record);
     }

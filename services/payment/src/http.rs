@@ -1,7 +1,6 @@
 //! What operators see of payments, and where the provider tells its own news. There is no way to move money here: what becomes of a payment
 //! is decided by its trip.
 
-use std::collections::HashMap;
 use std::time::SystemTime;
 
 use axum::Extension;
@@ -17,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use uuid::Uuid;
 
 use crate::core::{Record, State as PaymentState};
 use crate::schema;

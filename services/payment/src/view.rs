@@ -4,7 +4,6 @@ use choreography::{Money, Position, Reason, TripId, instant};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use crate::core::{Purpose, Record, State};
 use crate::schema;

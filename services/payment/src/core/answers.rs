@@ -7,7 +7,7 @@ use choreography::{Now, Reason};
 
 use super::call::Answer;
 use super::record::{ATTENTION_US, Record, State};
-use super::{Reaction, ask, ask_in, enter, say, say_in};
+use super::{Reaction, ask, ask_in, enter, say_in};
 
 /// An answer that is of another question than the one asked: it is asked again.
 const STRAY: &str = "answer-to-another-question";

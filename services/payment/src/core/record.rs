@@ -74,6 +74,13 @@ impl State {
         }
     }
 
+    /// Whether it waits for a fact, and so says again what it has to say. Of an unpaid trip booking may have heard long ago that it comes back:
+    /// then the answer is `cancelled`.
+    #[must_use]
+    pub fn waits(self) -> bool {
+        matches!(self, Self::Held | Self::Unpaid)
+    }
+
     /// What the provider is asked in this state.
     #[must_use]
     pub fn asks(self) -> Option<Purpose> {
@@ -312,13 +319,13 @@ impl Record {
         }
     }
 
-    /// Changes state. Only a hold waits for a fact.
+    /// Changes state.
     pub(super) fn enter(&mut self, state: State, now: &Now) {
         self.state = state;
         self.asked = None;
         self.tries = 0;
         self.changed_us = now.now_us();
-        self.due_us = (state == State::Held).then(|| now.wake_us(0));
+        self.due_us = state.waits().then(|| now.wake_us(0));
         self.attention_us = match state {
             State::Unpaid => Some(self.changed_us),
             State::Capturing | State::Voiding | State::Refunding => {

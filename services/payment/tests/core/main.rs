@@ -220,7 +220,7 @@ fn is_sound(reaction: &Reaction, cell: &str) {
         "{cell}: only what is over and asks nothing is forgotten"
     );
     let asks_later = asks.is_some() && record.asked.is_none() && record.state != State::Rejected;
-    let waits = record.state == State::Held || asks_later;
+    let waits = record.state.waits() || asks_later;
     assert!(
         record.state == State::Rejected || record.due_us.is_some() == waits,
         "{cell}: who waits has a timer"

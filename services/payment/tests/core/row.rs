@@ -2,9 +2,9 @@
 
 use super::*;
 
-/// A hold asks, again and again, until it is answered; nobody else says anything by the clock.
+/// A hold asks, again and again, until it is answered, and so does who is unpaid; nobody else says anything by the clock.
 #[test]
-fn only_a_hold_asks_again() {
+fn only_who_waits_asks_again() {
     let held = in_state(State::Held);
     assert_eq!(held.due_us, Some(later(31).now_us()));
     let early = due(held.clone(), &later(30));
@@ -19,13 +19,19 @@ fn only_a_hold_asks_again() {
         "it looks again after a quarter of a pause"
     );
     assert_eq!(waiting.record.due_us, Some(later(31).now_us() + 7_500_000));
+    let unpaid = due(in_state(State::Unpaid), &later(31));
+    assert_eq!(
+        words(&unpaid),
+        "reserved",
+        "booking may know that it is off"
+    );
     for state in State::ALL {
         let record = in_state(state);
         let stale = Record {
             due_us: Some(0),
             ..record.clone()
         };
-        if state != State::Held {
+        if !matches!(state, State::Held | State::Unpaid) {
             let reaction = due(stale, &later(60));
             assert_eq!((words(&reaction).as_str(), reaction.anomaly), ("", None));
             assert_eq!(reaction.record, record, "{}", state.as_str());
