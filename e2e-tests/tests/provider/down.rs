@@ -77,3 +77,31 @@ async fn down_without_retry_after_opens_the_breaker_after_so_many_and_one_tries(
         .await;
     assert_eq!(measure(&provider, "provider_down", None), 0);
 }
+
+/// With every new payment refused early and nothing else waiting, somebody has to find out all the same that it is back.
+#[tokio::test]
+async fn that_it_is_back_is_found_out_without_a_payment_that_waits() {
+    let sandbox = Sandbox::start().await;
+    let provider = provider(&sandbox.settings());
+    sandbox
+        .throw(json!({"failure": "down", "retry_after_s": 1}))
+        .await;
+    let request = Payment::of("pm_card_visa").request(Purpose::Open);
+    again(provider.perform(&request).await);
+    assert!(provider.is_down());
+    provider.probe().await;
+    assert_eq!(sandbox.met().await, 1, "it is left alone");
+    eventually("a new payment may try it", async || {
+        (!provider.is_down()).then_some(())
+    })
+    .await;
+    provider.probe().await;
+    assert_eq!(sandbox.met().await, 2);
+    assert!(provider.is_down(), "it is not back");
+    sandbox.mend().await;
+    eventually("it is back", async || {
+        provider.probe().await;
+        kinds(&provider).is_empty().then_some(())
+    })
+    .await;
+}

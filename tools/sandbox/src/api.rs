@@ -23,7 +23,7 @@ const NOT_BEGUN: &[&str] = &[
 /// What is asked, of which payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// What.
+    /// Which operation it is.
     pub purpose: Purpose,
     /// Of which payment, where its id is in the path.
     pub id: String,

@@ -189,8 +189,7 @@ impl Failures {
     pub fn meet(&self, purpose: Purpose) -> Option<Thrown> {
         let mut thrown = self.lock();
         let mut all = thrown.1.iter_mut();
-        let at = all.position(|it| it.is_about(purpose))?;
-        let met = &mut thrown.1[at];
+        let met = all.find_map(|it| it.is_about(purpose).then_some(it))?;
         met.met += 1;
         if let Some(left) = &mut met.switch.count {
             *left -= 1;

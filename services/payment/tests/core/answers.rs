@@ -7,8 +7,7 @@ use super::*;
 fn every_answer_in_every_state_that_asks() {
     use Answer::{Authorised, Captured, Refunded, Voided};
     use State as S;
-    let stray = Some("answer-to-another-question");
-    let quiet = Option::<&str>::None;
+    let (quiet, stray) = (None, Some("answer-to-another-question"));
     let (on, off) = (false, true);
     let (opened, declined, refused) = (&opened(), &declined(), &refused());
     #[rustfmt::skip]
