@@ -23,6 +23,7 @@ mod out;
 mod parse;
 mod render;
 mod reset;
+mod sandbox;
 mod serve;
 mod settle;
 mod show;
@@ -78,6 +79,7 @@ enum Command {
     Audit(audit::Audit),
     Doctor(Box<doctor::Doctor>),
     Serve(Box<serve::Serve>),
+    Sandbox(Box<sandbox::Sandbox>),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -146,6 +148,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Audit(audit) => audit.run().await,
         Command::Doctor(doctor) => doctor.run().await,
         Command::Serve(serve) => serve.run().await,
+        Command::Sandbox(sandbox) => sandbox.run().await,
         Command::Completions(completions) => Ok(completions.run()),
         Command::Man(man) => man.run(),
     }

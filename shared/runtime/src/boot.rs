@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use process::{main, run, stop_signal};
+pub use process::{main, main_with, run, stop_signal};
 
 use crate::batch::Transactor;
 use crate::broker::Broker;
@@ -281,6 +281,7 @@ fn start_loop<S: Service>(
         settings: Arc::new(settings.clone()),
         stopping: http_stop.clone(),
         streams: http::EventStreams::new(settings.connections_max, http_stop.clone()),
+        metrics: Arc::clone(metrics),
     };
     (handle, worker, stop, give_up)
 }

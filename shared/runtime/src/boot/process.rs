@@ -63,8 +63,25 @@ pub fn main<F>(
 where
     F: Future<Output = Result<Running, anyhow::Error>>,
 {
+    main_with(service, version, |settings, NoMore {}| start(settings))
+}
+
+/// Settings of a service that has none of its own.
+#[derive(clap::Args)]
+struct NoMore {}
+
+/// As [`main`], for a service with settings of its own beside those of every service.
+pub fn main_with<O: clap::Args, F>(
+    service: &'static str,
+    version: &'static str,
+    start: impl FnOnce(Settings, O) -> F,
+) -> std::process::ExitCode
+where
+    F: Future<Output = Result<Running, anyhow::Error>>,
+{
     use clap::{Args as _, FromArgMatches as _};
-    let command = Settings::augment_args(clap::Command::new(service).version(version))
+    let command = Settings::augment_args(clap::Command::new(service).version(version));
+    let command = O::augment_args(command)
         .subcommand_negates_reqs(true)
         .subcommand(
             clap::Command::new("health")
@@ -78,10 +95,13 @@ where
             crate::health::ask,
         )
     } else {
-        let settings = match Settings::from_arg_matches(&matches) {
+        let settings = Settings::from_arg_matches(&matches);
+        let own = O::from_arg_matches(&matches);
+        let (settings, own) = match settings.and_then(|settings| Ok((settings, own?))) {
             Ok(settings) => settings,
             Err(error) => error.exit(),
         };
+        let start = |settings| start(settings, own);
         tokio::runtime::Runtime::new()
             .map_err(anyhow::Error::from)
             .and_then(|runtime| runtime.block_on(run(service, version, settings, start)))

@@ -36,8 +36,9 @@ pub enum Redeclared {
 #[derive(Debug)]
 pub struct Metrics {
     registry: prometheus::Registry,
+    namespace: String,
     // The instruments work only while their provider lives.
-    _provider: SdkMeterProvider,
+    provider: SdkMeterProvider,
     kinds: Kinds,
     facts_in: Counter<u64>,
     facts_out: Counter<u64>,
@@ -151,7 +152,8 @@ impl Metrics {
             call: meter.seconds("call",
                 "How long one attempt at a call took, by purpose",
             ),
-            _provider: provider,
+            namespace: namespace.to_owned(),
+            provider,
         };
         metrics.begin_at_zero();
         Ok(metrics)
@@ -274,6 +276,15 @@ impl Metrics {
     /// How many messages wait in the stream.
     pub fn consumer_lag(&self, messages: u64) {
         self.consumer_lag.record(messages, &[]);
+    }
+
+    /// A gauge that a service adds to these.
+    pub(crate) fn own_gauge(&self, name: &str, description: &'static str) -> Gauge<u64> {
+        let meter = Named {
+            meter: self.provider.meter(env!("CARGO_PKG_NAME")),
+            namespace: &self.namespace,
+        };
+        meter.gauge(name, description)
     }
 
     /// So many calls for this purpose have no answer yet.
