@@ -170,6 +170,8 @@ pub(crate) struct Found {
     pub(crate) home: Option<Home>,
     /// Its PostgreSQL is its own, and ends with it.
     pub(crate) own_server: bool,
+    /// Where its payment provider is, while that runs on this machine.
+    pub(crate) provider_url: Option<String>,
 }
 
 impl Found {
@@ -182,6 +184,8 @@ impl Found {
             up: state.up,
         });
         self.own_server = state.postgres.is_some();
+        let provider = state.provider.filter(|_| runs);
+        self.provider_url = provider.map(|provider| provider.url);
         let given: BTreeSet<String> = self.services.iter().map(|it| it.service.clone()).collect();
         let own = state.services.into_iter();
         let own = own.filter(|it| runs && !given.contains(&it.service));

@@ -26,7 +26,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 /// Show what happens to a handful of trips, on a stack of its own that is gone afterwards.
 ///
 /// One goes through, one is refused by the hotel and undone, one is refused by the flight, one runs out of budget, one is cancelled after
-/// it was confirmed. Exits 0 when each went as it should and the audit is clean.
+/// it was confirmed, one has its card declined. Exits 0 when each went as it should and the audit is clean.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  roundtrip demo\n  roundtrip demo --database postgres")]
 pub(crate) struct Demo {
@@ -42,6 +42,15 @@ const UNDONE: [&str; 4] = [
     "flight.reserved",
     "hotel.rejected",
     "flight.released",
+];
+/// The last leg refuses, and both before it hear that for themselves.
+const DECLINED: [&str; 6] = [
+    "booking.requested",
+    "flight.reserved",
+    "hotel.reserved",
+    "payment.rejected",
+    "flight.released|hotel.released",
+    "flight.released|hotel.released",
 ];
 const CANCELLED: [&str; 7] = [
     "booking.requested",
@@ -78,9 +87,12 @@ impl Demo {
         let began = Instant::now();
         let options = Options {
             database: self.database.clone(),
+            payment: true,
             ..Options::temporary()
         };
-        out::aside("starting a broker, three databases and three services …");
+        out::aside(
+            "starting a broker, four databases, four services and a payment provider that moves no money …",
+        );
         let stack = Stack::start(&options, &|_| {}).await?;
         let played = play(&stack, Paint::stdout()).await;
         stack.stop().await?;
@@ -202,6 +214,14 @@ impl Theatre {
             Outcome::Cancelled,
             &CANCELLED,
         )?;
+        let card = json!({"leg": payment::NAME, "method": "pm_card_chargeDeclined"});
+        let declined = scene(
+            "The card is declined, and everything is given back",
+            "The last leg asks a payment provider for what all others cost. It says no; the flight and the hotel hear that and release.",
+            json!([there, room("double"), card]),
+            Outcome::Rejected,
+            &DECLINED,
+        )?;
         let budget = Some(parse::money("300EUR")?);
         Ok(vec![
             through,
@@ -212,6 +232,7 @@ impl Theatre {
                 cancelled: true,
                 ..cancelled
             },
+            declined,
         ])
     }
 

@@ -23,6 +23,7 @@ mod out;
 mod parse;
 mod render;
 mod reset;
+mod sandbox;
 mod serve;
 mod settle;
 mod show;
@@ -81,6 +82,7 @@ enum Command {
     Serve(Box<serve::Serve>),
     #[command(hide = true)]
     TwoPhase(Box<two_phase::TwoPhase>),
+    Sandbox(Box<sandbox::Sandbox>),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -150,6 +152,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Doctor(doctor) => doctor.run().await,
         Command::Serve(serve) => serve.run().await,
         Command::TwoPhase(two_phase) => two_phase.run().await,
+        Command::Sandbox(sandbox) => sandbox.run().await,
         Command::Completions(completions) => Ok(completions.run()),
         Command::Man(man) => man.run(),
     }

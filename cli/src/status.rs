@@ -53,6 +53,8 @@ struct Seen {
     /// Trips that are not final, counted up to a page of them.
     unfinished: Option<usize>,
     services: Vec<Service>,
+    /// Where the payment provider on this machine is, if there is one.
+    provider_url: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -138,6 +140,7 @@ async fn see(found: &Found, up: bool) -> Result<Seen> {
         retired,
         unfinished,
         services: looks,
+        provider_url: found.provider_url.clone(),
     })
 }
 
@@ -228,6 +231,12 @@ fn show(seen: &Seen) {
     }
     if let Some(nats_url) = &seen.nats_url {
         out::line(&format!("broker: {}", visible(nats_url)));
+    }
+    if let Some(provider) = &seen.provider_url {
+        out::line(&format!(
+            "payment provider that moves no money: {}",
+            visible(provider)
+        ));
     }
     let legs = seen.legs.join(", ");
     out::line(&format!("legs that can be booked: {}", visible(&legs)));

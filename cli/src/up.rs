@@ -18,7 +18,8 @@ use stack::{
 /// A second signal within this time means what the first one meant.
 const SAME_WISH: Duration = Duration::from_secs(1);
 
-/// Start the local stack: a broker, a database for each service, the services, and a sample inventory.
+/// Start the local stack: a broker, a database for each service, the services, a sample inventory, and a payment leg with a provider that
+/// moves no money.
 ///
 /// A broker and, where asked for, PostgreSQL are found on this machine or fetched as verified packages. Ctrl-C drains and stops
 /// everything; what is in the folder is there at the next `up`. Services listen on 127.0.0.1 only: there is no login yet. Their settings
@@ -31,7 +32,7 @@ const SAME_WISH: Duration = Duration::from_secs(1);
 ///   http = true                                 # when absent; false: it has no /readyz, and its `joined` is awaited
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  roundtrip up\n  roundtrip up --replicas 3 --database postgres\n  roundtrip up --nats nats://127.0.0.1:4222\n  roundtrip up --database @database.url --nats @broker.url\n  roundtrip up --folder /tmp/second --port 9080\n  roundtrip up --service 'train=cargo run -p train'\n  LOG=info,runtime=debug roundtrip up"
+    after_help = "Examples:\n  roundtrip up\n  roundtrip up --replicas 3 --database postgres\n  roundtrip up --nats nats://127.0.0.1:4222\n  roundtrip up --database @database.url --nats @broker.url\n  roundtrip up --folder /tmp/second --port 9080\n  roundtrip up --service 'train=cargo run -p train'\n  roundtrip up --without-payment\n  LOG=info,runtime=debug roundtrip up"
 )]
 pub(crate) struct Up {
     #[command(flatten)]
@@ -53,6 +54,10 @@ pub(crate) struct Up {
     /// A further leg to start, and its command, its words between blanks: "train=cargo run -p train". Once for each.
     #[arg(long = "service", value_name = "NAME=COMMAND", value_parser = legs::typed)]
     legs: Vec<LegProgram>,
+    /// Leave out the payment leg and the provider for it, `roundtrip sandbox`, which moves no money. With PROVIDER_URL and PROVIDER_KEY_FILE in
+    /// the environment the leg asks that provider instead.
+    #[arg(long)]
+    without_payment: bool,
     /// Booking's port; flight has the next one and hotel the one after, and further legs those behind.
     #[arg(long, value_name = "PORT", default_value_t = FIRST_PORT, value_parser = clap::value_parser!(u16).range(1..=i64::from(u16::MAX - REPLICA_PORTS * REPLICAS_MAX)))]
     port: u16,
@@ -69,6 +74,7 @@ impl Up {
             nats_url: self.nats.clone().filter(|url| !url.is_empty()),
             first_port: Some(self.port),
             legs: self.legs()?,
+            payment: !self.without_payment,
             ..Options::kept(self.folder.path.clone())
         };
         let mut stack = tokio::select! {

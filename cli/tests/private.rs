@@ -42,10 +42,13 @@ struct Up(Child);
 impl Up {
     fn start(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Self {
         let first = ports().to_string();
-        let up = command::roundtrip(folder, &[&["up", "--port", &first], args].concat())
-            .envs(env.iter().copied())
-            .stdout(Stdio::null())
-            .spawn();
+        let up = command::roundtrip(
+            folder,
+            &[&["up", "--without-payment", "--port", &first], args].concat(),
+        )
+        .envs(env.iter().copied())
+        .stdout(Stdio::null())
+        .spawn();
         let mut up = Self(up.unwrap());
         let until = Instant::now() + Duration::from_secs(90);
         loop {

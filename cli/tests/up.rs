@@ -33,7 +33,7 @@ impl Up {
     fn start(folder: &Path, first: u16, more: &[&str]) -> Self {
         let log = std::fs::File::create(folder.with_extension("log")).unwrap();
         let port = first.to_string();
-        let args = [&["up", "--port", &port], more].concat();
+        let args = [&["up", "--without-payment", "--port", &port], more].concat();
         let child = command::roundtrip(folder, &args).stdout(log).spawn();
         Self(child.unwrap())
     }

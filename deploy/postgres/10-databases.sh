@@ -18,7 +18,7 @@ sql --dbname postgres -c 'revoke connect, temporary on database postgres, templa
 login auditor "$POSTGRES_AUDITOR_PASSWORD"
 sql --dbname postgres -c 'grant pg_read_all_data, pg_read_all_stats to auditor'
 
-for service in booking flight hotel; do
+for service in booking flight hotel payment; do
     password=POSTGRES_${service^^}_PASSWORD
     login "$service" "${!password}"
     sql --dbname postgres -v name="$service" <<'SQL'

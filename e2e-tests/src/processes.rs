@@ -93,7 +93,7 @@ impl Processes {
             .await
     }
 
-    /// The same for a service that is not of the stack.
+    /// The same for a service that is not of the stack. PORT among its settings says where it listens.
     pub(crate) async fn start_foreign(
         &mut self,
         service: &str,
@@ -113,13 +113,14 @@ impl Processes {
         ]);
         let mut env = self.settings.clone();
         env.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let port = env.remove("PORT").map(|port| port.parse().unwrap());
         let process = ServiceProcess::start(Spec {
             log: folder.join(format!("{name}.log")),
             name,
             program,
             args,
             env,
-            port: None,
+            port,
             folder: None,
         })
         .unwrap();

@@ -208,6 +208,11 @@ impl World {
         either!(&mut self.stack, stack => stack.kill_broker().await);
     }
 
+    /// A replica's process.
+    pub fn pid(&mut self, service: &str, replica: usize) -> u32 {
+        self.processes().pid(service, replica).expect("it runs")
+    }
+
     /// The most memory that a replica had since it was started, in kibibytes; None where the system does not show it.
     pub fn memory_peak_kb(&mut self, service: &str, replica: usize) -> Option<u64> {
         let pid = self.processes().pid(service, replica)?;

@@ -1,6 +1,9 @@
-//! The runtime without this repository: copied alone into an empty folder, its example is built there and runs on a real broker, on both
+//! The runtime without this repository: copied alone into an empty folder, its examples are built there and run on a real broker, on both
 //! databases, killed and started again; and its own tests pass there. What it comes to for trips is in `conformance`.
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+#[path = "standalone/alarms.rs"]
+mod alarms;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -69,16 +72,16 @@ async fn copied_alone_its_own_tests_pass_on_both_databases() {
     }
 }
 
-/// The example's program. Built once, from a copy that has nothing of this repository above or beside it.
-async fn program() -> &'static Path {
+/// An example's program. All are built once, from a copy that has nothing of this repository above or beside it; they can be told to die.
+async fn program(name: &str) -> PathBuf {
     static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
     let build = async || tokio::task::spawn_blocking(build).await.unwrap();
-    BUILT.get_or_init(build).await
+    BUILT.get_or_init(build).await.join(name)
 }
 
 fn build() -> PathBuf {
-    let target = in_a_copy(&["build", "--example", "savings"], &[]);
-    target.join("debug/examples/savings")
+    let target = in_a_copy(&["build", "--examples", "--features", "faults"], &[]);
+    target.join("debug/examples")
 }
 
 /// Runs cargo in a copy of the runtime that has nothing of this repository above or beside it. Answers where it builds.
@@ -119,7 +122,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 async fn every_payment_counts_once(nats: &Path, folder: &Path, database: String) {
-    let program = program().await;
+    let program = program("savings").await;
     let broker = Broker::start(nats, &folder.join("nats"), None)
         .await
         .unwrap();
@@ -131,7 +134,7 @@ async fn every_payment_counts_once(nats: &Path, folder: &Path, database: String)
     let settings = settings.map(|(name, value)| (name.to_owned(), value));
     let mut service = ServiceProcess::start(Spec {
         name: String::from("savings"),
-        program: program.to_owned(),
+        program,
         args: Vec::new(),
         env: BTreeMap::from(settings),
         log: folder.join("savings.log"),

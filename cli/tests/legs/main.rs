@@ -56,7 +56,10 @@ impl Up {
         let folder = above.join("data");
         let log = std::fs::File::create(above.join("up.log")).unwrap();
         let first = port::free_row(&[1, 2, 3, 4, 5]).unwrap().to_string();
-        let mut up = command::roundtrip(&folder, &[&["up", "--port", &first], args].concat());
+        let mut up = command::roundtrip(
+            &folder,
+            &[&["up", "--without-payment", "--port", &first], args].concat(),
+        );
         let child = up
             .current_dir(above)
             .env(programs::WANTED, "1")

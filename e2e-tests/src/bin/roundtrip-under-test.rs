@@ -5,18 +5,23 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
+use payment::settings::MaybeProvider;
 use runtime::Settings;
-use stack::{SERVICES, catalogue};
+use stack::catalogue;
 
 #[derive(Parser)]
 enum UnderTest {
     /// Run one service in this process.
     Serve {
-        #[arg(value_parser = SERVICES)]
+        #[arg(value_parser = catalogue::SERVED)]
         service: String,
         #[command(flatten)]
         settings: Box<Settings>,
+        #[command(flatten)]
+        provider: Box<MaybeProvider>,
     },
+    /// Be a payment provider, until SIGTERM.
+    Sandbox(sandbox::Options),
     /// Run a coordinator of two-phase commit in this process.
     TwoPhase {
         #[command(subcommand)]
@@ -42,14 +47,23 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<()> {
-    match UnderTest::parse() {
-        UnderTest::Serve { service, settings } => {
-            let service = catalogue::find(&service).context("there is no such service")?;
-            service.serve(*settings).await
+    let (service, settings, provider) = match UnderTest::parse() {
+        UnderTest::Serve {
+            service,
+            settings,
+            provider,
+        } => (service, settings, provider),
+        UnderTest::Sandbox(options) => {
+            let stop = runtime::stop_signal();
+            let running = sandbox::start(&options).await?;
+            stop.await?;
+            return running.stop().await;
         }
         UnderTest::TwoPhase { command } => {
             let Coordinator::Serve(settings) = command;
-            two_phase::serve(*settings).await
+            return two_phase::serve(*settings).await;
         }
-    }
+    };
+    let service = catalogue::find(&service).context("there is no such service")?;
+    service.serve(*settings, *provider).await
 }

@@ -25,10 +25,11 @@ pub use balancer::Place;
 pub const SERVICES: [&str; 3] = ["booking", "flight", "hotel"];
 
 /// What has a port on 127.0.0.1.
-const PUBLISHED: [&str; 7] = [
+const PUBLISHED: [&str; 8] = [
     "BOOKING",
     "FLIGHT",
     "HOTEL",
+    "PAYMENT",
     "HAPROXY",
     "NATS",
     "POSTGRES",
@@ -49,7 +50,7 @@ const DIFFERENT: &str = "different.json";
 const TAKE_DOWN: &str = r#"cat >/dev/null
 paused=$(docker ps -q --filter status=paused --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME")
 [ -z "$paused" ] || docker unpause $paused >/dev/null
-said=$(COMPOSE_PROFILES=observability,cluster deploy/compose.sh down -v --remove-orphans --timeout 10 2>&1) || { echo "$COMPOSE_PROJECT_NAME is left behind: $said" >&2; exit 1; }
+said=$(COMPOSE_PROFILES=observability,cluster,payment,sandbox deploy/compose.sh down -v --remove-orphans --timeout 10 2>&1) || { echo "$COMPOSE_PROJECT_NAME is left behind: $said" >&2; exit 1; }
 rm -r "$ROUNDTRIP_STACK_FOLDER""#;
 
 /// Whether tests on containers are asked for; if not, that is said.
@@ -97,6 +98,13 @@ impl Stack {
         stack.compose(&["up", "-d"]);
         stack.until_healthy().await;
         stack
+    }
+
+    /// Starts the services of these profiles beside the others. Does not wait until they are ready.
+    pub fn add(&mut self, profiles: &[&str]) {
+        let profiles = (String::from("COMPOSE_PROFILES"), profiles.join(","));
+        self.settings.extend([profiles]);
+        self.compose(&["up", "-d"]);
     }
 
     fn new() -> Self {
@@ -242,7 +250,9 @@ impl Stack {
         let project = format!("label=com.docker.compose.project={}", self.project);
         eventually("every container is healthy", async || {
             let found = self.docker(&["ps", "-aq", "--filter", &project]);
-            let mut args = vec!["inspect", "--format", "{{.State.Health.Status}}"];
+            // One without a check of its own is asked by those that need it.
+            let format = "{{if .State.Health}}{{.State.Health.Status}}{{else}}healthy{{end}}";
+            let mut args = vec!["inspect", "--format", format];
             args.extend(found.split_whitespace());
             let states = self.docker(&args);
             states.lines().all(|state| state == "healthy").then_some(())
@@ -323,12 +333,15 @@ impl Stack {
 
     /// What an auditor looks at.
     pub(crate) fn parts(&self) -> Parts {
-        let databases = SERVICES.map(|service| Part {
+        let paying = self.settings.get("COMPOSE_PROFILES");
+        let paying = paying.filter(|profiles| profiles.contains("payment"));
+        let services = SERVICES.into_iter().chain(paying.map(|_| "payment"));
+        let databases = services.map(|service| Part {
             name: Some(service.to_owned()),
             url: self.database("auditor", service),
         });
         Parts {
-            databases: databases.to_vec(),
+            databases: databases.collect(),
             nats: Some(self.operator()),
             ..Parts::default()
         }

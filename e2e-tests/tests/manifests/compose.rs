@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::services::{NAMES, drain_ms, settings};
+use crate::services::{ALL, drain_ms, settings};
 use crate::yaml::{file, scalar, str_at, text};
 
 /// What Compose makes of `${NAME:-default}` when nobody set NAME.
@@ -65,7 +65,7 @@ fn images_are_built_by_the_release_profile_unless_they_are_told_otherwise() {
 #[test]
 fn the_compose_file_sets_what_the_services_have() {
     let compose = file("docker-compose.yml");
-    for name in NAMES {
+    for name in ALL {
         let service = &compose["services"][name];
         let mut environment = environment(service);
         environment
@@ -101,7 +101,7 @@ fn every_image_of_the_compose_file_is_built_or_pinned() {
             .rsplit_once(':')
             .unwrap_or_else(|| panic!("{image} has no tag"));
         assert_ne!(tag, "latest", "{name}");
-        if NAMES.contains(&name.as_str()) {
+        if ALL.contains(&name.as_str()) {
             assert!(image.starts_with(&format!("roundtrip/{name}:")), "{image}");
             assert_eq!(str_at(service, "/build/target"), name);
             assert!(
@@ -120,7 +120,7 @@ fn every_image_of_the_compose_file_is_built_or_pinned() {
 fn the_load_balancer_asks_services_that_are_there() {
     let haproxy = text("deploy/haproxy/haproxy.cfg");
     let mut ports = BTreeSet::new();
-    for name in NAMES {
+    for name in ALL {
         let listen = image_listen(name);
         let port = listen.rsplit_once(':').unwrap().1;
         assert!(

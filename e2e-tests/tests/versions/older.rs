@@ -70,9 +70,11 @@ fn expected(service: &str) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let mut expected = Vec::new();
     for folder in folders.into_iter().filter(|folder| seen.insert(*folder)) {
+        // The table of calls is only where some are made.
+        let calls = "shared/runtime/migrations/0900_call.sql";
         let here = frozen()
             .into_iter()
-            .filter(|(file, _)| file.starts_with(folder));
+            .filter(|(file, _)| file.starts_with(folder) && file != calls);
         expected.extend(here.map(|(_, checksum)| checksum));
     }
     expected

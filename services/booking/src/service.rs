@@ -195,6 +195,7 @@ impl runtime::Service for BookingService {
     type Command = Command;
     type Reply = Reply;
     type Timer = (TripId,);
+    type Answer = std::convert::Infallible;
     type Rows = Work;
 
     fn name(&self) -> &str {
@@ -256,6 +257,7 @@ impl runtime::Service for BookingService {
                 rows.trips.want((*trip,))
             }
             Input::Due { key, .. } => rows.trips.want(*key),
+            Input::Answer { answer, .. } => match *answer {},
         }
     }
 
@@ -308,6 +310,7 @@ impl runtime::Service for BookingService {
                 self.change(*trip, core::Input::Due { waiting: *waiting }, rows, context);
                 None
             }
+            Input::Answer { answer, .. } => match *answer {},
         }
     }
 
@@ -321,6 +324,7 @@ impl runtime::Service for BookingService {
             ) => return None,
             Input::Command(Command::Cancel { trip, .. } | Command::Settle { trip, .. })
             | Input::Due { key: (trip,), .. } => *trip,
+            Input::Answer { answer, .. } => match *answer {},
         };
         Some(participant::about(trip))
     }

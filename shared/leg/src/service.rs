@@ -3,6 +3,8 @@
 //! What a leg service brings is a [`Leg`]: what it is, as data, and its [`LegPolicy`]. Everything else is here, the same
 //! for every leg, so that a new one joins by existing.
 
+use std::convert::Infallible;
+
 use choreography::{Backoff, Fact, Joined, LegName, Position, Speaker, TripId};
 use headers::{ETag, IfMatch, IfNoneMatch};
 use runtime::http::About;
@@ -181,6 +183,7 @@ impl<L: Leg> runtime::Service for LegService<L> {
     type Command = SetStock;
     type Reply = StockSet;
     type Timer = (TripId, Position);
+    type Answer = Infallible;
     type Rows = Work;
 
     fn name(&self) -> &str {
@@ -251,6 +254,7 @@ impl<L: Leg> runtime::Service for LegService<L> {
                 }
             }
             Input::Due { key, .. } => rows.legs.want(*key),
+            Input::Answer { answer, .. } => match *answer {},
         }
     }
 
@@ -281,6 +285,7 @@ impl<L: Leg> runtime::Service for LegService<L> {
                 }
                 None
             }
+            Input::Answer { answer, .. } => match *answer {},
         }
     }
 
@@ -290,6 +295,7 @@ impl<L: Leg> runtime::Service for LegService<L> {
                 Some(participant::about(*trip))
             }
             Input::Command(_) => None,
+            Input::Answer { answer, .. } => match *answer {},
         }
     }
 

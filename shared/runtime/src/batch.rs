@@ -2,8 +2,10 @@
 //!
 //! This is the heart. It does not gather inputs (the worker does), and does not know what they mean (the service does).
 
+mod calls;
 mod letters;
 mod spans;
+mod step;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,70 +14,18 @@ use std::sync::Arc;
 use tracing::level_filters::LevelFilter;
 use uuid::Uuid;
 
+use crate::call::{WAITING, makes_calls};
 use crate::database::sql::{self, Saving};
 use crate::database::{Database, Failure, Param, Transaction};
-use crate::dead_letters::{DeadLetter, Fate};
+use crate::dead_letters::DeadLetter;
 use crate::event::Event;
 use crate::faults::{self, CrashPoint, Guard};
-use crate::service::{Context, Entity, Input, Service, ServiceInput};
+use crate::service::{Context, Entity, Input, Service};
 use crate::table::Table;
-use crate::telemetry::TraceContext;
+use calls::Calls;
 use letters::put_away;
 use spans::Spans;
-
-/// One step of a batch.
-pub enum Step<S: Service> {
-    /// A fact to apply.
-    Fact {
-        /// What the inbox knows it by.
-        id: Uuid,
-        /// Its `ce-type`.
-        kind: String,
-        /// The NATS subject it came on.
-        subject: String,
-        /// Where in the trace it comes from.
-        trace: TraceContext,
-        /// The fact itself.
-        input: ServiceInput<S>,
-    },
-    /// A command to apply and to reply to.
-    Command {
-        /// What the inbox knows it by; it has one before the batch, so that a batch done again makes nothing twice.
-        id: Uuid,
-        /// Where in the trace it comes from.
-        trace: TraceContext,
-        /// The command itself.
-        input: ServiceInput<S>,
-    },
-    /// A record whose time has come.
-    Due(ServiceInput<S>),
-    /// A message to bury.
-    DeadLetter(Box<DeadLetter>),
-    /// A dead letter to put away, and the fact it kept, if that is to be heard after all.
-    Letter(Fate, Option<Box<Self>>),
-    /// The service says that it is there.
-    Announcement,
-}
-
-impl<S: Service> Step<S> {
-    fn id(&self) -> Option<Uuid> {
-        match self {
-            Self::Fact { id, .. } | Self::Command { id, .. } => Some(*id),
-            Self::Letter(_, fact) => fact.as_ref()?.id(),
-            Self::Due(_) | Self::DeadLetter(_) | Self::Announcement => None,
-        }
-    }
-
-    pub(crate) fn input(&self) -> Option<&ServiceInput<S>> {
-        match self {
-            Self::Fact { input, .. } | Self::Command { input, .. } | Self::Due(input) => {
-                Some(input)
-            }
-            Self::Letter(_, fact) => fact.as_ref()?.input(),
-            Self::DeadLetter(_) | Self::Announcement => None,
-        }
-    }
-}
+pub use step::Step;
 
 /// What a committed batch leaves to do.
 pub struct Done<S: Service> {
@@ -87,8 +37,12 @@ pub struct Done<S: Service> {
     pub rows: S::Rows,
     /// Anomalies, to be counted and logged, and what each was about.
     pub anomalies: Vec<(&'static str, Option<Entity>)>,
-    /// At which places in the batch a dead letter was to be put away that somebody else had put away before: nothing was done there.
+    /// At which places in the batch nothing was done: a dead letter was to be put away that somebody else had put away before, or a call
+    /// was answered that waited no more.
     pub too_late: BTreeSet<usize>,
+    /// Whether calls were asked for.
+    pub asked: bool,
+    calls: Calls,
 }
 
 /// The transactions of one service, with their statements made once. Public so that a test can hold one open and let
@@ -150,15 +104,17 @@ impl<S: Service> Transactor<S> {
     #[must_use]
     pub fn new(service: Arc<S>, database: Arc<Database>, lease_ms: u64) -> Self {
         let mut rows = service.rows();
-        let tables: Vec<&'static Table> = service
+        let mut tables: Vec<&'static Table> = service
             .tables(&mut rows)
             .iter()
             .map(|table| table.table())
             .collect();
         let engine = database.engine();
+        let save = sql::save(engine, &tables, makes_calls::<S>());
+        tables.extend(makes_calls::<S>().then_some(WAITING));
         Self {
             load: sql::load(engine, &tables),
-            save: sql::save(engine, &tables),
+            save,
             service,
             database,
             lease_us: i64::try_from(lease_ms)
@@ -219,10 +175,11 @@ impl<S: Service> Transactor<S> {
         let ids: Vec<Uuid> = steps.iter().filter_map(Step::id).collect();
         let ids = ids.iter().map(Uuid::to_string).collect();
         let tables = self.service.tables(&mut rows);
-        let wanted = tables
+        let mut wanted = tables
             .iter()
             .map(|table| Ok((table.table(), table.wanted()?)))
-            .collect::<Result<_, Failure>>()?;
+            .collect::<Result<Vec<_>, Failure>>()?;
+        wanted.extend(makes_calls::<S>().then(|| calls::wanted(steps)));
         let params = sql::load_params(self.database.engine(), ids, wanted)?;
 
         let mut transaction = self.database.writer().await?;
@@ -259,7 +216,8 @@ impl<S: Service> Transactor<S> {
         let mut fresh: HashSet<Uuid> =
             serde_json::from_str(loaded.next().map_or("[]", String::as_str))
                 .map_err(Failure::unreadable)?;
-        for (table, text) in self.service.tables(&mut rows).into_iter().zip(loaded) {
+        let tables = self.service.tables(&mut rows);
+        for (table, text) in tables.into_iter().zip(&mut loaded) {
             let cells = serde_json::from_str(text).map_err(Failure::unreadable)?;
             table.fill(cells).map_err(Failure::unreadable)?;
         }
@@ -269,9 +227,21 @@ impl<S: Service> Transactor<S> {
             rows,
             anomalies: Vec::new(),
             too_late,
+            asked: false,
+            calls: loaded
+                .next()
+                .map_or_else(|| Ok(Calls::default()), |text| Calls::read(text))?,
         };
         let now_us = now_us();
         for (place, step) in steps.iter().enumerate() {
+            if let Step::Answer {
+                asked_us, input, ..
+            } = step
+                && let Input::Answer { call, .. } = input
+                && !done.calls.answer(&call.id, *asked_us)
+            {
+                done.too_late.insert(place);
+            }
             if done.too_late.contains(&place) {
                 done.replies.push(None);
                 continue;
@@ -324,6 +294,9 @@ impl<S: Service> Transactor<S> {
         };
         spans.judged(place, &context);
         done.said.append(&mut context.said);
+        for call in std::mem::take(&mut context.calls) {
+            done.calls.ask(call, now_us, &context.trace);
+        }
         if !context.anomalies.is_empty() {
             let about = context.about.or_else(|| self.service.about(step.input()?));
             let anomalies = context.anomalies.into_iter();
@@ -356,8 +329,15 @@ impl<S: Service> Transactor<S> {
         } else {
             &done.said
         };
+        let calls = std::mem::take(&mut done.calls);
+        done.asked = calls.is_asking();
+        if done.asked && !makes_calls::<S>() {
+            let word = "calls were asked for by a service that has no type of answer to them";
+            return Err(Failure::Poison(String::from(word)));
+        }
         let saving = Saving {
             changes,
+            calls: makes_calls::<S>().then(|| calls.changed()).transpose()?,
             said: kept,
             published: published.iter().map(Uuid::to_string).collect(),
             lease_us: self.lease_us,

@@ -2,8 +2,9 @@
 //!
 //! `main` of a service is one call of [`main`], which calls [`run`]; tests start a service with [`start`] on port 0.
 
+mod process;
+
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,13 +12,16 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
+pub use process::{main, main_with, run, stop_signal};
+
 use crate::batch::Transactor;
 use crate::broker::Broker;
+use crate::call::{self, CALL, makes_calls};
 use crate::database::Database;
 use crate::handle::Handle;
 use crate::http::{self, About};
@@ -28,7 +32,7 @@ use crate::service::Service;
 use crate::settings::Settings;
 use crate::system::System;
 use crate::tasks::shared::Shared;
-use crate::tasks::{consumer, gauges, maintenance, sweeper, timers};
+use crate::tasks::{caller, consumer, gauges, maintenance, sweeper, timers};
 use crate::telemetry::Metrics;
 use crate::vital::vital;
 use crate::worker::{BackingOff, Inputs, Worker};
@@ -75,6 +79,7 @@ pub async fn start<S: Service>(
         about.version,
     )?);
     let database = Database::open(&settings.database_url, &service.migrations()).await?;
+    calls_have_their_table::<S>(&database).await?;
     let broker = Broker::connect(service.name(), system, service.filters(), &settings).await?;
     let parts = Parts {
         service,
@@ -128,6 +133,15 @@ pub async fn start<S: Service>(
     })
 }
 
+/// Whether a service that makes calls has the table that they wait in.
+async fn calls_have_their_table<S: Service>(database: &Database) -> Result<(), anyhow::Error> {
+    if makes_calls::<S>() {
+        let calls = database.select(CALL).most(1).count().await;
+        calls.context("its calls cannot be read; is runtime::database::calls_migration() among the service's migrations?")?;
+    }
+    Ok(())
+}
+
 /// A service's own routes and those of every service, with the shell around them.
 fn router<S: Service>(
     handle: Handle<S>,
@@ -137,7 +151,10 @@ fn router<S: Service>(
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
 ) -> Router {
-    let routes = own.merge(crate::dead_letters::routes(handle.clone()));
+    let mut routes = own.merge(crate::dead_letters::routes(handle.clone()));
+    if makes_calls::<S>() {
+        routes = routes.merge(call::http::routes(Arc::clone(handle.database())));
+    }
     let hosts = http::Hosts::new(handle.service().name(), &handle.settings().hosts);
     let names = http::Names {
         namespace,
@@ -200,6 +217,8 @@ fn start_loop<S: Service>(
     let (facts_in, facts) = mpsc::channel(queue_max);
     let (commands_in, commands) = mpsc::channel(queue_max);
     let (timers_in, timers) = mpsc::channel(queue_max);
+    let (answers_in, answers) = mpsc::channel(queue_max);
+    let calling = Arc::new(Notify::new());
     let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());
     let backing_off = BackingOff::default();
     let worker = Worker {
@@ -214,12 +233,14 @@ fn start_loop<S: Service>(
         saving: Arc::clone(saving),
         backing_off: Arc::clone(&backing_off),
         batch_max: usize::try_from(settings.batch_max).unwrap_or(512),
+        calling: Arc::clone(&calling),
     };
     let worker = worker.run(
         Inputs {
             facts,
             commands,
             timers,
+            answers,
         },
         stop.clone(),
         give_up.clone(),
@@ -234,12 +255,14 @@ fn start_loop<S: Service>(
         settings: settings.clone(),
         backing_off,
         outbox_depth: Arc::default(),
+        calling,
         stop: stop.clone(),
         lost: lost.clone(),
     });
     vital(lost, consumer::run(Arc::clone(&shared), facts_in));
     vital(lost, timers::run(Arc::clone(&shared), timers_in.clone()));
     vital(lost, timers::announce(Arc::clone(&shared), timers_in));
+    vital(lost, caller::run(Arc::clone(&shared), answers_in));
     vital(lost, sweeper::run(Arc::clone(&shared)));
     vital(lost, maintenance::run(Arc::clone(&shared)));
     let queue = commands_in.downgrade();
@@ -258,6 +281,7 @@ fn start_loop<S: Service>(
         settings: Arc::new(settings.clone()),
         stopping: http_stop.clone(),
         streams: http::EventStreams::new(settings.connections_max, http_stop.clone()),
+        metrics: Arc::clone(metrics),
     };
     (handle, worker, stop, give_up)
 }
@@ -291,100 +315,6 @@ impl Running {
             self.give_up.cancel();
             // A transaction is never cancelled: it ends or fails by itself.
             let _ = tokio::time::timeout(Duration::from_secs(5), &mut worker).await;
-        }
-    }
-}
-
-/// Waits for SIGINT or SIGTERM.
-///
-/// # Errors
-/// When the signals can't be listened to.
-pub async fn stop_signal() -> Result<(), anyhow::Error> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
-}
-
-/// Runs a service of this name and version until it is told to stop, then drains it.
-///
-/// # Errors
-/// When it can't be started, in words that say what to do.
-pub async fn run<F>(
-    service: &'static str,
-    version: &'static str,
-    settings: Settings,
-    start: impl FnOnce(Settings) -> F,
-) -> Result<(), anyhow::Error>
-where
-    F: Future<Output = Result<Running, anyhow::Error>>,
-{
-    let telemetry = crate::telemetry::init(service, version, &settings.log, settings.log_format)?;
-    // From the first moment: in a container, process 1 is deaf to a signal that it does not ask for.
-    let mut stop = pin!(stop_signal());
-    let running = tokio::select! {
-        running = start(settings) => running?,
-        stop = &mut stop => return stop,
-    };
-    tracing::info!(service, address = %running.address, "serving");
-    let lost = tokio::select! {
-        stop = &mut stop => { stop?; false }
-        () = running.lost() => true,
-    };
-    tracing::info!(service, "draining");
-    running.drain().await;
-    tracing::info!(service, "stopped");
-    // The exporter blocks while it sends its last spans.
-    tokio::task::spawn_blocking(move || telemetry.shutdown()).await?;
-    anyhow::ensure!(!lost, "a part of it panicked; start it again");
-    Ok(())
-}
-
-/// A service's whole `main`: settings from flags and environment, then [`run`]. Exits 2 on settings that can't be read.
-pub fn main<F>(
-    service: &'static str,
-    version: &'static str,
-    start: impl FnOnce(Settings) -> F,
-) -> std::process::ExitCode
-where
-    F: Future<Output = Result<Running, anyhow::Error>>,
-{
-    use clap::{Args as _, FromArgMatches as _};
-    let command = Settings::augment_args(clap::Command::new(service).version(version))
-        .subcommand_negates_reqs(true)
-        .subcommand(
-            clap::Command::new("health")
-                .about("Ask the one that runs at LISTEN whether it is ready; ends with 0 if it is"),
-        );
-    let matches = command.get_matches();
-    let done = if matches.subcommand_name() == Some("health") {
-        let listen = matches.get_one("listen").copied();
-        listen.map_or_else(
-            || Err(anyhow::anyhow!("LISTEN is not set")),
-            crate::health::ask,
-        )
-    } else {
-        let settings = match Settings::from_arg_matches(&matches) {
-            Ok(settings) => settings,
-            Err(error) => error.exit(),
-        };
-        tokio::runtime::Runtime::new()
-            .map_err(anyhow::Error::from)
-            .and_then(|runtime| runtime.block_on(run(service, version, settings, start)))
-    };
-    match done {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "stopped");
-            let _ = std::io::Write::write_fmt(
-                &mut std::io::stderr(),
-                format_args!("{service}: {error:#}\n"),
-            );
-            std::process::ExitCode::FAILURE
         }
     }
 }

@@ -16,6 +16,7 @@ mod whole;
 use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
+use crate::call::Call;
 use crate::table::{Column, Lock, Table, int, text};
 
 pub use clearing::{ClearedLetters, KeptLetter, REPLAY_RETRY_AFTER_S, TOO_MANY_REPLAYS};
@@ -24,6 +25,9 @@ pub use past::{DEAD_LETTER_PAST, Fate, Outcome, PastLetter};
 
 /// Why a message was put aside that the broker's client cannot hand over. What is kept of its headers is what could be saved of them.
 pub(crate) const HEADERS_UNREADABLE: &str = "its subject or headers cannot be read";
+
+/// What the subject of a letter begins with that keeps the answer to a call. No subject of the broker's has a space in it.
+const OF_A_CALL: &str = "call ";
 
 /// The longest piece of data that is kept, in bytes: the broker's own limit for a message.
 const PAYLOAD_MAX: usize = 1 << 20;
@@ -115,7 +119,6 @@ impl DeadLetter {
                 .unwrap_or_default()
                 .to_owned()
         };
-        let payload = &message.payload[..message.payload.len().min(PAYLOAD_MAX)];
         Self {
             id: uuid::Uuid::now_v7().to_string(),
             aggregateid: short(&header("ce-subject")),
@@ -123,9 +126,28 @@ impl DeadLetter {
             reason: short(reason),
             subject: storable(&message.subject),
             headers: storable(&serde_json::json!(headers).to_string()),
-            payload: as_text(payload)
-                .map_or_else(|| format!("hex:{}", hex(payload)), str::to_owned),
+            payload: kept(&message.payload),
             last_id: short(&header("ce-id")),
+            count: 1,
+            first_us: 0,
+            last_us: 0,
+        }
+    }
+
+    /// Keeps what a call was answered with and nobody can read, with the reason.
+    #[must_use]
+    pub fn of_call(call: &Call, body: &[u8], reason: &str) -> Self {
+        let headers = serde_json::json!({"call": call.id, "purpose": call.purpose});
+        Self {
+            id: uuid::Uuid::now_v7().to_string(),
+            aggregateid: short(&call.about),
+            kind: short(&format!("call.{}", call.purpose)),
+            reason: short(reason),
+            subject: storable(&format!("{OF_A_CALL}{}", call.purpose)),
+            headers: storable(&headers.to_string()),
+            payload: kept(body),
+            // Every attempt counts: it is another answer.
+            last_id: uuid::Uuid::now_v7().to_string(),
             count: 1,
             first_us: 0,
             last_us: 0,
@@ -138,6 +160,11 @@ impl DeadLetter {
     /// When what is kept is not what came, with what is missing.
     pub fn message(&self) -> Result<async_nats::Message, String> {
         let [subject, headers] = [&self.subject, &self.headers];
+        if subject.starts_with(OF_A_CALL) {
+            return Err(String::from(
+                "it is what a call was answered with; the call is tried again by itself, so discard this once it is understood",
+            ));
+        }
         if self.reason == HEADERS_UNREADABLE || [subject, headers].iter().any(|t| is_mended(t)) {
             return Err(String::from(
                 "its subject or headers are not kept as they came, for they were not readable",
@@ -184,6 +211,12 @@ impl DeadLetter {
         }
         Ok(data)
     }
+}
+
+/// Data as it is kept, up to [`PAYLOAD_MAX`].
+fn kept(data: &[u8]) -> String {
+    let data = &data[..data.len().min(PAYLOAD_MAX)];
+    as_text(data).map_or_else(|| format!("hex:{}", hex(data)), str::to_owned)
 }
 
 /// Data that is kept as the text it is. One with the sign in it that stands for what is no text is not: it would look like mended. Nor is one
@@ -270,6 +303,24 @@ mod tests {
             assert_eq!(again.subject, came.subject);
             assert_eq!(again.headers, came.headers);
         }
+    }
+
+    #[test]
+    fn an_answer_that_nobody_can_read_is_kept_whole_and_is_no_message() {
+        let call = Call {
+            id: String::from("o-17-ship"),
+            purpose: String::from("ship"),
+            about: String::from("o-17"),
+            request: String::from("{}"),
+            first: false,
+        };
+        let letter = DeadLetter::of_call(&call, b"<html>\0", "it is no JSON");
+        assert_eq!(letter.data().unwrap(), b"<html>\0");
+        let told = (letter.aggregateid.as_str(), letter.kind.as_str());
+        assert_eq!(told, ("o-17", "call.ship"));
+        assert!(letter.headers.contains("o-17-ship"), "{}", letter.headers);
+        let why = letter.message().unwrap_err();
+        assert!(why.contains("tried again by itself"), "{why}");
     }
 
     #[test]

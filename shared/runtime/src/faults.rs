@@ -26,7 +26,7 @@ macro_rules! names {
 
 names! {
     /// Where a service can be told to die, in the order in which a fact passes them. Each is reached by facts, commands and due
-    /// records alike, but for those that only a fact has: received, and acknowledged.
+    /// records alike, but for those that only a fact has: received, and acknowledged; and [those of calls](CrashPoint::OF_CALLS).
     CrashPoint {
         /// A fact was read, and waits for its batch.
         Received = "received",
@@ -44,7 +44,16 @@ names! {
         BeforeAck = "before-ack",
         /// It was acknowledged.
         AfterAck = "after-ack",
+        /// A call is leased, and nobody has begun to perform it.
+        CallClaimed = "call-claimed",
+        /// A call was answered, and the answer is in nobody's hands but those of who performed it.
+        CallPerformed = "call-performed",
     }
+}
+
+impl CrashPoint {
+    /// Those that only a service with calls passes.
+    pub const OF_CALLS: [Self; 2] = [Self::CallClaimed, Self::CallPerformed];
 }
 
 names! {
@@ -85,7 +94,8 @@ pub(crate) fn reach(point: CrashPoint) {
     if words.next() != Some(point.as_str()) {
         return;
     }
-    // Each point is reached by one task only, so nobody else counts at the same time.
+    // Each point is reached by one task only, so nobody else counts at the same time; but calls are performed side by side, and of those
+    // that are at the same moment one may count for two.
     let times: u32 = words
         .next()
         .and_then(|times| times.parse().ok())

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use opentelemetry::metrics::Gauge;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -16,7 +17,7 @@ use crate::problem::Problem;
 use crate::publisher::Publisher;
 use crate::service::{Input, Service};
 use crate::settings::Settings;
-use crate::telemetry::TraceContext;
+use crate::telemetry::{Metrics, TraceContext};
 use crate::worker::{Completion, Item};
 
 /// How long a caller is kept waiting for a commit: longer than the largest command takes, and short of for ever while the database is away.
@@ -32,6 +33,7 @@ pub struct Handle<S: Service> {
     pub(crate) settings: Arc<Settings>,
     pub(crate) stopping: CancellationToken,
     pub(crate) streams: EventStreams,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl<S: Service> Clone for Handle<S> {
@@ -45,6 +47,7 @@ impl<S: Service> Clone for Handle<S> {
             settings: Arc::clone(&self.settings),
             stopping: self.stopping.clone(),
             streams: self.streams.clone(),
+            metrics: Arc::clone(&self.metrics),
         }
     }
 }
@@ -77,6 +80,12 @@ impl<S: Service> Handle<S> {
     #[must_use]
     pub fn streams(&self) -> &EventStreams {
         &self.streams
+    }
+
+    /// A gauge of the service's own at `/metrics`; its name begins with the system's namespace.
+    #[must_use]
+    pub fn gauge(&self, name: &str, description: &'static str) -> Gauge<u64> {
+        self.metrics.own_gauge(name, description)
     }
 
     /// Facts that wait to be published, as last counted.

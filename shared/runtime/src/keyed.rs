@@ -1,12 +1,14 @@
-//! The small way in: a service of one kind of record, each found by what a fact is about. It has no commands and no timers; whoever needs
-//! those, or several tables, implements [`Service`].
+//! The small way in: a service of one kind of record, each found by what a fact is about, that may have things done outside. It has no
+//! commands and no timers; whoever needs those, or several tables, implements [`Service`].
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
 
+use futures::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use sqlx::migrate::Migrator;
 
+use crate::call::{Attempt, Call, makes_calls};
 use crate::database;
 use crate::event::Message;
 use crate::service::{Context, Input, ReadError, Service, ServiceInput};
@@ -15,6 +17,15 @@ use crate::table::{Row, Rows, Working};
 /// What a fact makes of the record that it is about: the record as it is from now on, or none to leave it as it was. What is said goes
 /// through the context. Pure: it neither waits nor fails, and is given the clock and chance.
 pub type Reaction<R, F> = fn(&<R as Row>::Key, Option<&R>, &F, &mut Context) -> Option<R>;
+
+/// What the answer to a call makes of the record that the call is about; as [`Reaction`].
+pub type Answered<R, A> = fn(&<R as Row>::Key, Option<&R>, &Call, &A, &mut Context) -> Option<R>;
+
+/// How calls are performed, and what their answers come to.
+struct Calls<R: Row, A> {
+    perform: Box<dyn Fn(Call) -> BoxFuture<'static, Attempt<A>> + Send + Sync>,
+    answered: Answered<R, A>,
+}
 
 /// A service of one kind of record `R`, changed by facts whose data read as `F`. A fact is about the record whose key is the fact's
 /// `ce-subject`; data that do not read as `F` are a dead letter.
@@ -66,11 +77,12 @@ pub type Reaction<R, F> = fn(&<R as Row>::Key, Option<&R>, &F, &mut Context) -> 
 /// assert_eq!(context.said[0].payload, r#"{"coins":5}"#);
 /// # let _ = service;
 /// ```
-pub struct Keyed<R: Row, F> {
+pub struct Keyed<R: Row, F, A = Infallible> {
     name: &'static str,
     hears: &'static [&'static str],
     migrations: &'static [(i64, &'static str)],
     react: Reaction<R, F>,
+    calls: Option<Calls<R, A>>,
     fact: PhantomData<fn() -> F>,
 }
 
@@ -89,19 +101,51 @@ impl<R: Row, F> Keyed<R, F> {
             hears,
             migrations,
             react,
+            calls: None,
+            fact: PhantomData,
+        }
+    }
+
+    /// The same with calls that its reactions ask for ([`Context::call`]), each about a record by its key: how one is performed, beside the
+    /// loop and maybe more than once under one id, and what its answer makes of the record. The example `alerts` is such a service.
+    #[must_use]
+    pub fn calling<A, P>(
+        self,
+        perform: impl Fn(Call) -> P + Send + Sync + 'static,
+        answered: Answered<R, A>,
+    ) -> Keyed<R, F, A>
+    where
+        P: Future<Output = Attempt<A>> + Send + 'static,
+    {
+        Keyed {
+            name: self.name,
+            hears: self.hears,
+            migrations: self.migrations,
+            react: self.react,
+            calls: Some(Calls {
+                perform: Box::new(move |call| Box::pin(perform(call))),
+                answered,
+            }),
             fact: PhantomData,
         }
     }
 }
 
-impl<R: Row + Sync, F: DeserializeOwned + Send + Sync + 'static> Service for Keyed<R, F>
+/// The key of the record with this id.
+fn key_of<K: DeserializeOwned>(id: &str) -> Result<K, serde_json::Error> {
+    serde_json::from_value(serde_json::json!([id]))
+}
+
+impl<R: Row + Sync, F: DeserializeOwned + Send + Sync + 'static, A> Service for Keyed<R, F, A>
 where
     R::Key: Sync + 'static,
+    A: Send + Sync + 'static,
 {
     type Fact = (R::Key, F);
     type Command = Infallible;
     type Reply = ();
     type Timer = ();
+    type Answer = A;
     type Rows = Rows<R>;
 
     fn name(&self) -> &str {
@@ -113,16 +157,19 @@ where
     }
 
     fn migrations(&self) -> Migrator {
-        let migrations = self.migrations.iter();
-        database::migrations(migrations.map(|(version, sql)| (*version, "", *sql)))
+        let calls = makes_calls::<Self>().then(database::calls_migration);
+        let own = self
+            .migrations
+            .iter()
+            .map(|(version, sql)| (*version, "", *sql));
+        database::migrations(calls.into_iter().chain(own))
     }
 
     fn read(&self, message: &Message) -> Result<(R::Key, F), ReadError> {
         let malformed = |what: &str, error: serde_json::Error| {
             ReadError::Malformed(format!("{what} cannot be read: {error}"))
         };
-        let key = serde_json::json!([message.entity]);
-        let key = serde_json::from_value(key).map_err(|error| malformed("ce-subject", error))?;
+        let key = key_of(&message.entity).map_err(|error| malformed("ce-subject", error))?;
         let fact = serde_json::from_slice(&message.payload)
             .map_err(|error| malformed("the data", error))?;
         Ok((key, fact))
@@ -137,8 +184,14 @@ where
     }
 
     fn need(&self, input: &ServiceInput<Self>, rows: &mut Rows<R>) {
-        if let Input::Fact((key, _)) = input {
-            rows.want(key.clone());
+        match input {
+            Input::Fact((key, _)) => rows.want(key.clone()),
+            Input::Answer { call, .. } => {
+                if let Ok(key) = key_of(&call.about) {
+                    rows.want(key);
+                }
+            }
+            Input::Command(_) | Input::Due { .. } => {}
         }
     }
 
@@ -148,9 +201,21 @@ where
         rows: &mut Rows<R>,
         context: &mut Context,
     ) -> Option<()> {
-        if let Input::Fact((key, fact)) = input
-            && let Some(record) = (self.react)(key, rows.get(key), fact, context)
-        {
+        let record = match input {
+            Input::Fact((key, fact)) => (self.react)(key, rows.get(key), fact, context),
+            Input::Answer { call, answer } => match (&self.calls, key_of(&call.about)) {
+                (Some(calls), Ok(key)) => {
+                    (calls.answered)(&key, rows.get(&key), call, answer, context)
+                }
+                _ => {
+                    context.anomalies.push("answer-about-nothing");
+                    None
+                }
+            },
+            Input::Command(command) => match *command {},
+            Input::Due { .. } => None,
+        };
+        if let Some(record) = record {
             rows.put(record);
         }
         None
@@ -158,5 +223,20 @@ where
 
     fn echo(&self, command: &Infallible, _rows: &Rows<R>) {
         match *command {}
+    }
+    fn perform(&self, call: &Call) -> impl Future<Output = Attempt<A>> + Send {
+        let performing = self
+            .calls
+            .as_ref()
+            .map(|calls| (calls.perform)(call.clone()));
+        async move {
+            match performing {
+                Some(performing) => performing.await,
+                None => Attempt::Again {
+                    why: String::from("this service makes no calls"),
+                    after: None,
+                },
+            }
+        }
     }
 }

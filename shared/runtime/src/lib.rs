@@ -3,15 +3,17 @@
 //! ```text
 //!  facts (JetStream) ─┐
 //!  commands (HTTP) ───┼─► batch ─► one transaction: inbox · load · react · save · outbox ─► commit ─┬─► publish, acks, replies
-//!  timers (rows due) ─┘                                                                            └─► next batch is waiting
+//!  timers (rows due) ─┤                                                                            ├─► next batch is waiting
+//!  answers ───────────┘◄───────────── performed outside, beside the loop ◄──────────────────────────┴─► calls (rows due)
 //! ```
 //!
 //! A service gives the runtime its tables and a pure reaction ([`Service`]); the runtime gives it at-least-once delivery
-//! with effects applied once, an outbox, timers, dead letters, HTTP with problem details, telemetry, and an orderly end.
+//! with effects applied once, an outbox, timers, calls to others, dead letters, HTTP with problem details, telemetry, and an orderly end.
 //! It knows nothing of what its services are about, and works the same on SQLite and PostgreSQL.
 //!
 //! # Layout
 //! - [`service`]: what a service is, and [`keyed`] the small way to be one; [`table`]: how it tells of its rows; [`event`]: a fact on its way.
+//! - [`call`]: what is done outside and answered, so that nobody waits for it in a transaction.
 //! - [`batch`]: the transaction; `worker`: the loop around it; `tasks`: what fills it, one file a task; `publisher`: what empties it, by
 //!   the rules of [`outgoing`].
 //! - [`faults`]: what a test may ask of a service, in no image.
@@ -22,6 +24,7 @@
 pub mod batch;
 pub mod boot;
 pub mod broker;
+pub mod call;
 pub mod database;
 pub mod dead_letters;
 pub mod event;
@@ -46,6 +49,7 @@ mod vital;
 mod worker;
 
 pub use boot::{Running, start, stop_signal};
+pub use call::{Attempt, Call};
 pub use database::{Database, Param};
 pub use event::{Event, Message};
 pub use handle::Handle;

@@ -3,10 +3,13 @@
 //! Everything that judges is synchronous and pure in spirit: time, chance and ids come in through [`Context`]. It never sees the database, the
 //! broker or the clock; only [`describe`](Service::describe), for the API's document, may read.
 
+use std::convert::Infallible;
+
 use opentelemetry::KeyValue;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use crate::call::{Attempt, Call};
 use crate::database::Database;
 use crate::event::{Event, Message};
 use crate::problem::Problem;
@@ -15,7 +18,7 @@ use crate::telemetry::TraceContext;
 
 /// One thing that happened to a service.
 #[derive(Debug)]
-pub enum Input<F, C, T> {
+pub enum Input<F, C, T, A = Infallible> {
     /// A fact from the broker.
     Fact(F),
     /// A command from HTTP.
@@ -27,6 +30,13 @@ pub enum Input<F, C, T> {
         /// Saying it again would add nothing: the record's last announcement (`said_id`) still lies in the outbox, or the answer may lie
         /// among facts that this service is yet to hear.
         waiting: bool,
+    },
+    /// What a call was answered with that still waited for it; from this transaction on it waits no more.
+    Answer {
+        /// The call.
+        call: Call,
+        /// Its answer.
+        answer: A,
     },
 }
 
@@ -64,6 +74,9 @@ pub trait Service: Send + Sync + Sized + 'static {
     type Reply: Send + 'static;
     /// The key of the records that have timers.
     type Timer: DeserializeOwned + Ord + Clone + std::fmt::Debug + Send + Sync + 'static;
+    /// What its calls are answered with. [`Infallible`] for a service that makes none, and that then pays nothing for them; one that makes
+    /// some lists [`calls_migration`](crate::database::calls_migration) among its migrations.
+    type Answer: Send + Sync + 'static;
     /// The rows of one batch.
     type Rows: Send;
 
@@ -117,6 +130,19 @@ pub trait Service: Send + Sync + Sized + 'static {
     fn echo(&self, command: &Self::Command, rows: &Self::Rows) -> Self::Reply;
     /// Told after each commit, before replies go out: wake whoever waits for these rows.
     fn committed(&self, _rows: &Self::Rows) {}
+    /// Performs a call, once; beside the loop, with others at the same time, and it may wait. What takes longer than `CALL_TIMEOUT_MS` is
+    /// dropped and tried again, as what panics is: so the other side has to tell a repetition by [`Call::id`].
+    fn perform(&self, _call: &Call) -> impl Future<Output = Attempt<Self::Answer>> + Send {
+        let why = String::from("this service does not say how its calls are performed");
+        std::future::ready(Attempt::Again { why, after: None })
+    }
+    /// How many calls may be started now, for the other side's sake: 0 while it is better left alone, 1 to see whether it is back. Asked
+    /// before calls are started, and again every `TIMER_INTERVAL_MS` and when one ends. Those started before of which
+    /// [`perform`](Self::perform) has not run up to its first wait are taken off by the runtime, so count a call as started before that. How
+    /// many are under way at once is bounded by `CALLS_MAX` besides.
+    fn calls_now(&self) -> usize {
+        usize::MAX
+    }
     /// A fact about the service itself, said at each start and every few minutes.
     fn announcement(&self, _turn: &mut Context) {}
     /// Adds to the OpenAPI document what is known only while the service runs, such as what others have said of themselves. Asked with
@@ -134,8 +160,12 @@ pub trait Service: Send + Sync + Sized + 'static {
 }
 
 /// A service's own [`Input`].
-pub type ServiceInput<S> =
-    Input<<S as Service>::Fact, <S as Service>::Command, <S as Service>::Timer>;
+pub type ServiceInput<S> = Input<
+    <S as Service>::Fact,
+    <S as Service>::Command,
+    <S as Service>::Timer,
+    <S as Service>::Answer,
+>;
 
 /// The values that one reaction is given, and what it says.
 #[derive(Debug)]
@@ -153,6 +183,8 @@ pub struct Context {
     pub about: Option<Entity>,
     /// What was said, in order.
     pub said: Vec<Event>,
+    /// The calls that were asked for, in order.
+    pub calls: Vec<Call>,
     /// Anomalies: things heard that cannot happen, and were ignored.
     pub anomalies: Vec<&'static str>,
 }
@@ -168,6 +200,7 @@ impl Context {
             trace,
             about: None,
             said: Vec::new(),
+            calls: Vec::new(),
             anomalies: Vec::new(),
         }
     }
@@ -207,5 +240,10 @@ impl Context {
             attempt: 0,
         });
         id
+    }
+    /// Asks for a call, in the transaction of this reaction: see [`Call`]. It is performed once that is committed, and its answer is an
+    /// input of its own.
+    pub fn call(&mut self, call: Call) {
+        self.calls.push(call);
     }
 }

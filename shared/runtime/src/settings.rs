@@ -99,6 +99,18 @@ pub struct Settings {
     /// How long ids of applied facts and commands are remembered, in seconds; set it above STREAM_MAX_AGE_S.
     #[arg(long, env = "INBOX_KEEP_S", default_value_t = 90_000, value_parser = clap::value_parser!(u64).range(10..))]
     pub inbox_keep_s: u64,
+    /// The most calls of a service to others that are under way at once.
+    #[arg(long, env = "CALLS_MAX", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub calls_max: u64,
+    /// How long one attempt at a call may take, in milliseconds. After twice as long it counts as lost, and any replica makes another.
+    #[arg(long, env = "CALL_TIMEOUT_MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(10..=600_000))]
+    pub call_timeout_ms: u64,
+    /// The pause after the first attempt at a call that told nothing, in milliseconds; it doubles with each further one.
+    #[arg(long, env = "CALL_RETRY_FIRST_MS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub call_retry_first_ms: u64,
+    /// The longest pause between attempts at a call, in milliseconds; the other side may ask for up to an hour.
+    #[arg(long, env = "CALL_RETRY_MAX_MS", default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub call_retry_max_ms: u64,
 }
 
 impl Settings {
@@ -136,6 +148,11 @@ impl Settings {
                 ("OUTBOX_LEASE_MS", self.outbox_lease_ms),
                 ("SWEEP_INTERVAL_MS", self.sweep_interval_ms),
                 "leases would end long before anybody looks",
+            ),
+            (
+                ("CALL_RETRY_MAX_MS", self.call_retry_max_ms),
+                ("CALL_RETRY_FIRST_MS", self.call_retry_first_ms),
+                "the longest pause is no shorter than the first",
             ),
         ];
         for ((name, value), (least_name, least), why) in rules {

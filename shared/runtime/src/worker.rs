@@ -1,13 +1,13 @@
 //! The loop: whatever arrived while the last transaction ran is the next batch.
 //!
 //! Nothing waits for a timer to fill a batch: at low load a batch is one message, at high load one commit pays for
-//! hundreds. Facts, commands and due records have a queue each, and none starves another.
+//! hundreds. Facts, commands, due records and answers have a queue each, and none starves another.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::batch::{Done, Step, Transactor};
@@ -45,8 +45,8 @@ pub(crate) enum Completion<S: Service> {
     Reply(oneshot::Sender<Result<S::Reply, Problem>>),
     /// To a due record: nothing; but one that fails alone is left alone, by its key.
     Timer(S::Timer),
-    /// To whoever has a dead letter put away: whether it was still there, or why what it kept cannot be applied.
-    Letter(oneshot::Sender<Result<bool, String>>),
+    /// To whoever has a dead letter put away or a call's answer judged: whether that was still there, or why it cannot be applied.
+    Told(oneshot::Sender<Result<bool, String>>),
     /// Nothing.
     Nothing,
 }
@@ -54,11 +54,13 @@ pub(crate) enum Completion<S: Service> {
 /// One input of the loop: what to do, and what is owed for it.
 pub(crate) type Item<S> = (Step<S>, Completion<S>);
 
-/// The three inputs of the loop.
+/// The inputs of the loop.
 pub(crate) struct Inputs<S: Service> {
     pub(crate) facts: mpsc::Receiver<Item<S>>,
     pub(crate) commands: mpsc::Receiver<Item<S>>,
     pub(crate) timers: mpsc::Receiver<Item<S>>,
+    /// Answers to calls. Closed from the start where a service makes none.
+    pub(crate) answers: mpsc::Receiver<Item<S>>,
 }
 
 /// What runs the loop.
@@ -70,10 +72,12 @@ pub(crate) struct Worker<S: Service> {
     pub(crate) saving: Arc<Saving>,
     pub(crate) backing_off: BackingOff,
     pub(crate) batch_max: usize,
+    /// Wakes whoever performs calls.
+    pub(crate) calling: Arc<Notify>,
 }
 
 impl<S: Service> Worker<S> {
-    /// Runs until `stop`, and then until no fact can come any more and what it said is published; or until `give_up`.
+    /// Runs until `stop`, and then until no fact and no answer can come any more and what it said is published; or until `give_up`.
     pub(crate) async fn run(
         self,
         mut inputs: Inputs<S>,
@@ -85,20 +89,27 @@ impl<S: Service> Worker<S> {
         let mut noise = Repeated::default();
         loop {
             let (mut facts, mut commands, mut timers) = (Vec::new(), Vec::new(), Vec::new());
+            let mut answers = Vec::new();
             tokio::select! {
                 Some(item) = inputs.facts.recv() => facts.push(item),
                 Some(item) = inputs.commands.recv() => commands.push(item),
                 Some(item) = inputs.timers.recv() => timers.push(item),
+                Some(item) = inputs.answers.recv() => answers.push(item),
                 _ = tidy.tick() => {}
             }
             self.take(&mut inputs.facts, &mut facts);
             self.take(&mut inputs.commands, &mut commands);
             self.take(&mut inputs.timers, &mut timers);
-            let batch: Batch<S> = facts.into_iter().chain(commands).chain(timers).unzip();
+            self.take(&mut inputs.answers, &mut answers);
+            let others = commands.into_iter().chain(timers).chain(answers);
+            let batch: Batch<S> = facts.into_iter().chain(others).unzip();
             if !batch.0.is_empty() || self.publisher.has_published() {
                 self.process(batch, &give_up, &mut noise).await;
             } else if give_up.is_cancelled()
-                || (stop.is_cancelled() && inputs.facts.is_closed() && self.publisher.is_done())
+                || (stop.is_cancelled()
+                    && inputs.facts.is_closed()
+                    && inputs.answers.is_closed()
+                    && self.publisher.is_done())
             {
                 break;
             }
@@ -192,6 +203,9 @@ impl<S: Service> Worker<S> {
         started: Instant,
     ) {
         self.publisher.offer(done.said, started);
+        if done.asked {
+            self.calling.notify_one();
+        }
         self.transactor.service().committed(&done.rows);
         for (anomaly, about) in done.anomalies {
             self.metrics.anomaly(anomaly);
@@ -233,13 +247,16 @@ impl<S: Service> Worker<S> {
                     tracing::info!(letter = id, ?outcome, by, why, "a dead letter was put away");
                 }
                 Step::Due(_) => self.metrics.timers_fired(1),
-                Step::Command { .. } | Step::Announcement | Step::Letter(..) => {}
+                Step::Command { .. }
+                | Step::Answer { .. }
+                | Step::Announcement
+                | Step::Letter(..) => {}
             }
             match completion {
                 Completion::Acknowledgement(message) => applied.push(*message),
                 // Nobody may be waiting any more; what was done stays done.
                 Completion::Reply(to) => drop(to.send(reply.ok_or_else(Problem::internal))),
-                Completion::Letter(to) => drop(to.send(Ok(!too_late))),
+                Completion::Told(to) => drop(to.send(Ok(!too_late))),
                 Completion::Timer(_) | Completion::Nothing => {}
             }
         }
@@ -287,7 +304,7 @@ impl<S: Service> Worker<S> {
                 ));
             }
             (_, Completion::Reply(to)) => drop(to.send(Err(Problem::internal()))),
-            (_, Completion::Letter(to)) => drop(to.send(Err(reason.to_owned()))),
+            (_, Completion::Told(to)) => drop(to.send(Err(reason.to_owned()))),
             (_, Completion::Timer(key)) => {
                 let until = Instant::now() + BACK_OFF;
                 let mut backing_off = self

@@ -4,6 +4,7 @@
 use anyhow::Result;
 use futures::future::BoxFuture;
 use leg::LegService;
+use payment::settings::MaybeProvider;
 use runtime::{Service as _, Settings};
 use sqlx::migrate::Migrator;
 
@@ -17,7 +18,7 @@ pub struct Entry {
     /// Where its inventory is over HTTP, such as `flights`; none for booking, which sells nothing of its own.
     pub inventory: Option<&'static str>,
     migrations: fn(&Settings) -> Migrator,
-    serve: fn(Settings) -> BoxFuture<'static, Result<()>>,
+    serve: fn(Settings, MaybeProvider) -> BoxFuture<'static, Result<()>>,
 }
 
 /// In the order of their ports.
@@ -27,7 +28,7 @@ const CATALOGUE: [Entry; 3] = [
         title: booking::ABOUT.title,
         inventory: None,
         migrations: |settings| booking::service::BookingService::new(settings).migrations(),
-        serve: |settings| {
+        serve: |settings, _| {
             Box::pin(runtime::boot::run(
                 booking::NAME,
                 booking::ABOUT.version,
@@ -41,7 +42,7 @@ const CATALOGUE: [Entry; 3] = [
         title: flight::SPEC.about.title,
         inventory: Some(flight::SPEC.path),
         migrations: |settings| LegService::new(flight::Flight, settings).migrations(),
-        serve: |settings| {
+        serve: |settings, _| {
             Box::pin(runtime::boot::run(
                 flight::SPEC.name,
                 flight::SPEC.about.version,
@@ -55,7 +56,7 @@ const CATALOGUE: [Entry; 3] = [
         title: hotel::SPEC.about.title,
         inventory: Some(hotel::SPEC.path),
         migrations: |settings| LegService::new(hotel::Hotel, settings).migrations(),
-        serve: |settings| {
+        serve: |settings, _| {
             Box::pin(runtime::boot::run(
                 hotel::SPEC.name,
                 hotel::SPEC.about.version,
@@ -65,6 +66,37 @@ const CATALOGUE: [Entry; 3] = [
         },
     },
 ];
+
+/// Where a trip is to be paid for at its end. It is in no stack by itself: it needs a provider.
+const PAYMENT: Entry = Entry {
+    name: payment::NAME,
+    title: payment::ABOUT.title,
+    inventory: None,
+    migrations: |_| payment::service::migrations(),
+    serve: |settings, provider| {
+        Box::pin(async {
+            let provider = provider.given()?;
+            runtime::boot::run(
+                payment::NAME,
+                payment::ABOUT.version,
+                settings,
+                |settings| payment::start(settings, provider),
+            )
+            .await
+        })
+    },
+};
+
+/// The names of all that this program can serve: [`SERVICES`], and what stacks may have beside them.
+pub const SERVED: [&str; SERVICES.len() + 1] = {
+    let mut names = [PAYMENT.name; SERVICES.len() + 1];
+    let mut at = 0;
+    while at < SERVICES.len() {
+        names[at] = SERVICES[at];
+        at += 1;
+    }
+    names
+};
 
 /// The services' names, in the order of their ports.
 pub const SERVICES: [&str; CATALOGUE.len()] = {
@@ -80,7 +112,9 @@ pub const SERVICES: [&str; CATALOGUE.len()] = {
 /// The service of that name. None when this program has no such service in it; others may run one.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Entry> {
-    const { &CATALOGUE }.iter().find(|entry| entry.name == name)
+    let beside = const { &[PAYMENT] };
+    let all = const { &CATALOGUE }.iter().chain(beside);
+    all.into_iter().find(|entry| entry.name == name)
 }
 
 /// The services that sell something, each with where its inventory is.
@@ -100,7 +134,7 @@ impl Entry {
     ///
     /// # Errors
     /// When it cannot be started, in words that say what to do.
-    pub async fn serve(&self, settings: Settings) -> Result<()> {
-        (self.serve)(settings).await
+    pub async fn serve(&self, settings: Settings, provider: MaybeProvider) -> Result<()> {
+        (self.serve)(settings, provider).await
     }
 }

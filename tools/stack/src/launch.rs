@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::databases::{DatabaseChoice, OnServer, files};
 use super::legs;
+use super::paying::{self, Sandbox};
 use super::state::{Process, State};
 use super::{Home, Member, Options, Stack, inventory};
 use crate::Say;
@@ -59,12 +60,22 @@ impl Stack {
         State::forget(&self.folder.path)?;
         let program = program(options)?;
         legs::check(&options.legs)?;
+        let (options, place) = &self.with_payment(options, &program)?;
         let wanted = wanted(options);
         free_or_say(&wanted)?;
         self.start_broker(options, say).await?;
         self.make_databases(options, say).await?;
         for wanted in wanted {
             self.start_service(options, &program, wanted, say)?;
+        }
+        if let Some(place) = place {
+            let payment = self.url(payment::NAME)?;
+            let sandbox = Sandbox::start(&program, place, &payment)?;
+            let url = sandbox.url();
+            say(&format!(
+                "a payment provider that moves no money is at {url}"
+            ));
+            self.sandbox = Some(sandbox);
         }
         // Early, so that `status` sees what is missing.
         self.write_state()?;
@@ -84,6 +95,25 @@ impl Stack {
         self.load_sample(options, say).await?;
         self.up = true;
         self.write_state()
+    }
+
+    /// The same with the payment leg among the legs, where it is wanted, and the place of a provider for it.
+    fn with_payment(
+        &self,
+        options: &Options,
+        program: &std::path::Path,
+    ) -> Result<(Options, Option<paying::Place>)> {
+        let mut options = options.clone();
+        if !options.payment {
+            return Ok((options, None));
+        }
+        let folder = &self.folder.path;
+        let place = paying::Place::find(folder)?;
+        options
+            .legs
+            .push(paying::leg(program, folder, place.as_ref())?);
+        legs::check(&options.legs)?;
+        Ok((options, place))
     }
 
     async fn start_broker(&mut self, options: &Options, say: Say<'_>) -> Result<()> {
@@ -321,7 +351,9 @@ async fn end_leftovers(folder: &std::path::Path, say: Say<'_>) -> Result<()> {
         return Ok(());
     };
     let services = state.services.into_iter().filter_map(|s| s.process);
-    let all: Vec<Process> = services.chain(state.nats).chain(state.postgres).collect();
+    let provider = state.provider.and_then(|provider| provider.process);
+    let all = services.chain(provider).chain(state.nats);
+    let all: Vec<Process> = all.chain(state.postgres).collect();
     let until = Instant::now() + LEFTOVERS_WITHIN;
     let mut told = false;
     loop {

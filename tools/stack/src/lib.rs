@@ -5,7 +5,7 @@
 //!
 //! - [`Stack`]: start, reach, stop; `supervise`: starts again what crashed; [`state`]: what others find in the folder.
 //! - [`catalogue`]: which services there are, the one list of them; [`legs`]: programs that are started beside them;
-//!   [`inventory`]: something to book on the first day.
+//!   [`inventory`]: something to book on the first day; [`paying`]: the payment leg, and a provider for it.
 //! - [`broker`], [`postgres`], [`service`]: servers and services as [child processes](child), found on this machine or
 //!   [fetched](fetch) as verified packages; [`skip`]: what a test does where they cannot be had.
 //! - [`databases`], [`disk`], [`logs`], [`port`], [`private`], [`process`]: what the name says.
@@ -20,6 +20,7 @@ pub mod inventory;
 mod launch;
 pub mod legs;
 pub mod logs;
+pub mod paying;
 pub mod port;
 pub mod postgres;
 mod postgres_programs;
@@ -47,9 +48,10 @@ pub use state::{Lock, State};
 
 use broker::Broker;
 use databases::OnServer;
+use paying::Sandbox;
 use postgres::Cluster;
 use service::ServiceProcess;
-use state::{Process, ServiceState};
+use state::{Process, ProviderState, ServiceState};
 
 /// Where a line of progress goes.
 pub type Say<'a> = &'a (dyn Fn(&str) + Send + Sync);
@@ -91,6 +93,8 @@ pub struct Options {
     pub settings: Vec<(String, String)>,
     /// Legs that are started beside the services, a process each.
     pub legs: Vec<LegProgram>,
+    /// Whether there is a payment leg, and a provider for it on this machine.
+    pub payment: bool,
     /// Whether the sample inventory is loaded where there is none.
     pub sample: bool,
     /// The program that serves; `ROUNDTRIP_BIN` or this very one when None.
@@ -111,6 +115,7 @@ impl Options {
             first_port: None,
             settings: Vec::new(),
             legs: Vec::new(),
+            payment: false,
             sample: true,
             program: None,
         }
@@ -152,6 +157,7 @@ pub struct Member {
 pub struct Stack {
     // In the order in which they have to go.
     services: Vec<Member>,
+    sandbox: Option<Sandbox>,
     cluster: Option<Cluster>,
     apart: BTreeMap<String, Cluster>,
     broker: Option<Broker>,
@@ -173,6 +179,7 @@ impl Stack {
         let folder = Folder::open(&options.home)?;
         let mut stack = Self {
             services: Vec::new(),
+            sandbox: None,
             cluster: None,
             apart: BTreeMap::new(),
             broker: None,
@@ -205,6 +212,9 @@ impl Stack {
         self.up = false;
         let drained = self.services.iter_mut().map(|member| member.process.stop());
         let mut results = futures::future::join_all(drained).await;
+        if let Some(sandbox) = &mut self.sandbox {
+            results.push(sandbox.stop().await);
+        }
         if let Some(on_server) = self.on_server.take().filter(|_| self.folder.temporary) {
             results.push(on_server.drop().await);
         }
@@ -234,6 +244,12 @@ impl Stack {
     #[must_use]
     pub fn databases(&self) -> &BTreeMap<String, String> {
         &self.databases
+    }
+
+    /// The payment provider on this machine, where there is one.
+    #[must_use]
+    pub fn sandbox(&self) -> Option<&Sandbox> {
+        self.sandbox.as_ref()
     }
 
     /// The HTTP of a service's first replica.
@@ -290,6 +306,12 @@ impl Stack {
             postgres: process(self.cluster.as_ref().and_then(Cluster::pid)),
             databases: self.databases.clone(),
             services: services.collect(),
+            provider: self.sandbox.as_ref().map(|sandbox| ProviderState {
+                url: sandbox.url(),
+                key_file: sandbox.key_file(),
+                log: sandbox.log().to_owned(),
+                process: process(Some(sandbox.pid())),
+            }),
         }
     }
 

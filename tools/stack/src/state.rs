@@ -80,6 +80,22 @@ pub struct State {
     pub databases: BTreeMap<String, String>,
     /// The service processes.
     pub services: Vec<ServiceState>,
+    /// The payment provider on this machine, where there is one.
+    #[serde(default)]
+    pub provider: Option<ProviderState>,
+}
+
+/// A payment provider on this machine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProviderState {
+    /// Its HTTP.
+    pub url: String,
+    /// The file with the key that it takes.
+    pub key_file: PathBuf,
+    /// Its log file.
+    pub log: PathBuf,
+    /// The process; None while it is down.
+    pub process: Option<Process>,
 }
 
 impl State {

@@ -151,7 +151,7 @@ impl Stack {
     /// the state is written once it can be.
     pub async fn supervise(&mut self, say: Say<'_>) -> std::convert::Infallible {
         let new = || Patience::new(Instant::now());
-        let (mut of_cluster, mut of_broker) = (new(), new());
+        let (mut of_cluster, mut of_broker, mut of_sandbox) = (new(), new(), new());
         let mut services: Vec<Patience> = self.services.iter().map(|_| new()).collect();
         let mut unwritten = Unwritten::default();
         let mut storing = Storing::new(Instant::now());
@@ -160,6 +160,7 @@ impl Stack {
             let mut changed = self
                 .mend_servers(&mut of_cluster, &mut of_broker, say)
                 .await;
+            changed |= self.mend_sandbox(&mut of_sandbox, say);
             for (member, patience) in self.services.iter_mut().zip(&mut services) {
                 let ended = member.process.ended();
                 match patience.look(ended.is_some(), Instant::now()) {
@@ -196,8 +197,10 @@ impl Stack {
     fn logs(&self) -> Vec<PathBuf> {
         let services = self.services.iter().map(|member| member.log.clone());
         let broker = self.broker.iter().map(Broker::log);
+        let sandbox = self.sandbox.iter().map(|it| it.log().to_owned());
         services
             .chain(broker)
+            .chain(sandbox)
             .chain(self.cluster.iter().map(Cluster::log))
             .collect()
     }
@@ -245,6 +248,21 @@ impl Stack {
             Some(why.split(". The service").next().unwrap_or(why).to_owned())
         });
         join_all(asked).await.into_iter().flatten().next()
+    }
+
+    fn mend_sandbox(&mut self, patience: &mut Patience, say: Say<'_>) -> bool {
+        let Some(sandbox) = &mut self.sandbox else {
+            return false;
+        };
+        let what = "the payment provider";
+        let ended = sandbox.ended();
+        let todo = patience.look(ended.is_some(), Instant::now());
+        match todo {
+            Todo::Nothing => {}
+            Todo::Tell(pause) => tell(say, what, &how(ended), sandbox.log(), pause),
+            Todo::Start => restarted(say, what, sandbox.restart()),
+        }
+        todo != Todo::Nothing
     }
 
     /// Starts PostgreSQL and the broker again when they end.

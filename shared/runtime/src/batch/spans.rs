@@ -6,7 +6,7 @@ use opentelemetry::trace::{SpanBuilder, SpanKind};
 
 use crate::batch::Step;
 use crate::database::Failure;
-use crate::service::{Context, Service};
+use crate::service::{Context, Input, Service};
 use crate::telemetry::{self, ActiveSpan, TraceContext};
 
 /// The spans of one attempt at a batch.
@@ -116,7 +116,14 @@ fn of<S: Service>(service: &S, step: &Step<S>) -> Option<ActiveSpan> {
         Step::Command { trace, .. } => Some(telemetry::span(trace, || {
             SpanBuilder::from_name("command").with_attributes(about())
         })),
+        Step::Answer {
+            trace,
+            input: Input::Answer { call, .. },
+            ..
+        } => Some(telemetry::span(trace, || {
+            SpanBuilder::from_name(format!("answer {}", call.purpose)).with_attributes(about())
+        })),
         Step::Letter(_, fact) => of(service, fact.as_ref()?),
-        Step::Due(_) | Step::DeadLetter(_) | Step::Announcement => None,
+        Step::Due(_) | Step::Answer { .. } | Step::DeadLetter(_) | Step::Announcement => None,
     }
 }

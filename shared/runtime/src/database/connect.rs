@@ -260,6 +260,20 @@ pub fn own_migrations() -> Migrator {
     ])
 }
 
+/// The migration of the table that calls wait in, for the services that make some: they list it before their own.
+/// ```
+/// use runtime::database::{calls_migration, migrations};
+///
+/// const SHIPMENT: &str = "create table shipment (shipment text not null primary key)";
+/// let migrator = migrations([calls_migration(), (1001, "shipment", SHIPMENT)]);
+/// assert_eq!(migrator.iter().count(), 2);
+/// ```
+#[must_use]
+pub const fn calls_migration() -> (i64, &'static str, &'static str) {
+    let sql = include_str!("../../migrations/0900_call.sql");
+    (900, "call", sql)
+}
+
 /// Migrations by number, what each is about, and its statements, which run in one transaction each. Named one by one: sqlx's macro would find
 /// them in their folder, but has both databases compiled into the compiler for it, SQLite's C as well.
 pub fn migrations(list: impl IntoIterator<Item = (i64, &'static str, &'static str)>) -> Migrator {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::parameters::{Parameters, texts};
-use super::sql::{delete, names};
+use super::sql::names;
 use super::{Database, Engine, Failure, Transaction};
 use crate::dead_letters::DEAD_LETTER;
 use crate::table::{Column, Table, text};
@@ -118,4 +118,13 @@ async fn drop_ids(
         .run(&sql, vec![texts(engine, ids.to_vec())?])
         .await?;
     Ok(())
+}
+
+/// Drops the rows of a table with these ids.
+pub(super) fn delete(table: &str, parameters: &mut Parameters) -> String {
+    let gone = parameters.ids("gone");
+    match parameters.engine {
+        Engine::Sqlite => format!("delete from {table} where id in (select id from {gone})"),
+        Engine::Postgres => format!("delete from {table} using {gone} where {table}.id = gone.id"),
+    }
 }

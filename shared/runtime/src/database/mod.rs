@@ -4,6 +4,7 @@
 //! pool: after an error it is rolled back before anything else happens on it, and opened anew if that fails, so that no
 //! half-done transaction can reach somebody else. It knows no table of any service.
 
+pub mod calls;
 mod connect;
 mod failure;
 pub(crate) mod letters;
@@ -21,7 +22,9 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Postgres, Row as _, Sqlite};
 use tokio::sync::{Mutex, MutexGuard};
 
-pub use connect::{RUNTIME_MIGRATION, SERVICE_MIGRATION, migrations, own_migrations};
+pub use connect::{
+    RUNTIME_MIGRATION, SERVICE_MIGRATION, calls_migration, migrations, own_migrations,
+};
 pub use failure::Failure;
 pub use parameters::Param;
 pub use select::{Is, Select};

@@ -9,6 +9,7 @@
 
 use std::fmt::Write as _;
 
+use super::calls::{self, Changed};
 use super::failure::Failure;
 use super::letters;
 use super::parameters::{Param, Parameters, json, rows, sql_type, texts};
@@ -235,6 +236,8 @@ fn load_postgres(tables: &[&'static Table]) -> String {
 pub(crate) struct Saving<'a> {
     /// What it did to each table.
     pub changes: Vec<(&'static Table, Changes)>,
+    /// What it did to calls, where the service makes some.
+    pub calls: Option<Changed>,
     /// New outbox rows, as a batch writes them.
     pub said: &'a [Event],
     /// Ids of outbox rows that may go.
@@ -250,9 +253,9 @@ fn gives_back(engine: Engine, table: &Table) -> bool {
     engine == Engine::Postgres && table.lock == Lock::Claim
 }
 
-/// The call that closes a batch, with what [`save_params`] binds. On SQLite it also commits.
+/// The call that closes a batch, with what [`save_params`] binds. On SQLite it also commits. `calls`: whether the service makes some.
 #[must_use]
-pub(crate) fn save(engine: Engine, tables: &[&'static Table]) -> String {
+pub(crate) fn save(engine: Engine, tables: &[&'static Table], calls: bool) -> String {
     let mut parameters = Parameters::new(engine);
     let mut statements = Vec::new();
     for table in tables {
@@ -285,6 +288,9 @@ pub(crate) fn save(engine: Engine, tables: &[&'static Table]) -> String {
             ));
         }
     }
+    if calls {
+        statements.extend(calls::save(&mut parameters));
+    }
     let said = parameters.named(OUTBOX.iter(), "said");
     statements.push(format!(
         "insert into outbox ({names}, lease_us) select {names}, {} + cast(${} as bigint) from {said} where true",
@@ -292,7 +298,7 @@ pub(crate) fn save(engine: Engine, tables: &[&'static Table]) -> String {
         parameters.next(),
         names = names(OUTBOX.iter()),
     ));
-    statements.push(delete("outbox", &mut parameters));
+    statements.push(letters::delete("outbox", &mut parameters));
     statements.push(letters::bury(engine, parameters.next()));
     match engine {
         Engine::Sqlite => format!("{}; commit;", statements.join("; ")),
@@ -321,6 +327,9 @@ pub(crate) fn save_params(engine: Engine, saving: Saving<'_>) -> Result<Vec<Para
             rows(engine, &key, changes.dropped, &mut params)?;
         }
     }
+    if let Some(changed) = saving.calls {
+        calls::bind(engine, changed, &mut params)?;
+    }
     let outbox: Vec<&Column> = OUTBOX.iter().collect();
     let said = saving.said.iter().map(outbox_row).collect();
     rows(engine, &outbox, said, &mut params)?;
@@ -344,15 +353,6 @@ fn outbox_row(fact: &Event) -> Vec<Cell> {
         fact.traceparent.as_deref().into(),
         fact.tracestate.as_deref().into(),
     ]
-}
-
-/// Drops the rows of a table with these ids.
-pub(super) fn delete(table: &str, parameters: &mut Parameters) -> String {
-    let gone = parameters.ids("gone");
-    match parameters.engine {
-        Engine::Sqlite => format!("delete from {table} where id in (select id from {gone})"),
-        Engine::Postgres => format!("delete from {table} using {gone} where {table}.id = gone.id"),
-    }
 }
 
 fn insert(table: &Table, new: &str) -> String {

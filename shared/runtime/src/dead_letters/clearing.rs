@@ -366,10 +366,7 @@ async fn put_away<S: Service>(
             Err(why) => Err(why),
             Ok(fact) => {
                 let (to, answer) = oneshot::channel();
-                let item = (
-                    Step::Letter(fate, fact.map(Box::new)),
-                    Completion::Letter(to),
-                );
+                let item = (Step::Letter(fate, fact.map(Box::new)), Completion::Told(to));
                 handle.commands.send(item).await.map_err(|_| stopping())?;
                 Ok(answer)
             }

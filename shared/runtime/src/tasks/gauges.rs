@@ -1,13 +1,19 @@
 //! The gauges: what waits where, once a second. What is counted as it happens is counted where it happens.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::database::queries;
+use serde::Deserialize;
+
+use crate::batch::now_us;
+use crate::call::{CALL, makes_calls};
+use crate::database::{Failure, calls, queries};
 use crate::dead_letters::DEAD_LETTER;
 use crate::http::TOTAL_MAX;
 use crate::service::Service;
+use crate::table::{Lock, Table, int};
 use crate::tasks::shared::Shared;
 
 /// Keeps the gauges up to date.
@@ -16,6 +22,7 @@ pub(crate) async fn run<S: Service>(
     depths: impl Fn() -> usize + Send + 'static,
 ) {
     let mut lost_before = 0;
+    let mut purposes = BTreeSet::new();
     while !shared.stop.is_cancelled() {
         let most = shared.settings.pending_max.saturating_add(1);
         if let Ok(depth) = queries::outbox_depth(&shared.database, most).await {
@@ -31,6 +38,11 @@ pub(crate) async fn run<S: Service>(
         if let Ok(letters) = letters.count().await {
             let letters = u64::try_from(letters).unwrap_or(0);
             shared.metrics.dead_letters_kept(letters);
+        }
+        if makes_calls::<S>()
+            && let Err(error) = waiting(&shared, &mut purposes).await
+        {
+            tracing::debug!(%error, "the calls that wait cannot be counted");
         }
         shared
             .metrics
@@ -48,4 +60,42 @@ pub(crate) async fn run<S: Service>(
         }
         shared.pause(Duration::from_secs(1)).await;
     }
+}
+
+/// Counts the calls that wait. Of a purpose that has been seen before it is said, too, when none does.
+async fn waiting<S: Service>(
+    shared: &Shared<S>,
+    purposes: &mut BTreeSet<String>,
+) -> Result<(), Failure> {
+    let waiting = calls::waiting(&shared.database, TOTAL_MAX).await?;
+    for purpose in &*purposes {
+        let none = waiting.iter().all(|(waits, _)| waits != purpose);
+        if none {
+            shared.metrics.calls_waiting(purpose, 0);
+        }
+    }
+    for (purpose, calls) in waiting {
+        let calls = u64::try_from(calls).unwrap_or(0);
+        shared.metrics.calls_waiting(&purpose, calls);
+        purposes.insert(purpose);
+    }
+    let oldest = shared.database.select(OLDEST).order(&["asked_us", "id"]);
+    let oldest: Vec<Oldest> = oldest.most(1).rows().await?;
+    let waited_us = oldest.first().map_or(0, |call| now_us() - call.asked_us);
+    let seconds = u64::try_from(waited_us / 1_000_000).unwrap_or(0);
+    shared.metrics.calls_oldest(seconds);
+    Ok(())
+}
+
+/// When a call was asked for.
+const OLDEST: &Table = &Table {
+    name: CALL.name,
+    key: CALL.key,
+    columns: &[int("asked_us")],
+    lock: Lock::None,
+};
+
+#[derive(Deserialize)]
+struct Oldest {
+    asked_us: i64,
 }

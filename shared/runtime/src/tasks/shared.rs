@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
@@ -25,6 +26,8 @@ pub(crate) struct Shared<S: Service> {
     pub(crate) backing_off: BackingOff,
     /// Rows in the outbox, as last counted.
     pub(crate) outbox_depth: Arc<AtomicI64>,
+    /// Wakes whoever performs calls: there may be something to start.
+    pub(crate) calling: Arc<Notify>,
     /// The service is to stop.
     pub(crate) stop: CancellationToken,
     /// A part of it is lost: ends the process.

@@ -36,8 +36,9 @@ pub enum Redeclared {
 #[derive(Debug)]
 pub struct Metrics {
     registry: prometheus::Registry,
+    namespace: String,
     // The instruments work only while their provider lives.
-    _provider: SdkMeterProvider,
+    provider: SdkMeterProvider,
     kinds: Kinds,
     facts_in: Counter<u64>,
     facts_out: Counter<u64>,
@@ -58,6 +59,10 @@ pub struct Metrics {
     publisher_stalled: Gauge<u64>,
     queue_depth: Gauge<u64>,
     consumer_lag: Gauge<u64>,
+    calls_waiting: Gauge<u64>,
+    calls_oldest: Gauge<u64>,
+    call_attempts: Counter<u64>,
+    call: Histogram<f64>,
 }
 
 impl Metrics {
@@ -135,7 +140,20 @@ impl Metrics {
             consumer_lag: meter.gauge("consumer_lag",
                 "Messages that wait in the stream for this service",
             ),
-            _provider: provider,
+            calls_waiting: meter.gauge("calls_waiting",
+                "Calls that have no answer yet, by purpose; of all together 10000 are counted",
+            ),
+            calls_oldest: meter.gauge("calls_oldest_seconds",
+                "For how long the oldest call has had no answer; 0 where none waits",
+            ),
+            call_attempts: meter.counter("call_attempts",
+                "Attempts at calls, by purpose and by what came of them",
+            ),
+            call: meter.seconds("call",
+                "How long one attempt at a call took, by purpose",
+            ),
+            namespace: namespace.to_owned(),
+            provider,
         };
         metrics.begin_at_zero();
         Ok(metrics)
@@ -260,6 +278,34 @@ impl Metrics {
         self.consumer_lag.record(messages, &[]);
     }
 
+    /// A gauge that a service adds to these.
+    pub(crate) fn own_gauge(&self, name: &str, description: &'static str) -> Gauge<u64> {
+        let meter = Named {
+            meter: self.provider.meter(env!("CARGO_PKG_NAME")),
+            namespace: &self.namespace,
+        };
+        meter.gauge(name, description)
+    }
+
+    /// So many calls for this purpose have no answer yet.
+    pub fn calls_waiting(&self, purpose: &str, calls: u64) {
+        let purpose = KeyValue::new("purpose", purpose.to_owned());
+        self.calls_waiting.record(calls, &[purpose]);
+    }
+
+    /// For how many seconds the oldest call has had no answer.
+    pub fn calls_oldest(&self, seconds: u64) {
+        self.calls_oldest.record(seconds, &[]);
+    }
+
+    /// An attempt at a call for this purpose took so many seconds, and came to this.
+    pub fn call_attempt(&self, purpose: &str, outcome: &'static str, seconds: f64) {
+        let purpose = KeyValue::new("purpose", purpose.to_owned());
+        self.call.record(seconds, std::slice::from_ref(&purpose));
+        let outcome = KeyValue::new("outcome", outcome);
+        self.call_attempts.add(1, &[purpose, outcome]);
+    }
+
     /// Everything in Prometheus' text format.
     #[must_use]
     pub fn render(&self) -> String {
@@ -367,6 +413,9 @@ mod tests {
         metrics.queue_depth(7);
         metrics.consumer_lag(8);
         metrics.consumer_lag(9);
+        metrics.calls_waiting("ship", 3);
+        metrics.calls_oldest(40);
+        metrics.call_attempt("ship", "answered", 0.2);
         metrics
     }
 
@@ -398,6 +447,10 @@ mod tests {
             "shop_dead_letters_kept 2",
             "shop_queue_depth 7",
             "shop_consumer_lag 9",
+            r#"shop_calls_waiting{purpose="ship"} 3"#,
+            "shop_calls_oldest_seconds 40",
+            r#"shop_call_attempts_total{outcome="answered",purpose="ship"} 1"#,
+            r#"shop_call_seconds_sum{purpose="ship"} 0.2"#,
         ] {
             assert!(
                 text.lines().any(|there| there == line),

@@ -4,6 +4,8 @@
 
 #[macro_use]
 mod promises;
+mod asking;
+mod parcels;
 mod place;
 mod transactions;
 mod wallet;

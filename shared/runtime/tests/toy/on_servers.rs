@@ -8,7 +8,11 @@
 
 #[macro_use]
 mod promises;
+mod asking;
+mod calling;
 mod loops;
+mod outside;
+mod parcels;
 mod place;
 mod servers;
 mod transactions;
@@ -21,6 +25,15 @@ macro_rules! of_loops {
             loops::an_answer_says_what_is_saved_and_a_fact_follows,
             loops::a_timer_strikes_when_it_is_due,
             loops::who_drains_leaves_nothing_behind_and_another_goes_on,
+            calling::a_call_is_performed_at_once_and_its_answer_judged,
+            calling::an_answer_that_is_lost_costs_a_repetition_under_the_same_id,
+            calling::what_takes_too_long_or_panics_is_tried_again,
+            calling::what_nobody_can_read_is_kept_whole_and_asked_for_again,
+            calling::who_is_busy_says_when_to_come_back_and_the_list_says_why_it_waits,
+            calling::an_answer_that_cannot_be_applied_stops_no_other,
+            calling::two_replicas_perform_each_call_once,
+            calling::what_goes_first_goes_first_and_the_others_are_not_starved,
+            calling::who_drains_waits_for_what_is_under_way_and_starts_nothing_more,
         ];
     };
 }

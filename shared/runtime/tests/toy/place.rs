@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use runtime::batch::{Step, Transactor};
 use runtime::database::Engine;
-use runtime::{Database, Input, Service as _, System, TraceContext};
+use runtime::{Database, Input, Service, System, TraceContext};
 use uuid::Uuid;
 
 use crate::wallet::{Paid, PayOut, Wallets};
@@ -45,9 +45,14 @@ impl Place {
 
     /// One more replica's transactions, without its loop.
     pub(crate) async fn replica(&self) -> Replica {
-        let database = Database::open(&self.url, &self.service().migrations()).await;
+        self.replica_of(self.service()).await
+    }
+
+    /// The same of another service.
+    pub(crate) async fn replica_of<S: Service>(&self, service: S) -> Replica<S> {
+        let database = Database::open(&self.url, &service.migrations()).await;
         let database = database.unwrap();
-        let transactor = Transactor::new(Arc::new(self.service()), Arc::clone(&database), 10_000);
+        let transactor = Transactor::new(Arc::new(service), Arc::clone(&database), 10_000);
         Replica {
             transactor: Arc::new(transactor),
             database,
@@ -56,26 +61,26 @@ impl Place {
 }
 
 /// One process's view of a database.
-pub(crate) struct Replica {
-    pub(crate) transactor: Arc<Transactor<Wallets>>,
+pub(crate) struct Replica<S: Service = Wallets> {
+    pub(crate) transactor: Arc<Transactor<S>>,
     pub(crate) database: Arc<Database>,
 }
 
-impl Replica {
+impl<S: Service> Replica<S> {
     pub(crate) async fn number(&self, sql: &str) -> i64 {
         self.database.number(sql, vec![]).await.unwrap()
     }
 
-    pub(crate) async fn run(&self, steps: &[Step<Wallets>]) -> Vec<runtime::Event> {
+    pub(crate) async fn run(&self, steps: &[Step<S>]) -> Vec<runtime::Event> {
         self.transactor.run(steps, &[]).await.unwrap().said
     }
 
     /// Lets another replica's step run into the transaction that this one's holds open, then commits. Answers what the other said.
     pub(crate) async fn meet(
         &self,
-        step: Step<Wallets>,
+        step: Step<S>,
         other: &Self,
-        others: Step<Wallets>,
+        others: Step<S>,
     ) -> Vec<runtime::Event> {
         let steps = [step];
         let open = self.transactor.open(&steps, &[]).await.unwrap();

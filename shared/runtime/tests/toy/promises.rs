@@ -23,6 +23,16 @@ macro_rules! of_transactions {
             transactions::a_record_is_due_when_its_time_comes,
             transactions::an_outbox_row_whose_lease_ended_is_swept_by_one_replica_alone,
             transactions::what_may_be_forgotten_goes_and_nothing_else,
+            asking::a_call_is_kept_with_what_asks_for_it_or_not_at_all,
+            asking::an_answer_is_judged_once_and_its_call_goes_with_it,
+            asking::an_answer_to_what_waits_no_more_changes_nothing,
+            asking::what_is_asked_for_again_while_it_waits_is_one_call,
+            asking::an_answer_that_asks_anew_begins_anew,
+            asking::two_replicas_answer_one_call,
+            asking::two_replicas_claim_each_call_once_and_again_when_its_lease_ends,
+            asking::what_is_put_back_is_due_after_its_pause_and_keeps_why,
+            asking::those_that_go_first_are_claimed_apart,
+            asking::a_call_beyond_its_bounds_is_refused_alone,
         ];
     };
 }

@@ -2,7 +2,7 @@
 //! streams stay behind.
 
 use clap::Parser as _;
-use runtime::Settings;
+use runtime::{Service, Settings};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use uuid::Uuid;
 
@@ -26,7 +26,17 @@ impl Place {
 
     /// One more replica, whole.
     pub(crate) async fn start(&self) -> (runtime::Running, runtime::Handle<Wallets>) {
+        self.start_of(self.service(), &[]).await
+    }
+
+    /// The same of another service, with further settings.
+    pub(crate) async fn start_of<S: Service>(
+        &self,
+        service: S,
+        more: &[(&str, &str)],
+    ) -> (runtime::Running, runtime::Handle<S>) {
         #[derive(clap::Parser)]
+        #[command(args_override_self = true)]
         struct Only {
             #[command(flatten)]
             settings: Settings,
@@ -40,15 +50,16 @@ impl Place {
             ("--timer-interval-ms", "50"),
             ("--drain-notice-ms", "0"),
         ];
-        let settings = settings.iter().flat_map(|(name, value)| [*name, *value]);
+        let settings = settings.iter().chain(more);
+        let settings = settings.flat_map(|(name, value)| [*name, *value]);
         let settings = Only::parse_from(["toy"].into_iter().chain(settings)).settings;
         let about = runtime::http::About {
-            title: "Wallets",
+            title: "Toys",
             description: "A toy.",
             version: "1.0.0",
         };
         let mut kept = None;
-        let running = runtime::start(self.service(), self.system, about, settings, |handle| {
+        let running = runtime::start(service, self.system, about, settings, |handle| {
             kept = Some(handle);
             utoipa_axum::router::OpenApiRouter::new()
         });

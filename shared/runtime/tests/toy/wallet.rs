@@ -1,5 +1,7 @@
 //! The toy: wallets that are paid into by facts and out of by commands, and that ask to be looked at some time after. No HTTP of its own.
 
+use std::convert::Infallible;
+
 use runtime::service::{Context, Input, ReadError, Service, ServiceInput};
 use runtime::table::{Lock, Row, Rows, Table, Working, int, text};
 use runtime::{Message, System};
@@ -85,6 +87,7 @@ impl Service for Wallets {
     type Command = PayOut;
     type Reply = Option<i64>;
     type Timer = (String,);
+    type Answer = Infallible;
     type Rows = Rows<Wallet>;
 
     fn name(&self) -> &str {
@@ -134,6 +137,7 @@ impl Service for Wallets {
             Input::Fact(paid) => (paid.wallet.clone(),),
             Input::Command(pay_out) => (pay_out.wallet.clone(),),
             Input::Due { key, .. } => key.clone(),
+            Input::Answer { answer, .. } => match *answer {},
         });
     }
 
@@ -147,6 +151,7 @@ impl Service for Wallets {
             Input::Fact(paid) => (&paid.wallet, paid.cents),
             Input::Command(pay_out) => (&pay_out.wallet, -pay_out.cents),
             Input::Due { key, .. } => (&key.0, 0),
+            Input::Answer { answer, .. } => match *answer {},
         };
         let known = rows.get(&(key.clone(),)).cloned();
         let mut wallet = known.unwrap_or_else(|| Wallet {

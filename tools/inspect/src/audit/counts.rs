@@ -21,6 +21,9 @@ pub struct Counts {
     pub stock: BTreeMap<String, Stock>,
     /// For each service, facts that are not known to lie in the stream.
     pub outbox: ByState,
+    /// For each service that makes calls, those that have no answer yet.
+    #[serde(skip_serializing_if = "ByState::is_empty")]
+    pub calls: ByState,
     /// For each service, messages that could not be read or applied.
     pub dead_letters: ByState,
     /// For each service, what the broker has for it; empty when the broker was not looked at.
@@ -53,6 +56,15 @@ pub struct Consumer {
     pub unacked: u64,
 }
 
+/// Where a payment waits for its provider.
+const ASKING: [&str; 5] = [
+    "opening",
+    "authorising",
+    "capturing",
+    "voiding",
+    "refunding",
+];
+
 impl Counts {
     /// Nothing at all to judge.
     pub(super) fn is_empty(&self) -> bool {
@@ -74,6 +86,15 @@ impl Counts {
             if held > 0 {
                 moving.push(format!("{name} waits for word on {held} held legs"));
             }
+            let asking = ASKING.iter().map(|state| of(states, state)).sum::<i64>();
+            if asking > 0 {
+                moving.push(format!(
+                    "{name} waits for its provider in {asking} payments"
+                ));
+            }
+        }
+        for (name, calls) in self.calls.iter().filter(|(_, calls)| **calls > 0) {
+            moving.push(format!("{name} waits for answers to {calls} calls"));
         }
         for (name, facts) in self.outbox.iter().filter(|(_, facts)| **facts > 0) {
             moving.push(format!("{name}'s outbox has {facts} facts in it"));

@@ -11,7 +11,8 @@ use runtime::table::{Lock, int, text};
 use runtime::{Database, Table};
 use serde::Deserialize;
 
-use super::part::{Leg, Opened};
+use super::part::{Kind, Leg, Opened};
+use super::payments;
 use super::stock;
 use super::violations::{Judgement, Violations};
 
@@ -49,8 +50,21 @@ struct Trip {
     budget_currency: Option<String>,
 }
 
+pub(super) struct Record {
+    pub(super) trip: TripId,
+    pub(super) position: i64,
+    /// Where it stands, in the words that all legs share.
+    pub(super) state: LegState,
+    /// The same in its own words.
+    pub(super) word: &'static str,
+    pub(super) price_minor: Option<i64>,
+    pub(super) currency: Option<String>,
+    /// Of a payment: what is paid.
+    pub(super) paid_minor: Option<i64>,
+}
+
 #[derive(Deserialize)]
-struct Record {
+struct Row {
     trip: TripId,
     position: i64,
     state: LegState,
@@ -176,17 +190,15 @@ impl Opened {
                 whole = false;
                 continue;
             };
-            let state = records
+            let (state, found) = records
                 .iter()
                 .find(|(at, record)| *at == place && record.position == i64::from(position))
-                .map_or(LegState::None, |(_, record)| record.state);
+                .filter(|(_, record)| record.state != LegState::None)
+                .map_or((LegState::None, "not there"), |(_, record)| {
+                    (record.state, record.word)
+                });
             if !agrees(trip.state, state) {
                 whole = false;
-                let found = if state == LegState::None {
-                    "not there"
-                } else {
-                    state.as_str()
-                };
                 violations.across(format!(
                     "trip {id} is {}, and its leg {position} ({name}) is {found}",
                     trip.state.as_str()
@@ -211,7 +223,10 @@ impl Opened {
                 continue;
             };
             let Record {
-                position, state, ..
+                position,
+                state,
+                word,
+                ..
             } = record;
             let owner = u16::try_from(*position)
                 .ok()
@@ -220,7 +235,7 @@ impl Opened {
                 violations.across(format!(
                     "{} has a {} record of trip {trip} at position {position}, which is not one of its own",
                     leg.name,
-                    state.as_str()
+                    word
                 ));
             }
             if *state == LegState::None {
@@ -240,10 +255,7 @@ impl Opened {
             match record.state {
                 LegState::Held | LegState::Confirmed => violations.across(format!(
                     "{} has a {} leg {} of trip {}, which booking does not know",
-                    leg.name,
-                    record.state.as_str(),
-                    record.position,
-                    record.trip
+                    leg.name, record.word, record.position, record.trip
                 )),
                 LegState::None => violations.within(empty(leg, record)),
                 LegState::Released | LegState::Rejected => {}
@@ -281,6 +293,15 @@ fn judge_money(trip: &Trip, records: &[(usize, Record)], violations: &mut Violat
         }
     }
     let id = trip.trip;
+    for (_, record) in records {
+        if let (Some(paid), Some(currency)) = (record.paid_minor, &record.currency)
+            && costs.get(currency.as_str()) != Some(&paid)
+        {
+            violations.across(format!(
+                "trip {id} costs {costs:?} in minor units, and {paid} {currency} are paid for it"
+            ));
+        }
+    }
     if costs != legs {
         violations.across(format!(
             "trip {id} costs {costs:?} in minor units, and its legs come to {legs:?}"
@@ -305,6 +326,9 @@ fn empty(leg: &Leg, record: &Record) -> String {
 }
 
 async fn rows(leg: &Leg, after: &str, upto: Option<&str>) -> Result<Vec<Record>, Failure> {
+    if leg.kind == Kind::Payment {
+        return payments::rows(&leg.database, after, upto).await;
+    }
     let mut records = leg
         .database
         .select(LEG)
@@ -313,5 +337,14 @@ async fn rows(leg: &Leg, after: &str, upto: Option<&str>) -> Result<Vec<Record>,
     if let Some(upto) = upto {
         records = records.only("trip", Is::AtMost, upto);
     }
-    records.rows().await
+    let record = |row: Row| Record {
+        trip: row.trip,
+        position: row.position,
+        state: row.state,
+        word: row.state.as_str(),
+        price_minor: row.price_minor,
+        currency: row.currency,
+        paid_minor: None,
+    };
+    Ok(records.rows().await?.into_iter().map(record).collect())
 }

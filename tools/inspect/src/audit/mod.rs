@@ -5,13 +5,14 @@
 //! table has the columns `total`, `held`, `confirmed` and `free`.
 //!
 //! - `part` opens the databases, `stock_table` finds their stock, `broker` asks for the consumers; `observe` fills in the `counts`.
-//! - `judge`: trips against their legs; `stock`: stock against what trips hold; both name `violations`. `report`: what came of it.
+//! - `judge`: trips against their legs, `payments` among them; `stock`: stock against what trips hold; both name `violations`. `report`: what came of it.
 
 mod broker;
 mod counts;
 mod judge;
 mod observe;
 mod part;
+mod payments;
 mod report;
 mod stock;
 mod stock_table;

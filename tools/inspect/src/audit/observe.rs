@@ -5,7 +5,7 @@ use runtime::database::Failure;
 
 use super::broker;
 use super::counts::{ByState, Counts};
-use super::part::Opened;
+use super::part::{Kind, Leg, Opened};
 use super::stock_table::{number, words};
 
 impl Opened {
@@ -24,7 +24,7 @@ impl Opened {
             unreached.push(format!("{}: {error}", booking::NAME));
         }
         for leg in &self.legs {
-            if let Err(error) = counts.leg(&leg.name, &leg.database).await {
+            if let Err(error) = counts.leg(leg).await {
                 unreached.push(format!("{}: {error}", leg.name));
             }
             for table in &leg.stock {
@@ -88,16 +88,27 @@ impl Counts {
         Ok(())
     }
 
-    async fn leg(&mut self, name: &str, database: &Database) -> Result<(), Failure> {
-        let sql =
-            "select state || ' ' || count(*) || ' ' || max(changed_us) from leg group by state";
+    async fn leg(&mut self, leg: &Leg) -> Result<(), Failure> {
+        let sql = match leg.kind {
+            Kind::Stock => {
+                "select state || ' ' || count(*) || ' ' || max(changed_us) from leg group by state"
+            }
+            Kind::Payment => {
+                "select state || ' ' || count(*) || ' ' || max(changed_us) from payment group by state"
+            }
+        };
         let mut states = ByState::new();
-        for row in database.texts(sql, vec![]).await? {
+        for row in leg.database.texts(sql, vec![]).await? {
             let [state, count, changed_us] = words(&row);
             states.insert(state.to_owned(), number(count));
-            self.changed(name, number(changed_us));
+            self.changed(&leg.name, number(changed_us));
         }
-        self.legs.insert(name.to_owned(), states);
+        self.legs.insert(leg.name.clone(), states);
+        if leg.kind == Kind::Payment {
+            let waiting = "select count(*) from call";
+            let waiting = leg.database.number(waiting, vec![]).await?;
+            self.calls.insert(leg.name.clone(), waiting);
+        }
         Ok(())
     }
 

@@ -85,9 +85,19 @@ pub struct Parts {
     pub without: BTreeSet<String>,
 }
 
+/// How a leg keeps its records.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// As every leg that holds stock: a table `leg`.
+    Stock,
+    /// As the payment leg, which holds money elsewhere: a table `payment`.
+    Payment,
+}
+
 /// A leg's database.
 pub(super) struct Leg {
     pub(super) name: String,
+    pub(super) kind: Kind,
     pub(super) database: Arc<Database>,
     pub(super) stock: Vec<StockTable>,
 }
@@ -141,14 +151,21 @@ impl Opened {
                 bail!("a second database with trips was given");
             }
             self.booking = Some(database);
-        } else if has("leg") {
-            let name = name(part, &database).await?;
+        } else if has("leg") || has("payment") {
+            let (name, kind) = if has("leg") {
+                (name(part, &database).await?, Kind::Stock)
+            } else {
+                let name = part.name.clone();
+                let name = name.unwrap_or_else(|| payment::NAME.to_owned());
+                (name, Kind::Payment)
+            };
             if self.legs.iter().any(|leg| leg.name == name) {
                 bail!("a second database of {name} was given; call them by name: NAME=URL");
             }
             let stock = StockTable::find(&database).await?;
             self.legs.push(Leg {
                 name,
+                kind,
                 database,
                 stock,
             });
@@ -204,6 +221,8 @@ pub(crate) async fn whose(part: &Part, database: &Database) -> Result<String> {
         Ok(booking::NAME.to_owned())
     } else if has("leg") {
         name(part, database).await
+    } else if part.name.is_none() && has("payment") {
+        Ok(payment::NAME.to_owned())
     } else {
         Ok(format!("{part:?}"))
     }

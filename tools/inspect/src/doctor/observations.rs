@@ -103,6 +103,8 @@ pub struct Service {
     pub letters: Option<Result<Letters, String>>,
     /// What only booking knows.
     pub booking: Option<Booking>,
+    /// What only the payment leg knows, or why it cannot be read.
+    pub payments: Option<Result<Payments, String>>,
 }
 
 /// What a service counts of itself.
@@ -114,6 +116,19 @@ pub struct Metrics {
     pub lag: Option<u64>,
     /// What it heard that cannot happen, since it started.
     pub anomalies: BTreeMap<String, u64>,
+}
+
+/// What the payment leg says of money that waits.
+#[derive(Debug, Clone, Default)]
+pub struct Payments {
+    /// What is wrong with its provider, and what to do; each with a word for programs.
+    pub problems: Vec<(String, String)>,
+    /// Payments that a person has to look at, and the trip of one.
+    pub attention: u64,
+    /// The trip of one of them.
+    pub first: Option<String>,
+    /// For how long the oldest call has had no answer, in seconds, and what its last attempt came to.
+    pub oldest_call: Option<(u64, String)>,
 }
 
 /// Dead letters.

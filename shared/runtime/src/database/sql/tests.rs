@@ -1,6 +1,7 @@
 //! That statements and what is bound to them fit each other, for both engines. What databases make of them is seen where databases are asked.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use super::super::calls::Changed;
 use super::super::failure::Failure;
 use super::super::parameters::Param;
 use super::{Engine, OUTBOX, OUTBOX_ALL, Saving, load, load_params, outbox_row, save, save_params};
@@ -37,6 +38,7 @@ fn saving(saved: Vec<Vec<Cell>>) -> Saving<'static> {
     };
     Saving {
         changes: vec![(CLAIMED, changes), (COUNTED, Changes::default())],
+        calls: None,
         said: &[],
         published: Vec::new(),
         lease_us: 1,
@@ -60,7 +62,16 @@ fn as_many_parameters_are_bound_as_statements_have() {
         let bound = load_params(engine, Vec::new(), wanted).unwrap();
         assert_eq!(places(&load(engine, TABLES)), bound.len(), "{engine:?}");
         let bound = save_params(engine, saving(Vec::new())).unwrap();
-        assert_eq!(places(&save(engine, TABLES)), bound.len(), "{engine:?}");
+        let statement = save(engine, TABLES, false);
+        assert_eq!(places(&statement), bound.len(), "{engine:?}");
+        assert!(!statement.contains("call"), "{statement}");
+        let with_calls = Saving {
+            calls: Some(Changed::default()),
+            ..saving(Vec::new())
+        };
+        let bound = save_params(engine, with_calls).unwrap();
+        let statement = save(engine, TABLES, true);
+        assert_eq!(places(&statement), bound.len(), "{engine:?}");
     }
 }
 

@@ -4,6 +4,7 @@ mod broker;
 mod connections;
 mod consumers;
 mod databases;
+mod payments;
 mod services;
 #[cfg(test)]
 mod tests;

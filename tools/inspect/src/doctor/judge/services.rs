@@ -1,6 +1,6 @@
 //! Services, as they answer over HTTP.
 
-use super::{MANY, MINUTE_US, clock, letters, span};
+use super::{MANY, MINUTE_US, clock, letters, payments, span};
 use crate::doctor::expected::Expected;
 use crate::doctor::observations::{Booking, Joined, Seen, Service, Unfinished};
 use crate::doctor::report::{Finding, Group, Sheet};
@@ -80,6 +80,9 @@ fn judge_one(service: &Service, seen: &Seen, expected: &Expected, findings: &mut
             "its database may not answer: see above",
         ),
         None => {}
+    }
+    if let Some(seen) = &service.payments {
+        payments::judge(&mut sheet, seen);
     }
     clock(&mut sheet, &service.clocks);
     if let Some(booking) = &service.booking {

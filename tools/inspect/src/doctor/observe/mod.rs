@@ -3,6 +3,7 @@
 mod broker;
 mod connections;
 mod databases;
+mod payments;
 mod services;
 
 use std::collections::BTreeSet;

@@ -11,7 +11,9 @@ use serde::Deserialize;
 
 use super::{WITHIN, in_time};
 use crate::doctor::ServicePlace;
-use crate::doctor::observations::{Ahead, Booking, Joined, Letters, Metrics, Service, Unfinished};
+use crate::doctor::observations::{
+    Ahead, Booking, Joined, Letters, Metrics, Payments, Service, Unfinished,
+};
 use client::probe;
 use client::redaction::shown;
 use client::{Client, TOTAL_MAX};
@@ -38,6 +40,7 @@ pub(super) async fn observe(place: &ServicePlace) -> Service {
         metrics: None,
         letters: None,
         booking: None,
+        payments: None,
     };
     if !place.http {
         return service;
@@ -54,12 +57,13 @@ pub(super) async fn observe(place: &ServicePlace) -> Service {
     if service.alive.is_err() {
         return service;
     }
-    let (ready, about, metrics, letters, booking) = tokio::join!(
+    let (ready, about, metrics, letters, booking, payments) = tokio::join!(
         join_all((0..ASKED).map(|_| ready(&http, base))),
         in_time(about(&http, base)),
         in_time(metrics(&http, base)),
         in_time(letters(&place.url)),
         booking(place),
+        payments(place, &http),
     );
     for (answer, clock) in ready {
         service.ready.push(answer);
@@ -69,7 +73,19 @@ pub(super) async fn observe(place: &ServicePlace) -> Service {
     service.metrics = metrics.ok();
     service.letters = Some(letters);
     service.booking = booking;
+    service.payments = payments;
     service
+}
+
+async fn payments(
+    place: &ServicePlace,
+    http: &reqwest::Client,
+) -> Option<Result<Payments, String>> {
+    if place.service != payment::NAME {
+        return None;
+    }
+    let base = place.url.trim_end_matches('/');
+    Some(in_time(super::payments::observe(http, base)).await)
 }
 
 fn http(url: &str) -> Result<reqwest::Client> {

@@ -4,6 +4,7 @@
 mod broker;
 mod databases;
 mod legs;
+mod payments;
 mod services;
 
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::*;
 use crate::doctor::Verdict;
 use crate::doctor::observations::{
     Account, Applied, Booking, Broker, Connection, Consumer, Copy, Database, Found, Home, Joined,
-    Metrics, Server, Service, Stream, Transactions, Unfinished,
+    Metrics, Payments, Server, Service, Stream, Transactions, Unfinished,
 };
 
 const NOW_US: i64 = 1_800_000_000 * SECOND_US;
@@ -53,6 +54,7 @@ fn service(name: &str, expected: &Expected) -> Service {
             legs: Ok(legs.into()),
             unfinished: Ok(vec![]),
         }),
+        payments: None,
     }
 }
 

@@ -1,0 +1,92 @@
+//! What was held is held no longer, or cannot be taken, let go of or given back: never half of it, and never nothing said.
+
+use e2e_tests::Sandbox;
+use payment::core::{Answer, Purpose};
+use payment::provider::Stage;
+use runtime::Attempt;
+use serde_json::json;
+
+use super::{Payment, provider, stage};
+
+#[tokio::test]
+async fn an_authorisation_that_expired_before_capture_is_told_as_voided() {
+    let sandbox = Sandbox::start().await;
+    let provider = provider(&sandbox.settings());
+    let payment = Payment::held(&provider).await;
+    sandbox.expire().await;
+    payment
+        .expect(&provider, Purpose::Capture, Answer::Voided)
+        .await;
+    payment
+        .expect(&provider, Purpose::Void, Answer::Voided)
+        .await;
+    let kept = &sandbox.payments().await[0];
+    assert_eq!(
+        (kept.stage, kept.captured_minor, kept.refunded_minor),
+        (Stage::Voided, 0, 0)
+    );
+}
+
+#[tokio::test]
+async fn an_authorisation_is_held_as_long_as_the_sandbox_is_told() {
+    let sandbox = Sandbox::start_with(&["--authorisation-s", "1"]).await;
+    let provider = provider(&sandbox.settings());
+    let payment = Payment::held(&provider).await;
+    e2e_tests::eventually("it is held no longer", async || {
+        (stage(&sandbox, payment.trip).await == Stage::Voided).then_some(())
+    })
+    .await;
+    payment
+        .expect(&provider, Purpose::Capture, Answer::Voided)
+        .await;
+}
+
+#[tokio::test]
+async fn a_capture_that_is_refused_is_a_refusal_and_what_is_held_can_be_let_go() {
+    let sandbox = Sandbox::start().await;
+    let provider = provider(&sandbox.settings());
+    let payment = Payment::held(&provider).await;
+    sandbox.throw(json!({"failure": "refuse-capture"})).await;
+    let answer = payment.settle(&provider, Purpose::Capture).await;
+    assert!(matches!(answer, Answer::Refused { .. }), "{answer:?}");
+    assert_eq!(stage(&sandbox, payment.trip).await, Stage::Authorised);
+    payment
+        .expect(&provider, Purpose::Void, Answer::Voided)
+        .await;
+}
+
+#[tokio::test]
+async fn a_void_that_fails_is_tried_until_it_does_not() {
+    let sandbox = Sandbox::start().await;
+    let provider = provider(&sandbox.settings());
+    let payment = Payment::held(&provider).await;
+    sandbox.throw(json!({"failure": "refuse-void"})).await;
+    // Whatever the key keeps: it is no answer that letting go is refused.
+    for _ in 0..3 {
+        let told = payment.once(&provider, Purpose::Void).await;
+        assert!(matches!(told, Attempt::Again { .. }), "{told:?}");
+    }
+    sandbox.mend().await;
+    payment
+        .expect(&provider, Purpose::Void, Answer::Voided)
+        .await;
+    assert_eq!(stage(&sandbox, payment.trip).await, Stage::Voided);
+}
+
+#[tokio::test]
+async fn a_refund_that_fails_is_a_refusal_and_goes_through_under_another_key() {
+    let sandbox = Sandbox::start().await;
+    let provider = provider(&sandbox.settings());
+    let payment = Payment::held(&provider).await;
+    payment
+        .expect(&provider, Purpose::Capture, Answer::Captured)
+        .await;
+    sandbox.throw(json!({"failure": "refuse-refund"})).await;
+    let answer = payment.settle(&provider, Purpose::Refund).await;
+    assert!(matches!(answer, Answer::Refused { .. }), "{answer:?}");
+    sandbox.mend().await;
+    let mut anew = payment.request(Purpose::Refund);
+    anew.key.push_str("-2");
+    assert_eq!(super::settle(&provider, &anew).await, Answer::Refunded);
+    assert_eq!(sandbox.payments().await[0].refunded_minor, 12_300);
+}
