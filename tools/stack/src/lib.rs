@@ -1,8 +1,6 @@
 //! The local stack as a library: a broker, a database for each service, and every service as a process of its own.
-//!
 //! `up`, `demo`, `bench` and tests start it with different [`Options`]. It is a means to run everything on one machine, and no way to run
 //! it in production: that is what images and an orchestrator are for.
-//!
 //! - [`Stack`]: start, reach, stop; `supervise`: starts again what crashed; [`state`]: what others find in the folder.
 //! - [`catalogue`]: which services there are, the one list of them; [`legs`]: programs that are started beside them;
 //!   [`inventory`]: something to book on the first day; [`paying`]: the payment leg, and a provider for it.
