@@ -5,6 +5,7 @@
 //! It takes minutes and needs a Docker engine, so tests that need it run only when they are asked for: `cargo xtask containers`.
 
 mod balancer;
+mod command;
 
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt as _;
@@ -20,6 +21,8 @@ use crate::client::Client;
 use crate::eventually;
 
 pub use balancer::Place;
+
+use command::run;
 
 /// The services that take requests, in front of each the load balancer.
 pub const SERVICES: [&str; 3] = ["booking", "flight", "hotel"];
@@ -383,24 +386,4 @@ impl Drop for Stack {
         // It says itself what it could not do.
         let _ = keeper.wait();
     }
-}
-
-fn run(
-    program: &str,
-    args: &[&str],
-    settings: &BTreeMap<String, String>,
-    folder: &Path,
-) -> Result<String, String> {
-    let output = Command::new(program)
-        .args(args)
-        .envs(settings)
-        .current_dir(folder)
-        .output()
-        .map_err(|error| format!("{program}: {error}"))?;
-    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    if output.status.success() {
-        return Ok(said);
-    }
-    let complained = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(format!("{}: {said}\n{complained}", output.status))
 }
