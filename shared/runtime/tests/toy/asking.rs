@@ -14,7 +14,7 @@ use crate::parcels::{Parcels, Said, Wanted, wanted};
 use crate::place::{Place, Replica, eventually};
 
 impl Place {
-    async fn parcels(&self) -> Replica<Parcels> {
+    pub(crate) async fn parcels(&self) -> Replica<Parcels> {
         let service = Parcels {
             system: self.system,
             outside: String::new(),
