@@ -253,3 +253,20 @@ pub(crate) async fn a_call_beyond_its_bounds_is_refused_alone(place: Place) {
     replica.run(&steps[..1]).await;
     assert_eq!(replica.calls().await, 1);
 }
+
+pub(crate) async fn one_reaction_asks_for_so_many_calls_and_no_more(place: Place) {
+    let replica = place.parcels().await;
+    let refused = replica.transactor.run(&[ask("b", "many:17")], &[]).await;
+    assert!(matches!(refused.err(), Some(Failure::Poison(why)) if why.contains("17 calls")));
+    replica.run(&[ask("a", "many:16")]).await;
+    assert_eq!(replica.calls().await, 16);
+}
+
+pub(crate) async fn a_core_that_panics_before_anything_is_loaded_refuses_its_input(place: Place) {
+    let replica = place.parcels().await;
+    let steps = [ask("a", "ship"), ask("b", "need-panics")];
+    let refused = replica.transactor.run(&steps, &[]).await.err();
+    assert!(matches!(refused, Some(Failure::Poison(_))), "{refused:?}");
+    replica.run(&steps[..1]).await;
+    assert_eq!(replica.calls().await, 1);
+}

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream;
@@ -11,7 +10,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::outside::Outside;
-use crate::parcels::{Parcel, Parcels};
+use crate::parcels::{PANICS, Parcel, Parcels};
 use crate::place::{Place, eventually};
 
 /// A service that runs, and what it stands between.
@@ -19,7 +18,7 @@ pub(crate) struct World {
     pub(crate) place: Place,
     pub(crate) outside: Outside,
     jetstream: jetstream::Context,
-    gate: Arc<AtomicUsize>,
+    pub(crate) gate: Arc<AtomicUsize>,
 }
 
 impl World {
@@ -228,7 +227,7 @@ pub(crate) async fn two_replicas_perform_each_call_once(place: Place) {
 pub(crate) async fn what_goes_first_goes_first_and_the_others_are_not_starved(place: Place) {
     let world = World::open(place).await;
     // As a breaker that is open: nothing is started.
-    world.gate.store(0, Ordering::Relaxed);
+    world.gate.store(PANICS, Ordering::Relaxed);
     let (running, handle) = world.start(&[("--calls-max", "2")]).await;
     for n in 0..16 {
         world.want(&format!("s{n}"), "ship:briefly").await;

@@ -55,10 +55,15 @@ pub(crate) async fn who_drains_puts_back_what_was_tried_in_vain_before_it_leaves
     let open = other.transactor.open(&steps, &[]).await.unwrap();
     let draining = tokio::spawn(running.drain());
     tokio::time::sleep(Duration::from_millis(1_500)).await;
-    assert!(!draining.is_finished(), "it left what it could not put back yet");
+    assert!(
+        !draining.is_finished(),
+        "it left what it could not put back yet"
+    );
     drop(open);
+    other.run(&[]).await;
     draining.await.unwrap();
-    let kept = "select count(*) from call where problem = '503\\u{7}' and due_us - asked_us > 1500000000";
+    let kept =
+        "select count(*) from call where problem = '503\\u{7}' and due_us - asked_us > 1500000000";
     assert_eq!(other.number(kept).await, 1);
     assert_eq!(world.outside.asked("a-ship"), 1);
 }
@@ -76,7 +81,8 @@ pub(crate) async fn who_drains_cuts_short_what_takes_too_long_and_puts_it_back(p
     let begun = Instant::now();
     running.drain().await;
     assert!(begun.elapsed() < Duration::from_secs(4));
-    let soon = "select count(*) from call where problem like '%stops%' and due_us - asked_us < 10000000";
+    let soon =
+        "select count(*) from call where problem like '%stops%' and due_us - asked_us < 10000000";
     assert_eq!(number(&handle, soon).await, 1, "it waits for its lease");
     world.gate.store(usize::MAX, Ordering::Relaxed);
     let (running, handle) = world.start(&[]).await;
