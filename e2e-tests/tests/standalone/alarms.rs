@@ -11,8 +11,8 @@ use async_nats::jetstream;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
 use e2e_tests::{eventually, prerequisites};
 use runtime::Database;
 use runtime::faults::{CRASH_FILE, CrashPoint};
@@ -51,13 +51,18 @@ async fn every_alarm_is_told_once_whatever_dies_postgres() {
 /// How often the webhook was asked under each key.
 type Asked = Arc<Mutex<BTreeMap<String, usize>>>;
 
-/// The webhook. Of every seven keys it loses the first answer to one, and is busy at first for another.
+/// An alarm that the webhook does not want to be told of.
+const UNWANTED: &str = "unwanted";
+
+/// The webhook. Of every seven keys it loses the first answer to one, and is busy at first for another; it leads one elsewhere, and lets two
+/// not in at first.
 async fn webhook() -> (String, Asked) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let asked = Asked::default();
     let router = Router::new()
         .route("/", post(hear))
+        .route("/elsewhere", get(async || "our new front page"))
         .with_state(asked.clone());
     tokio::spawn(async move { axum::serve(listener, router).await });
     (url, asked)
@@ -65,6 +70,7 @@ async fn webhook() -> (String, Asked) {
 
 async fn hear(State(asked): State<Asked>, headers: axum::http::HeaderMap) -> Response {
     let key = headers["idempotency-key"].to_str().unwrap().to_owned();
+    let wanted = !key.starts_with(UNWANTED);
     let (keys, times) = {
         let mut asked = asked.lock().unwrap();
         let times = asked.entry(key).or_default();
@@ -73,6 +79,10 @@ async fn hear(State(asked): State<Asked>, headers: axum::http::HeaderMap) -> Res
         (asked.len(), times)
     };
     match (keys % 7, times) {
+        _ if !wanted => StatusCode::UNPROCESSABLE_ENTITY.into_response(),
+        (1, 1) => Redirect::to("/elsewhere").into_response(),
+        (2, 1) => StatusCode::UNAUTHORIZED.into_response(),
+        (4, 1) => StatusCode::NOT_FOUND.into_response(),
         (3, 1) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         // It is told, and nobody hears that it is.
         (5, 1) => std::future::pending().await,
@@ -131,12 +141,21 @@ impl Watch {
     }
 
     async fn until_told(&self, alarms: usize) {
-        let told = "select count(*) from alarm where told = 200";
+        let told = "select count(*) from alarm where told + refused > 0";
         eventually("every alarm is told", async || {
             let told = self.database.number(told, vec![]).await;
             (told.ok()? == i64::try_from(alarms).unwrap()).then_some(())
         })
         .await;
+    }
+
+    /// However often it was asked: each answer was judged once.
+    async fn each_was_told_once(&self, alarms: usize) {
+        let number = async |sql| self.database.number(sql, vec![]).await.unwrap();
+        let once = "select count(*) from alarm where told = 1 and refused = 0";
+        assert_eq!(number(once).await, i64::try_from(alarms).unwrap());
+        let no = "select count(*) from alarm where told = 0 and refused = 1 and alarm = 'unwanted'";
+        assert_eq!(number(no).await, 1);
     }
 
     /// One alarm for each point: in the batch that asks for its call, at the call, and in the batch that judges the answer. How many there
@@ -203,9 +222,11 @@ async fn every_alarm_is_told_once(nats: &Path, folder: &Path, database: String) 
             watch.service.restart(&[]).await.unwrap();
         }
     }
+    raise(&watch.stream, UNWANTED).await;
     watch.until_ready().await;
-    let all = points + ALARMS;
+    let all = points + ALARMS + 1;
     watch.until_told(all).await;
+    watch.each_was_told_once(all - 1).await;
     let calls = format!("{}/calls", watch.service.url());
     let waiting = watch.http.get(calls).send().await;
     let waiting: Value = waiting.unwrap().json().await.unwrap();

@@ -146,7 +146,8 @@ impl<S: Service> Transactor<S> {
         steps: &[Step<S>],
         published: &[Uuid],
     ) -> Result<Open<'_, S>, Failure> {
-        let mut spans = Spans::begin(self.service(), self.database.system(), steps);
+        let begin = || Spans::begin(self.service(), self.database.system(), steps);
+        let mut spans = unless_it_panics(begin)?;
         match self.prepare(steps, published, &mut spans).await {
             Ok((transaction, params, done)) => Ok(Open {
                 transaction,
@@ -169,9 +170,8 @@ impl<S: Service> Transactor<S> {
         spans: &mut Spans,
     ) -> Result<(Transaction<'_>, Vec<Param>, Done<S>), Failure> {
         let mut rows = self.service.rows();
-        for input in steps.iter().filter_map(Step::input) {
-            self.service.need(input, &mut rows);
-        }
+        let inputs = steps.iter().filter_map(Step::input);
+        unless_it_panics(|| inputs.for_each(|input| self.service.need(input, &mut rows)))?;
         let ids: Vec<Uuid> = steps.iter().filter_map(Step::id).collect();
         let ids = ids.iter().map(Uuid::to_string).collect();
         let tables = self.service.tables(&mut rows);
@@ -249,14 +249,8 @@ impl<S: Service> Transactor<S> {
             // Removing it makes the second of two same ids in one batch an echo too.
             let heard =
                 step.id().is_some_and(|id| !fresh.remove(&id)) && !faults::is_off(Guard::Inbox);
-            let reply = catch_unwind(AssertUnwindSafe(|| {
-                self.apply((place, step), heard, now_us, &mut done, spans)
-            }))
-            .map_err(|_| {
-                Failure::Poison(String::from(
-                    "the service's core panicked on it; see the log",
-                ))
-            })?;
+            let apply = || self.apply((place, step), heard, now_us, &mut done, spans);
+            let reply = unless_it_panics(apply)??;
             done.replies.push(reply);
         }
         Ok(done)
@@ -269,12 +263,12 @@ impl<S: Service> Transactor<S> {
         now_us: i64,
         done: &mut Done<S>,
         spans: &mut Spans,
-    ) -> Option<S::Reply> {
+    ) -> Result<Option<S::Reply>, Failure> {
         if heard {
-            return match step.input() {
+            return Ok(match step.input() {
                 Some(Input::Command(command)) => Some(self.service.echo(command, &done.rows)),
                 _ => None,
-            };
+            });
         }
         let mut context = Context::new(now_us, step.id(), spans.context(place));
         let reply = match step.input() {
@@ -293,6 +287,7 @@ impl<S: Service> Transactor<S> {
             }
         };
         spans.judged(place, &context);
+        context.check().map_err(Failure::Poison)?;
         done.said.append(&mut context.said);
         for call in std::mem::take(&mut context.calls) {
             done.calls.ask(call, now_us, &context.trace);
@@ -303,7 +298,7 @@ impl<S: Service> Transactor<S> {
             done.anomalies
                 .extend(anomalies.map(|anomaly| (anomaly, about.clone())));
         }
-        reply
+        Ok(reply)
     }
 
     fn changes(
@@ -337,7 +332,7 @@ impl<S: Service> Transactor<S> {
         }
         let saving = Saving {
             changes,
-            calls: makes_calls::<S>().then(|| calls.changed()).transpose()?,
+            calls: makes_calls::<S>().then(|| calls.changed()),
             said: kept,
             published: published.iter().map(Uuid::to_string).collect(),
             lease_us: self.lease_us,
@@ -345,6 +340,15 @@ impl<S: Service> Transactor<S> {
         };
         sql::save_params(self.database.engine(), saving)
     }
+}
+
+/// What the service's own code makes of an input. That it panics is the input's fault.
+fn unless_it_panics<T>(of_the_service: impl FnOnce() -> T) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(of_the_service)).map_err(|_| {
+        Failure::Poison(String::from(
+            "the service's core panicked on it; see the log",
+        ))
+    })
 }
 
 /// One statement may not write one row twice: of letters alike, the last stands for all of a batch.

@@ -45,6 +45,8 @@ pub struct Running {
     settings: Settings,
     /// Stops the tasks and, after them, the loop.
     stop: CancellationToken,
+    /// Has calls that are under way put back.
+    hurry: CancellationToken,
     give_up: CancellationToken,
     http_stop: CancellationToken,
     lost: CancellationToken,
@@ -89,6 +91,7 @@ pub async fn start<S: Service>(
         saving: Arc::default(),
         settings,
         http_stop: CancellationToken::new(),
+        hurry: CancellationToken::new(),
         lost: CancellationToken::new(),
     };
     let (handle, worker, stop, give_up) = start_loop(&parts);
@@ -99,6 +102,7 @@ pub async fn start<S: Service>(
         saving,
         settings,
         http_stop,
+        hurry,
         lost,
         ..
     } = parts;
@@ -125,6 +129,7 @@ pub async fn start<S: Service>(
         draining,
         settings,
         stop,
+        hurry,
         give_up,
         http_stop,
         lost,
@@ -182,6 +187,7 @@ struct Parts<S: Service> {
     saving: Arc<Saving>,
     settings: Settings,
     http_stop: CancellationToken,
+    hurry: CancellationToken,
     lost: CancellationToken,
 }
 
@@ -203,6 +209,7 @@ fn start_loop<S: Service>(
         saving,
         settings,
         http_stop,
+        hurry,
         lost,
     } = parts;
     metrics.known(&service.kinds());
@@ -257,6 +264,7 @@ fn start_loop<S: Service>(
         outbox_depth: Arc::default(),
         calling,
         stop: stop.clone(),
+        hurry: hurry.clone(),
         lost: lost.clone(),
     });
     vital(lost, consumer::run(Arc::clone(&shared), facts_in));
@@ -307,6 +315,14 @@ impl Running {
         }
         self.stop.cancel();
         let mut worker = self.worker;
+        // An answer that does not come in time must not cost the others' puttings back, nor a lease.
+        if tokio::time::timeout_at(deadline - whole / 8, &mut worker)
+            .await
+            .is_ok()
+        {
+            return;
+        }
+        self.hurry.cancel();
         if tokio::time::timeout_at(deadline, &mut worker)
             .await
             .is_err()

@@ -27,6 +27,9 @@ const ID_MAX: usize = 255;
 const PURPOSE_MAX: usize = 64;
 /// The most bytes of a request.
 const REQUEST_MAX: usize = 256 << 10;
+/// The most calls that one reaction asks for.
+pub const CALLS_PER_REACTION_MAX: usize = 16;
+
 /// The most characters that are kept of a problem.
 const PROBLEM_MAX: usize = 300;
 
@@ -74,9 +77,9 @@ pub struct Call {
     /// The idempotency key at the other side, 1 to 255 printable ASCII characters. Asking for an id that waits already is one call, and the
     /// first stays as it is.
     pub id: String,
-    /// A constant word such as `capture`, at most 64 bytes: for metrics, log lines and lists.
+    /// A constant word such as `capture`, 1 to 64 bytes: for metrics, log lines and lists. Metrics name the first hundred that they see.
     pub purpose: String,
-    /// Which record it is about, at most 255 bytes.
+    /// Which record it is about, 1 to 255 bytes.
     pub about: String,
     /// JSON text: whatever performing it needs, at most 256 KiB. Never a secret: it lies in the database.
     pub request: String,
@@ -93,7 +96,7 @@ pub enum Attempt<A> {
     Again {
         /// What happened, in plain words without a secret: for the list and the log.
         why: String,
-        /// Not before so long, where the other side says so; at most an hour ([`AFTER_MAX`]). Else a pause that doubles up to a bound.
+        /// Not before so long, where the other side says so; at most an hour ([`AFTER_MAX`]). Nor before a pause that doubles up to a bound.
         after: Option<Duration>,
     },
     /// Something came back that nobody can read. It is kept whole as a dead letter, and the call is tried again.
@@ -133,7 +136,8 @@ impl Call {
         }
     }
 
-    /// The same, to go before others.
+    /// The same, to go before others, also before one about the same record that was asked for earlier: calls have no order, and two may be under
+    /// way at once. So ask for what undoes something only in the answer to what it undoes.
     #[must_use]
     pub fn first(self) -> Self {
         Self {
@@ -153,6 +157,11 @@ impl Call {
                 "the id of a call, {:?}, is not 1 to {ID_MAX} printable ASCII characters",
                 self.id
             ));
+        }
+        for (name, text) in [("purpose", &self.purpose), ("about", &self.about)] {
+            if text.is_empty() {
+                return Err(format!("the {name} of the call {:?} is empty", self.id));
+            }
         }
         let bounds = [
             ("id", &self.id, ID_MAX),
@@ -228,15 +237,15 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// After so many attempts, by chance (0 to 1): as long as the other side asked for and a little more, up to [`AFTER_MAX`]; else between
-    /// the half and the whole of a pause that doubles up to the longest.
+    /// After so many attempts, by chance (0 to 1): between the half and the whole of a pause that doubles up to the longest; and no less than
+    /// the other side asked for and a little more, up to [`AFTER_MAX`].
     pub(crate) fn pause(self, attempts: i64, after: Option<Duration>, chance: f64) -> Duration {
-        if let Some(after) = after {
-            return after.min(AFTER_MAX).mul_f64(1.0 + chance / 10.0);
-        }
         let doublings = u32::try_from(attempts.clamp(1, 31) - 1).unwrap_or(0);
         let whole = self.first.saturating_mul(1 << doublings).min(self.longest);
-        whole.mul_f64(0.5 + chance / 2.0)
+        let ours = whole.mul_f64(0.5 + chance / 2.0);
+        after.map_or(ours, |after| {
+            after.min(AFTER_MAX).mul_f64(1.0 + chance / 10.0).max(ours)
+        })
     }
 }
 

@@ -134,10 +134,14 @@ impl DeadLetter {
         }
     }
 
-    /// Keeps what a call was answered with and nobody can read, with the reason.
+    /// Keeps what a call was answered with and nobody can read, with the reason. Of what is longer than a message may be the beginning is kept,
+    /// and its headers say of how many bytes: `cut_of_bytes`.
     #[must_use]
     pub fn of_call(call: &Call, body: &[u8], reason: &str) -> Self {
-        let headers = serde_json::json!({"call": call.id, "purpose": call.purpose});
+        let mut headers = serde_json::json!({"call": call.id, "purpose": call.purpose});
+        if body.len() > PAYLOAD_MAX {
+            headers["cut_of_bytes"] = body.len().into();
+        }
         Self {
             id: uuid::Uuid::now_v7().to_string(),
             aggregateid: short(&call.about),
@@ -321,6 +325,11 @@ mod tests {
         assert!(letter.headers.contains("o-17-ship"), "{}", letter.headers);
         let why = letter.message().unwrap_err();
         assert!(why.contains("tried again by itself"), "{why}");
+        assert!(!letter.headers.contains("cut"), "{}", letter.headers);
+        let cut = DeadLetter::of_call(&call, &[b'a'; PAYLOAD_MAX + 1], "it is no JSON");
+        assert_eq!(cut.payload.len(), PAYLOAD_MAX);
+        let headers: serde_json::Value = serde_json::from_str(&cut.headers).unwrap();
+        assert_eq!(headers["cut_of_bytes"], PAYLOAD_MAX + 1);
     }
 
     #[test]

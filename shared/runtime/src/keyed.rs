@@ -215,6 +215,15 @@ where
             Input::Command(command) => match *command {},
             Input::Due { .. } => None,
         };
+        // Else its answer would find no record.
+        let lost = context.calls.iter().find_map(|call| {
+            let error = key_of::<R::Key>(&call.about).err()?;
+            Some(format!(
+                "the call {:?} is about {:?}, which is no key: {error}",
+                call.id, call.about
+            ))
+        });
+        context.refused = lost.or(context.refused.take());
         if let Some(record) = record {
             rows.put(record);
         }
@@ -238,5 +247,56 @@ where
                 },
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::table::{Lock, Table, int};
+    use crate::telemetry::TraceContext;
+
+    /// Its keys are numbers.
+    #[derive(Clone, PartialEq, Serialize, Deserialize)]
+    struct Door {
+        door: i64,
+    }
+
+    impl Row for Door {
+        const TABLE: &'static Table = &Table {
+            name: "door",
+            key: &[int("door")],
+            columns: &[],
+            lock: Lock::Claim,
+        };
+        type Key = (i64,);
+
+        fn key(&self) -> (i64,) {
+            (self.door,)
+        }
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "a reaction")]
+    fn rung(key: &(i64,), _: Option<&Door>, _: &String, context: &mut Context) -> Option<Door> {
+        context.call(Call::new("ring", "ring", "the front door", "{}"));
+        Some(Door { door: key.0 })
+    }
+
+    fn answered(_: &(i64,), _: Option<&Door>, _: &Call, (): &(), _: &mut Context) -> Option<Door> {
+        None
+    }
+
+    #[test]
+    fn a_call_about_what_is_no_key_is_refused_with_what_asks_for_it() {
+        let service = Keyed::new("doors", &[], &[], rung);
+        let service = service.calling(|_| async { Attempt::Answered(()) }, answered);
+        let mut rows = service.rows();
+        let mut context = Context::new(0, None, TraceContext::default());
+        let input = Input::Fact(((1,), String::new()));
+        service.react(&input, &mut rows, &mut context);
+        let why = context.check().err().unwrap_or_default();
+        assert!(why.contains("\"the front door\", which is no key"), "{why}");
     }
 }

@@ -9,7 +9,7 @@ use opentelemetry::KeyValue;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::call::{Attempt, Call};
+use crate::call::{Attempt, CALLS_PER_REACTION_MAX, Call};
 use crate::database::Database;
 use crate::event::{Event, Message};
 use crate::problem::Problem;
@@ -187,6 +187,8 @@ pub struct Context {
     pub calls: Vec<Call>,
     /// Anomalies: things heard that cannot happen, and were ignored.
     pub anomalies: Vec<&'static str>,
+    /// Why what was asked for cannot be done, in words: the input that asks for it is put aside.
+    pub(crate) refused: Option<String>,
 }
 
 impl Context {
@@ -202,7 +204,25 @@ impl Context {
             said: Vec::new(),
             calls: Vec::new(),
             anomalies: Vec::new(),
+            refused: None,
         }
+    }
+
+    /// Whether what was asked for can be done.
+    ///
+    /// # Errors
+    /// With what cannot, in words.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if let Some(why) = &self.refused {
+            return Err(why.clone());
+        }
+        let asked = self.calls.len();
+        if asked > CALLS_PER_REACTION_MAX {
+            return Err(format!(
+                "one reaction asked for {asked} calls, and {CALLS_PER_REACTION_MAX} is the most"
+            ));
+        }
+        self.calls.iter().try_for_each(Call::check)
     }
 
     /// Says a fact, and returns its new id: every saying, first or again, has one of its own.

@@ -4,6 +4,7 @@
 //! hundreds. Facts, commands, due records and answers have a queue each, and none starves another.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,7 +32,7 @@ const BACK_OFF: Duration = Duration::from_secs(60);
 const TIDY: Duration = Duration::from_millis(100);
 /// How long the acknowledgements of one batch may keep the next one waiting.
 const ACKNOWLEDGE_WITHIN: Duration = Duration::from_secs(1);
-/// The most bytes of facts in one batch.
+/// The most bytes of facts, and of dead letters, in one batch.
 const BATCH_BYTES_MAX: usize = 4 << 20;
 
 /// Due records that failed, by key, and until when they are left alone.
@@ -123,9 +124,11 @@ impl<S: Service> Worker<S> {
         let mut bytes = 0;
         while taken.len() < self.batch_max && bytes < BATCH_BYTES_MAX {
             let Ok(item) = input.try_recv() else { break };
-            if let (_, Completion::Acknowledgement(message)) = &item {
-                bytes += message.payload.len();
-            }
+            bytes += match &item {
+                (Step::DeadLetter(letter), _) => letter.payload.len(),
+                (_, Completion::Acknowledgement(message)) => message.payload.len(),
+                _ => 0,
+            };
             taken.push(item);
         }
     }
@@ -290,10 +293,10 @@ impl<S: Service> Worker<S> {
 
     /// What fails alone: a fact becomes a dead letter, a command is answered, a due record is left alone for a while.
     fn put_aside(&self, step: Step<S>, completion: Completion<S>, reason: &str) -> Option<Item<S>> {
-        let about = step
-            .input()
-            .and_then(|input| self.transactor.service().about(input));
-        self.log_span(about)
+        let service = self.transactor.service();
+        // It may be what panicked.
+        let about = catch_unwind(AssertUnwindSafe(|| service.about(step.input()?)));
+        self.log_span(about.unwrap_or_default())
             .in_scope(|| tracing::error!(reason, "an input cannot be applied and is put aside"));
         match (step, completion) {
             (Step::Fact { .. }, Completion::Acknowledgement(message)) => {

@@ -25,6 +25,8 @@ fn a_call_beyond_its_bounds_is_refused_with_what_is_too_much() {
     refused(|call| call.id.push('\n'), "printable");
     refused(|call| call.id.push('ü'), "printable");
     refused(|call| call.id = "a".repeat(256), "the id of a call has 256");
+    refused(|call| call.purpose.clear(), "the purpose of the call");
+    refused(|call| call.about.clear(), "the about of the call");
     refused(|call| call.purpose = "a".repeat(65), "purpose");
     refused(|call| call.about = "a".repeat(256), "about");
     refused(|call| call.request = "a".repeat((256 << 10) + 1), "request");
@@ -53,7 +55,7 @@ fn pauses_double_up_to_a_bound_and_chance_takes_away_a_half_at_most() {
 }
 
 #[test]
-fn what_the_other_side_asks_for_is_kept_up_to_an_hour() {
+fn what_the_other_side_asks_for_is_kept_up_to_an_hour_and_is_no_hot_loop() {
     let pace = Pace {
         first: Duration::from_secs(1),
         longest: Duration::from_secs(60),
@@ -64,9 +66,11 @@ fn what_the_other_side_asks_for_is_kept_up_to_an_hour() {
     };
     assert_eq!(
         (pause(0, 1.0), pause(100, 0.0), pause(100, 1.0)),
-        (0, 100, 110)
+        (60, 100, 110)
     );
     assert_eq!((pause(u64::MAX, 0.0), pause(u64::MAX, 1.0)), (3_600, 3_960));
+    let at_once = pace.pause(1, Some(Duration::ZERO), 0.0);
+    assert_eq!(at_once.as_millis(), 500, "at once is not at once");
 }
 
 /// Starts one after the other while both wait, `room` at a time: how many of the others there are among so many.

@@ -4,6 +4,7 @@
 use super::failure::Failure;
 use super::letters::delete;
 use super::parameters::{Param, Parameters, rows, texts};
+use super::queries::ROWS_MAX;
 use super::sql::names;
 use super::{Database, Engine};
 use crate::call::{CALL, Claimed};
@@ -69,23 +70,30 @@ pub(crate) struct Changed {
     pub(crate) gone: Vec<String>,
 }
 
-/// The statements with which a batch keeps its calls and drops those that were answered; [`bind`] binds what they read.
-pub(super) fn save(parameters: &mut Parameters) -> [String; 2] {
+/// The statements with which a batch keeps its calls, begins those anew that it has locked, and drops those that were answered; [`bind`] binds
+/// what they read.
+pub(super) fn save(parameters: &mut Parameters) -> [String; 3] {
     let engine = parameters.engine;
     let new = parameters.named(ASKED.iter(), "asked");
     let renewed = parameters.ids("renewed");
     let set = ASKED
         .iter()
         .skip(1)
-        .map(|c| format!("{0} = excluded.{0}", c.name));
+        .map(|c| format!("{0} = asked.{0}", c.name));
     let set = set.collect::<Vec<_>>().join(", ");
+    // One that waits is not locked: who has locked it may wait for one of ours.
     let keep = format!(
-        "insert into call ({names}, due_us) select {names}, {now} from {new} where true order by id on conflict (id) \
-         do update set {set}, due_us = excluded.due_us, attempts = 0, problem = null where call.id in (select id from {renewed})",
+        "insert into call ({names}, due_us) select {names}, {now} from {new} where id not in (select id from {renewed}) \
+         order by id on conflict (id) do nothing",
         names = names(ASKED.iter()),
         now = engine.now_us(),
     );
-    [keep, delete(CALL.name, parameters)]
+    let renew = format!(
+        "update call set {set}, due_us = {now}, attempts = 0, problem = null from {new} \
+         where call.id = asked.id and asked.id in (select id from {renewed})",
+        now = engine.now_us(),
+    );
+    [keep, renew, delete(CALL.name, parameters)]
 }
 
 pub(super) fn bind(
@@ -112,10 +120,10 @@ pub async fn claim(
     lease_us: i64,
 ) -> Result<Vec<Claimed>, Failure> {
     let engine = database.engine;
-    let now = engine.now_us();
-    let (skip, cast) = match engine {
-        Engine::Sqlite => ("", ""),
-        Engine::Postgres => ("for update skip locked", "::text"),
+    let (now, skip) = (engine.now_once_us(), engine.skip_locked());
+    let cast = match engine {
+        Engine::Sqlite => "",
+        Engine::Postgres => "::text",
     };
     // Asked once: as a condition on each row the database could ask for them anew for each.
     let sql = format!(
@@ -140,11 +148,17 @@ pub async fn claim(
 pub async fn put_back(database: &Database, back: Vec<Back>) -> Result<(), Failure> {
     let engine = database.engine;
     let mut parameters = Parameters::new(engine);
+    // In the order of ids, as batches take them.
+    let lock = match engine {
+        Engine::Sqlite => "",
+        Engine::Postgres => "for update of call",
+    };
     let sql = format!(
-        "update call set due_us = {} + back.pause_us, problem = back.problem from {} \
-         where call.id = back.id and call.asked_us = back.asked_us and call.attempts = back.attempts",
-        engine.now_us(),
+        "with mine as materialized (select call.id, back.pause_us, back.problem from {} join call on call.id = back.id \
+         where call.asked_us = back.asked_us and call.attempts = back.attempts order by call.id {lock}) \
+         update call set due_us = {} + mine.pause_us, problem = mine.problem from mine where call.id = mine.id",
         parameters.named(BACK.iter(), "back"),
+        engine.now_once_us(),
     );
     let cells = back.into_iter().map(|back| {
         vec![
@@ -160,17 +174,29 @@ pub async fn put_back(database: &Database, back: Vec<Back>) -> Result<(), Failur
     database.writer().await?.run(&sql, params).await.map(drop)
 }
 
-/// Makes those due now that are due later than any pause or lease lasts: a clock went back.
+/// Makes those due now that are due later than any pause or lease lasts: a clock went back. Answers how many; at most [`ROWS_MAX`] of each sort.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn mend(database: &Database, far_us: i64) -> Result<(), Failure> {
-    let now = database.engine.now_us();
+pub async fn mend(database: &Database, far_us: i64) -> Result<usize, Failure> {
+    let engine = database.engine;
+    let (now, skip) = (engine.now_once_us(), engine.skip_locked());
+    let far = |first: i64| {
+        format!(
+            "(select id from call where goes_first = {first} and due_us > {now} + cast($1 as bigint) order by due_us desc limit $2 {skip})"
+        )
+    };
+    // Two ranges of one index.
     let sql = format!(
-        "update call set due_us = {now} where goes_first in (0, 1) and due_us > {now} + cast($1 as bigint)"
+        "with others as materialized {}, firsts as materialized {} \
+         update call set due_us = {now} where id in (select id from others union all select id from firsts) returning id",
+        far(0),
+        far(1)
     );
+    let most = i64::try_from(ROWS_MAX).unwrap_or(i64::MAX);
     let mut writer = database.writer().await?;
-    writer.run(&sql, vec![far_us.into()]).await.map(drop)
+    let mended = writer.run(&sql, vec![far_us.into(), most.into()]).await?;
+    Ok(mended.len())
 }
 
 /// How many wait for each purpose; of all of them `most` are counted.

@@ -77,16 +77,17 @@ fn readable<T, E: Display>(
 pub async fn sweep(database: &Database, lease_us: i64, most: usize) -> Result<Vec<Event>, Failure> {
     let most = i64::try_from(most).unwrap_or(LIMIT);
     let engine = database.engine();
-    let now = engine.now_us();
-    let (skip, cast) = match engine {
-        Engine::Sqlite => ("", ""),
-        Engine::Postgres => ("for update skip locked", "::text"),
+    let (now, skip) = (engine.now_once_us(), engine.skip_locked());
+    let cast = match engine {
+        Engine::Sqlite => "",
+        Engine::Postgres => "::text",
     };
     let row = engine.row("outbox", OUTBOX_ALL.iter());
     let sql = format!(
-        "update outbox set lease_us = {now} + cast($1 as bigint), attempt = attempt + 1 \
-         where id in (select id from outbox where lease_us <= {now} order by lease_us limit $2 {skip}) \
-         or id in (select id from outbox where lease_us > {now} + cast($3 as bigint) limit $2 {skip}) returning {row}{cast}"
+        "with soon as materialized (select id from outbox where lease_us <= {now} order by lease_us limit $2 {skip}), \
+         far as materialized (select id from outbox where lease_us > {now} + cast($3 as bigint) order by lease_us desc limit $2 {skip}) \
+         update outbox set lease_us = {now} + cast($1 as bigint), attempt = attempt + 1 \
+         where id in (select id from soon union all select id from far) returning {row}{cast}"
     );
     let far_us = lease_us.saturating_add(LEASES_APART_US);
     let rows = database

@@ -159,10 +159,15 @@ impl<S: Service> Performing<S> {
             })
             .await
         };
-        match tokio::time::timeout(Settings::ms(limit_ms), performing).await {
-            Ok(Ok(attempt)) => Ok(attempt),
-            Ok(Err(_)) => Err(("panicked", "performing it panicked; see the log".into())),
-            Err(_) => Err(("timeout", format!("no answer within {limit_ms} ms"))),
+        tokio::select! {
+            performed = tokio::time::timeout(Settings::ms(limit_ms), performing) => match performed {
+                Ok(Ok(attempt)) => Ok(attempt),
+                Ok(Err(_)) => Err(("panicked", "performing it panicked; see the log".into())),
+                Err(_) => Err(("timeout", format!("no answer within {limit_ms} ms"))),
+            },
+            () = self.shared.hurry.cancelled() => {
+                Err(("timeout", "no answer before the process that asked stops".into()))
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! The caller: has the calls performed that are due, beside the loop, and puts back those that were tried in vain. Whose turn it is and how long
 //! a pause lasts are rules of [`call`](crate::call); what an answer means is the service's, in a batch.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -66,12 +67,14 @@ pub(crate) async fn run<S: Service>(shared: Arc<Shared<S>>, answers: mpsc::Sende
         answers,
         ..
     } = caller;
-    // What is under way has clones of these, and nobody else has.
-    drop((back, answers));
+    // What is under way has clones of it, and nobody else has.
+    drop(back);
     let mut noise = Repeated::default();
     while let Some(one) = vain.recv().await {
         put_back(&shared, pace, one, &mut vain, &mut noise).await;
     }
+    // The loop waits for whoever may send answers, and the process for the loop: so for what is put back, too.
+    drop(answers);
 }
 
 struct Caller<S: Service> {
@@ -116,7 +119,12 @@ impl<S: Service> Caller<S> {
     /// How many calls may be started now.
     fn room(&self) -> usize {
         let unseen = self.beside.unseen.load(Ordering::Acquire);
-        let may = self.shared.service.calls_now().saturating_sub(unseen);
+        let service = &self.shared.service;
+        let now = catch_unwind(AssertUnwindSafe(|| service.calls_now())).unwrap_or_else(|_| {
+            tracing::error!("calls_now panicked; no call is started");
+            0
+        });
+        let may = now.saturating_sub(unseen);
         may.min(self.permits.available_permits()).min(ROWS_MAX)
     }
 
@@ -186,8 +194,11 @@ impl<S: Service> Caller<S> {
         let after_us = i64::try_from(AFTER_MAX.as_micros()).unwrap_or(i64::MAX);
         let longest_us = micros(self.shared.settings.call_retry_max_ms);
         let far_us = after_us.max(longest_us).max(self.lease_us);
-        calls::mend(&self.shared.database, far_us.saturating_add(APART_US)).await?;
-        self.mended = Some(now);
+        let far_us = far_us.saturating_add(APART_US);
+        // More may be so late: the rest when it is looked next.
+        if calls::mend(&self.shared.database, far_us).await? < ROWS_MAX {
+            self.mended = Some(now);
+        }
         Ok(())
     }
 }

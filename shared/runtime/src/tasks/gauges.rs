@@ -1,6 +1,6 @@
 //! The gauges: what waits where, once a second. What is counted as it happens is counted where it happens.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -62,20 +62,24 @@ pub(crate) async fn run<S: Service>(
     }
 }
 
-/// Counts the calls that wait. Of a purpose that has been seen before it is said, too, when none does.
+/// Counts the calls that wait, up to a bound. Of a purpose that has been seen before it is said, too, when none does: unless there are more
+/// calls than are counted, for then some may.
 async fn waiting<S: Service>(
     shared: &Shared<S>,
     purposes: &mut BTreeSet<String>,
 ) -> Result<(), Failure> {
-    let waiting = calls::waiting(&shared.database, TOTAL_MAX).await?;
-    for purpose in &*purposes {
-        let none = waiting.iter().all(|(waits, _)| waits != purpose);
-        if none {
+    let mut waiting = BTreeMap::<String, u64>::new();
+    for (purpose, calls) in calls::waiting(&shared.database, TOTAL_MAX).await? {
+        let purpose = shared.metrics.purpose(&purpose).to_owned();
+        *waiting.entry(purpose).or_default() += u64::try_from(calls).unwrap_or(0);
+    }
+    let all = waiting.values().sum::<u64>() < TOTAL_MAX as u64;
+    for purpose in purposes.iter().filter(|_| all) {
+        if !waiting.contains_key(purpose) {
             shared.metrics.calls_waiting(purpose, 0);
         }
     }
     for (purpose, calls) in waiting {
-        let calls = u64::try_from(calls).unwrap_or(0);
         shared.metrics.calls_waiting(&purpose, calls);
         purposes.insert(purpose);
     }

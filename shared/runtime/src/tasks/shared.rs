@@ -30,6 +30,8 @@ pub(crate) struct Shared<S: Service> {
     pub(crate) calling: Arc<Notify>,
     /// The service is to stop.
     pub(crate) stop: CancellationToken,
+    /// It stops, and has little time left: whoever is not done by himself is to put back what he has.
+    pub(crate) hurry: CancellationToken,
     /// A part of it is lost: ends the process.
     pub(crate) lost: CancellationToken,
 }

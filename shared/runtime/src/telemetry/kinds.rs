@@ -1,4 +1,4 @@
-//! The types of facts that are counted by name. A type is written by whoever sent the message, and every new one would be a series that
+//! The types of facts, and the purposes of calls, that are counted by name. A type is written by whoever sent the message, and every new one would be a series that
 //! is kept for ever: so a stranger's types are counted together. Not a judgement of what can be read.
 
 use std::collections::BTreeSet;

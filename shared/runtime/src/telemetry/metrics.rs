@@ -40,6 +40,7 @@ pub struct Metrics {
     // The instruments work only while their provider lives.
     provider: SdkMeterProvider,
     kinds: Kinds,
+    purposes: Kinds,
     facts_in: Counter<u64>,
     facts_out: Counter<u64>,
     batches: Counter<u64>,
@@ -87,6 +88,7 @@ impl Metrics {
         let metrics = Self {
             registry,
             kinds: Kinds::default(),
+            purposes: Kinds::default(),
             facts_in: meter.counter("facts_in",
                 "Facts heard and committed, by type; the types beyond a hundred are `other`",
             ),
@@ -287,7 +289,12 @@ impl Metrics {
         meter.gauge(name, description)
     }
 
-    /// So many calls for this purpose have no answer yet.
+    /// What calls for a purpose are counted as: by its name, while there is room.
+    pub fn purpose<'a>(&self, purpose: &'a str) -> &'a str {
+        self.purposes.learn(purpose)
+    }
+
+    /// So many calls have no answer yet that are counted as this ([`purpose`](Self::purpose)).
     pub fn calls_waiting(&self, purpose: &str, calls: u64) {
         let purpose = KeyValue::new("purpose", purpose.to_owned());
         self.calls_waiting.record(calls, &[purpose]);
@@ -300,7 +307,7 @@ impl Metrics {
 
     /// An attempt at a call for this purpose took so many seconds, and came to this.
     pub fn call_attempt(&self, purpose: &str, outcome: &'static str, seconds: f64) {
-        let purpose = KeyValue::new("purpose", purpose.to_owned());
+        let purpose = KeyValue::new("purpose", self.purpose(purpose).to_owned());
         self.call.record(seconds, std::slice::from_ref(&purpose));
         let outcome = KeyValue::new("outcome", outcome);
         self.call_attempts.add(1, &[purpose, outcome]);

@@ -14,7 +14,7 @@ use crate::parcels::{Parcels, Said, Wanted, wanted};
 use crate::place::{Place, Replica, eventually};
 
 impl Place {
-    async fn parcels(&self) -> Replica<Parcels> {
+    pub(crate) async fn parcels(&self) -> Replica<Parcels> {
         let service = Parcels {
             system: self.system,
             outside: String::new(),
@@ -250,6 +250,23 @@ pub(crate) async fn a_call_beyond_its_bounds_is_refused_alone(place: Place) {
     let refused = replica.transactor.run(&steps, &[]).await.err();
     assert!(matches!(refused, Some(Failure::Poison(_))), "{refused:?}");
     assert_eq!(replica.calls().await, 0);
+    replica.run(&steps[..1]).await;
+    assert_eq!(replica.calls().await, 1);
+}
+
+pub(crate) async fn one_reaction_asks_for_so_many_calls_and_no_more(place: Place) {
+    let replica = place.parcels().await;
+    let refused = replica.transactor.run(&[ask("b", "many:17")], &[]).await;
+    assert!(matches!(refused.err(), Some(Failure::Poison(why)) if why.contains("17 calls")));
+    replica.run(&[ask("a", "many:16")]).await;
+    assert_eq!(replica.calls().await, 16);
+}
+
+pub(crate) async fn a_core_that_panics_before_anything_is_loaded_refuses_its_input(place: Place) {
+    let replica = place.parcels().await;
+    let steps = [ask("a", "ship"), ask("b", "need-panics")];
+    let refused = replica.transactor.run(&steps, &[]).await.err();
+    assert!(matches!(refused, Some(Failure::Poison(_))), "{refused:?}");
     replica.run(&steps[..1]).await;
     assert_eq!(replica.calls().await, 1);
 }

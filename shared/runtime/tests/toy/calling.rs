@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream;
@@ -11,19 +10,19 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::outside::Outside;
-use crate::parcels::{Parcel, Parcels};
+use crate::parcels::{PANICS, Parcel, Parcels};
 use crate::place::{Place, eventually};
 
 /// A service that runs, and what it stands between.
-struct World {
-    place: Place,
-    outside: Outside,
+pub(crate) struct World {
+    pub(crate) place: Place,
+    pub(crate) outside: Outside,
     jetstream: jetstream::Context,
-    gate: Arc<AtomicUsize>,
+    pub(crate) gate: Arc<AtomicUsize>,
 }
 
 impl World {
-    async fn open(place: Place) -> Self {
+    pub(crate) async fn open(place: Place) -> Self {
         Self {
             place,
             outside: Outside::open().await,
@@ -32,22 +31,25 @@ impl World {
         }
     }
 
-    async fn start(&self, settings: &[(&str, &str)]) -> (Running, Handle<Parcels>) {
-        let service = Parcels {
-            system: self.place.system,
-            outside: self.outside.url.clone(),
-            gate: Arc::clone(&self.gate),
-        };
+    pub(crate) async fn start(&self, settings: &[(&str, &str)]) -> (Running, Handle<Parcels>) {
         let hasty = [
             ("--call-retry-first-ms", "20"),
             ("--call-retry-max-ms", "100"),
             ("--call-timeout-ms", "1000"),
         ];
         let settings: Vec<_> = hasty.iter().chain(settings).copied().collect();
-        self.place.start_of(service, &settings).await
+        self.place.start_of(self.service(), &settings).await
     }
 
-    async fn want(&self, parcel: &str, what: &str) {
+    pub(crate) fn service(&self) -> Parcels {
+        Parcels {
+            system: self.place.system,
+            outside: self.outside.url.clone(),
+            gate: Arc::clone(&self.gate),
+        }
+    }
+
+    pub(crate) async fn want(&self, parcel: &str, what: &str) {
         let mut headers = HeaderMap::new();
         headers.insert("ce-specversion", "1.0");
         headers.insert("ce-type", "parcel.wanted.v1");
@@ -64,18 +66,18 @@ impl World {
     }
 }
 
-async fn parcel(handle: &Handle<Parcels>, id: &str) -> Parcel {
+pub(crate) async fn parcel(handle: &Handle<Parcels>, id: &str) -> Parcel {
     let found = handle.database().find::<Parcel>(&(id.to_owned(),)).await;
     found.unwrap().unwrap_or_default()
 }
 
-async fn until_shipped(handle: &Handle<Parcels>, id: &str) {
+pub(crate) async fn until_shipped(handle: &Handle<Parcels>, id: &str) {
     eventually(async || parcel(handle, id).await.shipped == 1).await;
     let waits = format!("select count(*) from call where about = '{id}'");
     assert_eq!(number(handle, &waits).await, 0);
 }
 
-async fn number(handle: &Handle<Parcels>, sql: &str) -> i64 {
+pub(crate) async fn number(handle: &Handle<Parcels>, sql: &str) -> i64 {
     handle.database().number(sql, vec![]).await.unwrap()
 }
 
@@ -225,7 +227,7 @@ pub(crate) async fn two_replicas_perform_each_call_once(place: Place) {
 pub(crate) async fn what_goes_first_goes_first_and_the_others_are_not_starved(place: Place) {
     let world = World::open(place).await;
     // As a breaker that is open: nothing is started.
-    world.gate.store(0, Ordering::Relaxed);
+    world.gate.store(PANICS, Ordering::Relaxed);
     let (running, handle) = world.start(&[("--calls-max", "2")]).await;
     for n in 0..16 {
         world.want(&format!("s{n}"), "ship:briefly").await;
@@ -242,31 +244,5 @@ pub(crate) async fn what_goes_first_goes_first_and_the_others_are_not_starved(pl
         assert!((5..=7).contains(&firsts(some)), "{order:?}");
     }
     assert_eq!(world.outside.most(), 2, "CALLS_MAX");
-    running.drain().await;
-}
-
-pub(crate) async fn who_drains_waits_for_what_is_under_way_and_starts_nothing_more(place: Place) {
-    let world = World::open(place).await;
-    let (running, handle) = world.start(&[("--calls-max", "1")]).await;
-    for parcel in ["a", "b", "c"] {
-        world.want(parcel, "ship:slow").await;
-    }
-    eventually(async || number(&handle, "select count(*) from call").await == 3).await;
-    eventually(async || world.outside.order().len() == 1).await;
-    let begun = std::time::Instant::now();
-    running.drain().await;
-    assert!(begun.elapsed() < Duration::from_secs(10));
-    let order = world.outside.order();
-    let started = order[0].trim_end_matches("-ship");
-    assert_eq!(
-        (order.len(), parcel(&handle, started).await.shipped),
-        (1, 1)
-    );
-    assert_eq!(number(&handle, "select count(*) from call").await, 2);
-    let (running, handle) = world.start(&[]).await;
-    for parcel in ["a", "b", "c"] {
-        until_shipped(&handle, parcel).await;
-    }
-    assert_eq!(world.outside.order().len(), 3);
     running.drain().await;
 }

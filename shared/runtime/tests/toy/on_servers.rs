@@ -10,6 +10,8 @@
 mod promises;
 mod asking;
 mod calling;
+mod draining;
+mod indexes;
 mod loops;
 mod outside;
 mod parcels;
@@ -33,7 +35,9 @@ macro_rules! of_loops {
             calling::an_answer_that_cannot_be_applied_stops_no_other,
             calling::two_replicas_perform_each_call_once,
             calling::what_goes_first_goes_first_and_the_others_are_not_starved,
-            calling::who_drains_waits_for_what_is_under_way_and_starts_nothing_more,
+            draining::who_drains_waits_for_what_is_under_way_and_starts_nothing_more,
+            draining::who_drains_puts_back_what_was_tried_in_vain_before_it_leaves,
+            draining::who_drains_cuts_short_what_takes_too_long_and_puts_it_back,
         ];
     };
 }
@@ -45,4 +49,8 @@ mod sqlite {
 mod postgres {
     of_transactions!(crate::place::Place::postgres().await);
     of_loops!(crate::place::Place::postgres().await);
+    tests![crate::place::Place::postgres().await;
+        indexes::calls_that_are_not_due_are_read_by_nobody,
+        indexes::outbox_rows_that_are_leased_are_read_by_nobody,
+    ];
 }

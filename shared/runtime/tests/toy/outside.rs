@@ -93,6 +93,10 @@ async fn ask(State(book): State<Arc<Mutex<Book>>>, headers: HeaderMap, body: Str
         }
         "garbage" if first => "<html>\0 our new front page".into_response(),
         "busy" => (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "1800")]).into_response(),
+        "slow-busy" => {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "1800")]).into_response()
+        }
         "not-yet" if first => "not yet".into_response(),
         "too-much" if first => "too much".into_response(),
         _ => "done".into_response(),

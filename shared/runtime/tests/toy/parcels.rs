@@ -62,6 +62,9 @@ pub(crate) enum Said {
     TooMuch,
 }
 
+/// So many calls may be started that nobody can tell how many.
+pub(crate) const PANICS: usize = usize::MAX - 1;
+
 /// One service of a system; and who is outside.
 pub(crate) struct Parcels {
     pub(crate) system: System,
@@ -118,6 +121,9 @@ impl Service for Parcels {
     }
 
     fn need(&self, input: &ServiceInput<Self>, rows: &mut Rows<Parcel>) {
+        if let Input::Fact(wanted) = input {
+            assert!(wanted.what != "need-panics", "as it was asked to");
+        }
         match input {
             Input::Fact(wanted) => rows.want((wanted.parcel.clone(),)),
             Input::Answer { call, .. } => rows.want((call.about.clone(),)),
@@ -135,6 +141,12 @@ impl Service for Parcels {
         let (id, call) = match input {
             Input::Fact(Wanted { parcel, what }) => {
                 context.call(wanted(parcel, what));
+                if let Some(many) = what.strip_prefix("many:") {
+                    let more = 1..many.parse().unwrap();
+                    more.for_each(|n: usize| {
+                        context.call(wanted(&format!("{parcel}-{n}"), "ship"))
+                    });
+                }
                 (parcel, None)
             }
             Input::Answer { call, answer } => (&call.about, Some((call, answer))),
@@ -190,7 +202,9 @@ impl Service for Parcels {
     }
 
     fn calls_now(&self) -> usize {
-        self.gate.load(Ordering::Relaxed)
+        let now = self.gate.load(Ordering::Relaxed);
+        assert!(now != PANICS, "as it was asked to");
+        now
     }
 }
 

@@ -33,6 +33,8 @@ macro_rules! of_transactions {
             asking::what_is_put_back_is_due_after_its_pause_and_keeps_why,
             asking::those_that_go_first_are_claimed_apart,
             asking::a_call_beyond_its_bounds_is_refused_alone,
+            asking::one_reaction_asks_for_so_many_calls_and_no_more,
+            asking::a_core_that_panics_before_anything_is_loaded_refuses_its_input,
         ];
     };
 }
