@@ -170,8 +170,8 @@ async fn the_key_is_written_nowhere(world: &mut World) {
     for text in told {
         assert!(!text.contains(key), "the key is in: {text}");
     }
-    // The same key, written anew: what waits for another one goes on.
-    std::fs::write(provider.key_file(), format!("{key}\n")).unwrap();
+    // Another key: what waits for it goes on.
+    provider.rotate(0).await;
     agrees(world, &provider).await;
     provider.stop().await;
 }
