@@ -1,19 +1,23 @@
 //! `roundtrip bench`: what can be asked of a measurement, and where its figures go. What is measured, and how, is `tools/bench`.
 
+mod agrees;
 mod html;
 mod progress;
+mod protocols;
 mod render;
+mod rivals;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
+use clap::Args;
 use clap::builder::ArgPredicate;
-use clap::error::ErrorKind;
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, FromArgMatches};
 use jiff::civil::Date;
+
+use agrees::Agrees;
+use protocols::Protocols;
 
 use super::parse::Databases;
 use super::up::Stop;
@@ -48,7 +52,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// run completed no trip.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cargo run --release -- bench\n  roundtrip bench --callers 1,64,256,1024 --rate 100,1000 --duration 20s --runs 3\n  roundtrip bench --callers 256 --floor --html bench.html\n  roundtrip bench --callers 256 --stored 1000000 --hot-flight\n  roundtrip bench --rate 500 --refused 20 --cancelled 10 --database postgres --json\n  roundtrip bench --callers 256 --replicas 2 --database @database.url --json\n\nA stack that runs elsewhere, which needs as many seats and rooms as there are trips (nothing is imported):\n  ROUNDTRIP_TOKEN=@token roundtrip bench --against https://trips.example --flight RT100 --hotel LIS-PALACE --date +7 --rate 50 --cancelled 100\n  roundtrip bench --against http://127.0.0.1:8080 --flight RT100 --hotel LIS-PALACE --rate 20 --audit-database @databases.txt"
+    after_help = "Examples:\n  cargo run --release -- bench\n  roundtrip bench --callers 1,64,256,1024 --rate 100,1000 --duration 20s --runs 3\n  roundtrip bench --callers 256 --floor --html bench.html\n  roundtrip bench --callers 256 --stored 1000000 --hot-flight\n  roundtrip bench --rate 500 --refused 20 --cancelled 10 --database postgres --json\n  roundtrip bench --callers 256 --replicas 2 --database @database.url --json\n  roundtrip bench --protocol saga,two-phase --database postgres --callers 1,64,256 --availability\n\nA stack that runs elsewhere, which needs as many seats and rooms as there are trips (nothing is imported):\n  ROUNDTRIP_TOKEN=@token roundtrip bench --against https://trips.example --flight RT100 --hotel LIS-PALACE --date +7 --rate 50 --cancelled 100\n  roundtrip bench --against http://127.0.0.1:8080 --flight RT100 --hotel LIS-PALACE --rate 20 --audit-database @databases.txt"
 )]
 pub(crate) struct Bench {
     // First: those that follow take their values out of what was typed.
@@ -97,6 +101,8 @@ pub(crate) struct Bench {
     /// Have every trip ask for the same flight on the same day.
     #[arg(long, conflicts_with = "against")]
     hot_flight: bool,
+    #[command(flatten)]
+    protocols: Protocols,
     /// Drive the stack whose booking is at this address, and start none. With ROUNDTRIP_TOKEN and ROUNDTRIP_CA_FILE, as other commands.
     #[arg(long, value_name = "URL", requires_all = ["flight", "hotel"], conflicts_with = "replicas")]
     against: Option<String>,
@@ -128,39 +134,6 @@ pub(crate) struct Bench {
     json: bool,
 }
 
-/// Refuses --database beside --against, where there is no stack of our own; a variable that names a database is nobody's wish for this run.
-#[derive(Debug)]
-struct Agrees;
-
-impl FromArgMatches for Agrees {
-    fn from_arg_matches(typed: &ArgMatches) -> Result<Self, clap::Error> {
-        let database = typed.value_source("database") == Some(ValueSource::CommandLine);
-        if database && typed.contains_id("against") {
-            return Err(clap::Error::raw(
-                ErrorKind::ArgumentConflict,
-                "the argument '--database <DATABASE>' cannot be used with '--against <URL>'
-",
-            ));
-        }
-        Ok(Self)
-    }
-
-    fn update_from_arg_matches(&mut self, typed: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(typed)?;
-        Ok(())
-    }
-}
-
-impl Args for Agrees {
-    fn augment_args(command: clap::Command) -> clap::Command {
-        command
-    }
-
-    fn augment_args_for_update(command: clap::Command) -> clap::Command {
-        command
-    }
-}
-
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration = text
         .parse()
@@ -186,6 +159,8 @@ impl Bench {
             u16::from(self.refused) + u16::from(self.cancelled) <= 100,
             "--refused and --cancelled are more than all trips together"
         );
+        self.protocols
+            .check(&self.database, self.cancelled, self.stored.is_some())?;
         if cfg!(debug_assertions) {
             out::aside(
                 "this is a debug build, several times slower: use `cargo run --release -- bench` for figures that count",
@@ -201,7 +176,11 @@ impl Bench {
                 report = self.elsewhere(url) => report?,
                 () = stop.asked() => bail!("interrupted: trips that were booked there stay booked"),
             },
-            None => self.own(&mut stop).await?,
+            None => {
+                let mut report = self.own(&mut stop).await?;
+                report.availability = self.protocols.availability(&mut stop).await?;
+                report
+            }
         };
         if let Some(file) = &self.html {
             html::replace(file, &bench::html::page(&report)?)?;
@@ -226,6 +205,7 @@ impl Bench {
             replicas: self.replicas,
             database: self.database.clone(),
             sample: false,
+            server_settings: self.protocols.server_settings(),
             ..stack::Options::temporary()
         }
         .set("LOG", "warn");
@@ -289,6 +269,7 @@ impl Bench {
             floor: self.floor,
             stored: self.stored,
             hot_flight: self.hot_flight,
+            protocols: self.protocols.all(),
         };
         let tell = Tell {
             going: &progress::follow,

@@ -29,6 +29,7 @@ mod settle;
 mod show;
 mod status;
 mod stuck;
+mod two_phase;
 mod up;
 
 use std::ffi::OsString;
@@ -79,6 +80,8 @@ enum Command {
     Audit(audit::Audit),
     Doctor(Box<doctor::Doctor>),
     Serve(Box<serve::Serve>),
+    #[command(hide = true)]
+    TwoPhase(Box<two_phase::TwoPhase>),
     Sandbox(Box<sandbox::Sandbox>),
     Completions(completions::Completions),
     Man(man::Man),
@@ -148,6 +151,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Audit(audit) => audit.run().await,
         Command::Doctor(doctor) => doctor.run().await,
         Command::Serve(serve) => serve.run().await,
+        Command::TwoPhase(two_phase) => two_phase.run().await,
         Command::Sandbox(sandbox) => sandbox.run().await,
         Command::Completions(completions) => Ok(completions.run()),
         Command::Man(man) => man.run(),

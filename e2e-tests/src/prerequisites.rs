@@ -44,21 +44,42 @@ pub async fn nats_py(test: &str) -> Option<PathBuf> {
 
 /// The PostgreSQL server. It ends with this process, and its folder with it.
 pub async fn postgres(test: &str) -> Option<&'static Cluster> {
-    static FOUND: Obtained<Programs> = OnceCell::const_new();
     static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+    let programs = postgres_programs(test).await?;
+    Some(CLUSTER.get_or_init(|| server(programs, &[])).await)
+}
+
+/// The same, of one that prepares transactions.
+pub async fn preparing_postgres(test: &str) -> Option<&'static Cluster> {
+    static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+    let programs = postgres_programs(test).await?;
+    Some(CLUSTER.get_or_init(|| server(programs, &PREPARING)).await)
+}
+
+/// One that prepares transactions, for one test alone: it may kill it.
+pub async fn own_preparing_postgres(test: &str) -> Option<Cluster> {
+    let programs = postgres_programs(test).await?;
+    Some(server(programs, &PREPARING).await)
+}
+
+const PREPARING: [&str; 1] = ["max_prepared_transactions=300"];
+
+async fn postgres_programs(test: &str) -> Option<&'static Programs> {
+    static FOUND: Obtained<Programs> = OnceCell::const_new();
     let programs = FOUND
         .get_or_init(|| async { blocking(|| Programs::find(&say)).await })
         .await;
-    let programs = skip::unless(Need::Postgres, test, programs.as_ref())?;
-    let start = || async {
-        let folder = std::env::temp_dir().join(format!("roundtrip-e2e-{}", uuid::Uuid::now_v7()));
-        let cluster = Cluster::start(programs, &folder, true)
-            .await
-            .expect("PostgreSQL does not start");
-        ask_for_plain_passwords(&folder, &cluster);
-        cluster
-    };
-    Some(CLUSTER.get_or_init(start).await)
+    skip::unless(Need::Postgres, test, programs.as_ref())
+}
+
+async fn server(programs: &Programs, settings: &[&str]) -> Cluster {
+    let folder = std::env::temp_dir().join(format!("roundtrip-e2e-{}", uuid::Uuid::now_v7()));
+    let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+    let cluster = Cluster::start_with(programs, &folder, true, &settings)
+        .await
+        .expect("PostgreSQL does not start");
+    ask_for_plain_passwords(&folder, &cluster);
+    cluster
 }
 
 /// SCRAM's thousands of rounds, not optimised, cost a debug build a tenth of a second for each connection, and worlds make many. On

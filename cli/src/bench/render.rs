@@ -36,6 +36,7 @@ pub(super) fn text(report: &Report) -> String {
     for row in &report.rows {
         details(&mut text, row);
     }
+    super::rivals::add(&mut text, report);
     match &report.audit {
         Some(audit) => {
             let _ = write!(text, "\n{audit}");

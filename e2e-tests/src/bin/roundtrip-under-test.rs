@@ -1,5 +1,5 @@
-//! `roundtrip serve` as a program of this package: cargo then builds it before the tests that start its services, from the same sources
-//! and without a build inside a test; and its services can be told to die at any step.
+//! `roundtrip serve`, and `roundtrip two-phase serve`, as a program of this package: cargo then builds it before the tests that start them,
+//! from the same sources and without a build inside a test; and they can be told to die at any step.
 
 use std::process::ExitCode;
 
@@ -22,6 +22,17 @@ enum UnderTest {
     },
     /// Be a payment provider, until SIGTERM.
     Sandbox(sandbox::Options),
+    /// Run a coordinator of two-phase commit in this process.
+    TwoPhase {
+        #[command(subcommand)]
+        command: Coordinator,
+    },
+}
+
+#[derive(Parser)]
+enum Coordinator {
+    /// Until SIGINT or SIGTERM.
+    Serve(Box<two_phase::Settings>),
 }
 
 #[tokio::main]
@@ -47,6 +58,10 @@ async fn run() -> Result<()> {
             let running = sandbox::start(&options).await?;
             stop.await?;
             return running.stop().await;
+        }
+        UnderTest::TwoPhase { command } => {
+            let Coordinator::Serve(settings) = command;
+            return two_phase::serve(*settings).await;
         }
     };
     let service = catalogue::find(&service).context("there is no such service")?;

@@ -158,8 +158,10 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "hotel",
             "inspect",
             "stack",
+            "two-phase",
         ],
     ),
+    ("two-phase", &[]),
     (
         "roundtrip",
         &[
@@ -178,6 +180,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "runtime",
             "sandbox",
             "stack",
+            "two-phase",
         ],
     ),
     (
@@ -195,6 +198,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "runtime",
             "sandbox",
             "stack",
+            "two-phase",
         ],
     ),
     ("xtask", &[]),

@@ -7,6 +7,7 @@ use stack::Stack;
 
 use super::database;
 use super::distribution::round;
+use super::load::{Live, Window};
 use super::prometheus::Page;
 use super::usage::{Processes, Usage};
 
@@ -84,6 +85,20 @@ impl Reading {
             on_files: server.is_none(),
             server_fsyncs,
         }
+    }
+
+    /// As measuring begins, and as it ends.
+    pub(crate) async fn edges(
+        stack: Option<(&Stack, &Processes)>,
+        live: &Live,
+        window: Window,
+    ) -> Option<[Self; 2]> {
+        let (stack, processes) = stack?;
+        tokio::time::sleep_until(window.from.into()).await;
+        let before = Self::of(stack, processes, live.trips()).await;
+        tokio::time::sleep_until(window.until.into()).await;
+        let after = Self::of(stack, processes, live.trips()).await;
+        Some([before, after])
     }
 }
 

@@ -1,6 +1,7 @@
 //! A report as one page of HTML that needs nothing else: plots, tables, settings, machine and audit. It is made of the report alone.
 
 mod costs;
+mod rivals;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -40,6 +41,7 @@ pub fn page(report: &Report) -> Result<String> {
     throughput(&mut body, report)?;
     queues(&mut body, report)?;
     costs::add(&mut body, report);
+    rivals::add(&mut body, report);
     settings(&mut body, report)?;
     let style = plots::style();
     Ok(format!(

@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use inspect::audit;
 use serde::Serialize;
 
+use super::availability::Outcome;
 use super::cost::Cost;
 use super::distribution::{Distribution, round};
+use super::exchange::Exchange;
 use super::floor::Floor;
 use super::load::Pace;
 use super::machine::Machine;
+use super::protocol::Protocol;
 use super::spread::Spread;
 use super::tally::Tally;
 use super::watch::Series;
@@ -57,6 +60,10 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// The judgement at the end; null where there were no databases to read.
     pub audit: Option<audit::Report>,
+    /// The same of two-phase commit's own tables; null where it was not measured.
+    pub two_phase: Option<two_phase::audit::Report>,
+    /// What each protocol did while something was away; empty where that was not asked for.
+    pub availability: Vec<Outcome>,
 }
 
 impl Report {
@@ -64,8 +71,11 @@ impl Report {
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let audit = self.audit.as_ref().is_none_or(audit::Report::is_clean);
+        let rival = self.two_phase.as_ref();
+        let rival = rival.is_none_or(two_phase::audit::Report::is_clean);
+        let away = self.availability.iter().all(|outcome| outcome.clean);
         let runs = self.rows.iter().flat_map(|row| &row.runs);
-        audit && runs.into_iter().all(|run| run.trips > 0)
+        audit && rival && away && runs.into_iter().all(|run| run.trips > 0)
     }
 }
 
@@ -76,6 +86,8 @@ pub struct Row {
     pub callers: Option<u32>,
     /// Trips offered each second in an open loop; null in a closed one.
     pub rate_per_s: Option<u32>,
+    /// Who booked the trips.
+    pub protocol: Protocol,
     /// What the runs say together.
     pub summary: Summary,
     /// Each of them.
@@ -85,7 +97,12 @@ pub struct Row {
 }
 
 impl Row {
-    pub(crate) fn new(pace: Pace, runs: Vec<Run>, floor: Option<Floor>) -> Self {
+    pub(crate) fn new(
+        pace: Pace,
+        protocol: Protocol,
+        runs: Vec<Run>,
+        floor: Option<Floor>,
+    ) -> Self {
         let (callers, rate_per_s) = match pace {
             Pace::Callers(callers) => (Some(callers), None),
             Pace::Rate(rate) => (None, Some(rate)),
@@ -93,18 +110,23 @@ impl Row {
         Self {
             callers,
             rate_per_s,
+            protocol,
             summary: Summary::of(&runs),
             runs,
             floor,
         }
     }
 
-    /// Such as `64 callers`.
+    /// Such as `64 callers`, or `64 callers, two-phase`.
     #[must_use]
     pub fn name(&self) -> String {
-        match (self.callers, self.rate_per_s) {
-            (Some(callers), _) => Pace::Callers(callers).to_string(),
-            (_, rate) => Pace::Rate(rate.unwrap_or_default()).to_string(),
+        let pace = match (self.callers, self.rate_per_s) {
+            (Some(callers), _) => Pace::Callers(callers),
+            (_, rate) => Pace::Rate(rate.unwrap_or_default()),
+        };
+        match self.protocol {
+            Protocol::Saga => pace.to_string(),
+            Protocol::TwoPhase => format!("{pace}, {}", self.protocol),
         }
     }
 }
@@ -187,6 +209,8 @@ pub struct Run {
     pub requests_per_trip: f64,
     /// What a trip cost; null of a stack elsewhere.
     pub cost: Option<Cost>,
+    /// What was said for it, to whom; null where nobody counted.
+    pub exchange: Option<Exchange>,
     /// Second by second.
     pub series: Series,
     /// Of the last answer of a trip, for the floor.
@@ -200,7 +224,7 @@ impl Run {
         duration_s: f64,
         tally: Tally,
         refused_to_undone: Option<Distribution>,
-        cost: Option<Cost>,
+        (cost, exchange): (Option<Cost>, Option<Exchange>),
         series: Series,
     ) -> Self {
         let open = matches!(pace, Pace::Rate(_));
@@ -222,6 +246,7 @@ impl Run {
             set_out_late: tally.late.distribution(),
             requests_per_trip: round(per_trip(tally.requests)),
             cost,
+            exchange,
             series,
             answer_bytes: (tally.answer_bytes / trips.max(1)) as usize,
             errors: tally.errors,

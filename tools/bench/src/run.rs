@@ -9,15 +9,18 @@ use stack::{Stack, inventory};
 
 use super::cost::{self, Reading};
 use super::database::{Copied, Storing};
+use super::exchange::Exchange;
 use super::floor::{self, Floor};
 use super::load::{Live, Load, Pace, Window};
 use super::machine::Machine;
+use super::protocol::Protocol;
 use super::report::{Report, Row, Run, Setup};
+use super::rival::Rival;
 use super::stock::Stock;
 use super::tally::Tally;
 use super::trip::Shares;
 use super::undone;
-use super::usage::{Processes, processes};
+use super::usage::processes;
 use super::watch::Seen;
 
 /// How long the trips that are under way at the end may take.
@@ -49,6 +52,8 @@ pub struct Options {
     pub stored: Option<u64>,
     /// Whether all trips ask for one flight on one day.
     pub hot_flight: bool,
+    /// Who books the trips; each is measured at each pace.
+    pub protocols: Vec<Protocol>,
 }
 
 /// Whom the load drives.
@@ -100,31 +105,50 @@ pub async fn measure(
     machine: Machine,
     tell: Tell<'_>,
 ) -> Result<Report> {
-    let bench = Bench::new(target, options, tell).await?;
+    let mut bench = Bench::new(target, options, tell).await?;
     if let (Some(stack), Some(wanted)) = (bench.stack(), options.stored) {
         bench.store(stack, wanted).await?;
     }
-    let mut runs: Vec<Vec<Run>> = options.paces.iter().map(|_| Vec::new()).collect();
+    let protocols = options.protocols.iter();
+    let loads = options
+        .paces
+        .iter()
+        .flat_map(|pace| protocols.clone().map(move |protocol| (*pace, *protocol)));
+    let loads: Vec<(Pace, Protocol)> = loads.collect();
+    let mut runs: Vec<Vec<Run>> = loads.iter().map(|_| Vec::new()).collect();
     // In turns, so that whatever changes with time changes for all.
     for number in 1..=options.runs {
-        for (pace, runs) in options.paces.iter().zip(&mut runs) {
-            let name = match options.runs {
+        for ((pace, protocol), runs) in loads.iter().zip(&mut runs) {
+            let load = match options.protocols.len() {
                 1 => pace.to_string(),
-                all => format!("{pace}, run {number} of {all}"),
+                _ => format!("{pace}, {protocol}"),
             };
-            runs.push(bench.run(*pace, name).await?);
+            let name = match options.runs {
+                1 => load,
+                all => format!("{load}, run {number} of {all}"),
+            };
+            runs.push(bench.run(*pace, *protocol, name).await?);
         }
     }
     let mut rows = Vec::new();
-    for (pace, runs) in options.paces.iter().zip(runs) {
-        let floor = bench.floor(*pace, &runs).await?;
-        rows.push(Row::new(*pace, runs, floor));
+    for ((pace, protocol), runs) in loads.into_iter().zip(runs) {
+        let floor = match protocol {
+            Protocol::Saga => bench.floor(pace, &runs).await?,
+            Protocol::TwoPhase => None,
+        };
+        rows.push(Row::new(pace, protocol, runs, floor));
     }
+    let two_phase = match &mut bench.rival {
+        Some(rival) => Some(rival.end(QUIET_WITHIN).await?),
+        None => None,
+    };
     Ok(Report {
         setup,
         machine,
         rows,
         audit: bench.audit().await,
+        two_phase,
+        availability: Vec::new(),
     })
 }
 
@@ -133,6 +157,7 @@ struct Bench<'a> {
     options: &'a Options,
     tell: Tell<'a>,
     stock: Arc<Stock>,
+    rival: Option<Rival>,
 }
 
 impl<'a> Bench<'a> {
@@ -148,11 +173,18 @@ impl<'a> Bench<'a> {
             }
             Target::Elsewhere { stock, .. } => stock.clone(),
         };
+        let rival = match target {
+            Target::Own(stack) if options.protocols.contains(&Protocol::TwoPhase) => {
+                Some(Rival::start(stack, &["one"]).await?)
+            }
+            _ => None,
+        };
         Ok(Self {
             target,
             options,
             tell,
             stock: Arc::new(stock),
+            rival,
         })
     }
 
@@ -168,11 +200,19 @@ impl<'a> Bench<'a> {
     fn load(
         &self,
         pace: Pace,
+        protocol: Protocol,
         window: Window,
         live: &Arc<Live>,
     ) -> tokio::sync::oneshot::Receiver<Result<Tally>> {
+        let rival = self
+            .rival
+            .as_ref()
+            .filter(|_| protocol == Protocol::TwoPhase);
         let (http, urls): (fn(&str) -> Result<reqwest::ClientBuilder>, _) = match self.target {
-            Target::Own(stack) => (|_| client::http::local(), stack.urls(booking::NAME)),
+            Target::Own(stack) => {
+                let urls = rival.map_or_else(|| stack.urls(booking::NAME), Rival::urls);
+                (|_| client::http::local(), urls)
+            }
             Target::Elsewhere { url, .. } => (
                 |url| client::http::to(&client::url(url)?),
                 vec![url.clone()],
@@ -203,7 +243,12 @@ impl<'a> Bench<'a> {
             until: began + TO_COPY_FOR,
         };
         let live = Arc::new(Live::default());
-        let loading = self.load(Pace::Callers(TO_COPY_CALLERS), window, &live);
+        let loading = self.load(
+            Pace::Callers(TO_COPY_CALLERS),
+            Protocol::Saga,
+            window,
+            &live,
+        );
         loading.await.context("the load generator panicked")??;
         let audit = self.audit().await;
         ensure!(
@@ -239,7 +284,7 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    async fn run(&self, pace: Pace, name: String) -> Result<Run> {
+    async fn run(&self, pace: Pace, protocol: Protocol, name: String) -> Result<Run> {
         let (began, began_at) = (Instant::now(), SystemTime::now());
         let from = began + self.options.warmup;
         let window = Window {
@@ -247,23 +292,39 @@ impl<'a> Bench<'a> {
             until: from + self.options.duration,
         };
         let live = Arc::new(Live::default());
-        let processes = self.stack().map(processes);
-        let stack = self.stack().zip(processes.as_ref());
-        let loading = self.load(pace, window, &live);
+        let rival = self
+            .rival
+            .as_ref()
+            .filter(|_| protocol == Protocol::TwoPhase);
+        let loading = self.load(pace, protocol, window, &live);
         (self.tell.going)(Going {
             name,
             began,
             window,
             live: Arc::clone(&live),
         });
-        let (seen, readings) = tokio::join!(
+        // By then every connection has its process at the server.
+        tokio::time::sleep_until(window.from.into()).await;
+        let mut processes = self.stack().map(processes);
+        if let (Some(rival), Some(processes)) = (rival, &mut processes) {
+            processes.insert(String::from("coordinator"), rival.pids());
+        }
+        let stack = self.stack().zip(processes.as_ref());
+        let (seen, readings, counted) = tokio::join!(
             Seen::watch(stack, &live, window),
-            readings(stack, &live, window)
+            Reading::edges(stack, &live, window),
+            Rival::edges(rival, window),
         );
         let tally = loading.await.context("the load generator panicked")??;
         let cost = readings
             .and_then(|[before, after]| cost::between(&before, &after, seen.memory_peak_bytes));
-        let refused_to_undone = match self.stack() {
+        let exchange = match protocol {
+            Protocol::Saga => cost.as_ref().map(Exchange::of_saga),
+            Protocol::TwoPhase => {
+                counted.and_then(|[before, after]| Exchange::of_rival(before, after, cost.as_ref()))
+            }
+        };
+        let refused_to_undone = match self.stack().filter(|_| rival.is_none()) {
             Some(stack) if !tally.undone.is_empty() => {
                 let since = began_at.checked_sub(CLOCKS_APART).unwrap_or(began_at);
                 let read = async {
@@ -285,7 +346,7 @@ impl<'a> Bench<'a> {
             duration_s,
             tally,
             refused_to_undone,
-            cost,
+            (cost, exchange),
             seen.series,
         ))
     }
@@ -303,7 +364,7 @@ impl<'a> Bench<'a> {
                 until: from + time,
             };
             let live = Arc::new(Live::default());
-            self.load(pace, window, &live)
+            self.load(pace, Protocol::Saga, window, &live)
                 .await
                 .context("the load generator panicked")??;
             Ok(live.trips())
@@ -334,18 +395,4 @@ fn own(stack: &Stack) -> Vec<Part> {
         url: url.clone(),
     };
     stack.databases().iter().map(part).collect()
-}
-
-/// As measuring begins, and as it ends.
-async fn readings(
-    stack: Option<(&Stack, &Processes)>,
-    live: &Live,
-    window: Window,
-) -> Option<[Reading; 2]> {
-    let (stack, processes) = stack?;
-    tokio::time::sleep_until(window.from.into()).await;
-    let before = Reading::of(stack, processes, live.trips()).await;
-    tokio::time::sleep_until(window.until.into()).await;
-    let after = Reading::of(stack, processes, live.trips()).await;
-    Some([before, after])
 }

@@ -159,10 +159,21 @@ impl Stack {
             DatabaseChoice::Local => {
                 let programs = Programs::find(say)?;
                 let temporary = self.folder.temporary;
-                let cluster =
-                    Cluster::start(&programs, &folder.join("postgres"), temporary).await?;
+                let start = async |name: &str| {
+                    let folder = folder.join(name);
+                    let settings = &options.server_settings;
+                    Cluster::start_with(&programs, &folder, temporary, settings).await
+                };
+                let cluster = start("postgres").await?;
                 for service in names(options) {
-                    let url = cluster.database(service).await?;
+                    let url = if options.apart.iter().any(|apart| apart == service) {
+                        let own = start(&format!("postgres-{service}")).await?;
+                        let url = own.database(service).await?;
+                        self.apart.insert(service.to_owned(), own);
+                        url
+                    } else {
+                        cluster.database(service).await?
+                    };
                     self.databases.insert(service.to_owned(), url);
                 }
                 say(&format!("PostgreSQL is ready at port {}", cluster.port()));
@@ -319,8 +330,11 @@ fn stream_fits(store: &std::path::Path, wanted: u64) -> Result<()> {
     Ok(())
 }
 
-/// The program that serves.
-fn program(options: &Options) -> Result<PathBuf> {
+/// The program that serves: what the options name, `ROUNDTRIP_BIN`, or this very one.
+///
+/// # Errors
+/// When the system does not say which one this is.
+pub fn program(options: &Options) -> Result<PathBuf> {
     if let Some(program) = &options.program {
         return Ok(program.clone());
     }

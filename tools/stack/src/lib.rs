@@ -42,6 +42,7 @@ use anyhow::{Context as _, Result};
 
 pub use catalogue::SERVICES;
 pub use databases::DatabaseChoice;
+pub use launch::program;
 pub use legs::LegProgram;
 pub use state::{Lock, State};
 
@@ -80,6 +81,10 @@ pub struct Options {
     pub replicas: u16,
     /// Where the services keep their data.
     pub database: DatabaseChoice,
+    /// Settings of a PostgreSQL server of the stack's own, beside its usual ones.
+    pub server_settings: Vec<String>,
+    /// Services whose database has a PostgreSQL server of its own, where the stack starts one.
+    pub apart: Vec<String>,
     /// A broker that is there; its own when None.
     pub nats_url: Option<String>,
     /// The port of the first service; free ports when None.
@@ -104,6 +109,8 @@ impl Options {
             home: Home::Temporary,
             replicas: 1,
             database: DatabaseChoice::Sqlite,
+            server_settings: Vec::new(),
+            apart: Vec::new(),
             nats_url: None,
             first_port: None,
             settings: Vec::new(),
@@ -152,6 +159,7 @@ pub struct Stack {
     services: Vec<Member>,
     sandbox: Option<Sandbox>,
     cluster: Option<Cluster>,
+    apart: BTreeMap<String, Cluster>,
     broker: Option<Broker>,
     on_server: Option<OnServer>,
     nats_url: String,
@@ -173,6 +181,7 @@ impl Stack {
             services: Vec::new(),
             sandbox: None,
             cluster: None,
+            apart: BTreeMap::new(),
             broker: None,
             on_server: None,
             nats_url: options.nats_url.clone().unwrap_or_default(),
@@ -209,7 +218,7 @@ impl Stack {
         if let Some(on_server) = self.on_server.take().filter(|_| self.folder.temporary) {
             results.push(on_server.drop().await);
         }
-        if let Some(cluster) = &mut self.cluster {
+        for cluster in self.cluster.iter_mut().chain(self.apart.values_mut()) {
             results.push(cluster.stop().await);
         }
         if let Some(broker) = &mut self.broker {
@@ -271,6 +280,11 @@ impl Stack {
     /// The service processes, to kill, stop and restart.
     pub fn services_mut(&mut self) -> &mut [Member] {
         &mut self.services
+    }
+
+    /// The server that a service's database has for itself, to stop, kill and restart.
+    pub fn server_of(&mut self, service: &str) -> Option<&mut Cluster> {
+        self.apart.get_mut(service)
     }
 
     /// Where everything is.

@@ -30,6 +30,7 @@ pub struct Cluster {
     account: Option<Account>,
     folder: PathBuf,
     temporary: bool,
+    settings: Vec<String>,
     password: String,
     port: u16,
     child: Option<Child>,
@@ -42,6 +43,19 @@ impl Cluster {
     /// # Errors
     /// When the folder cannot be used, or the server ends or stays silent; with its last words.
     pub async fn start(programs: &Programs, folder: &Path, temporary: bool) -> Result<Self> {
+        Self::start_with(programs, folder, temporary, &[]).await
+    }
+
+    /// The same with settings beside ours, such as `max_prepared_transactions=64`.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub async fn start_with(
+        programs: &Programs,
+        folder: &Path,
+        temporary: bool,
+        settings: &[String],
+    ) -> Result<Self> {
         private::make(folder)?;
         let folder = folder.canonicalize()?;
         let account = Account::unprivileged()?;
@@ -57,6 +71,7 @@ impl Cluster {
             account,
             folder,
             temporary,
+            settings: settings.to_vec(),
             password: String::new(),
             port: 0,
             child: None,
@@ -277,6 +292,9 @@ impl Cluster {
             "fsync=on",
             "synchronous_commit=on",
         ] {
+            command.args(["-c", setting]);
+        }
+        for setting in &self.settings {
             command.args(["-c", setting]);
         }
         let will = LastWill {

@@ -25,21 +25,8 @@ type Played<'k> = (&'static [Promise], &'static str, BoxFuture<'k, Scene>);
 
 /// Plays everything.
 pub(crate) async fn play<'k>(kit: &'k Kit<'k>, say: Say<'_>) -> Scene {
-    say("whether it answers at all, and holds at once");
-    let begun = stock::at_once(kit).await;
-    let silent = matches!(begun, Err(Halt::Broken)) && kit.price().is_none();
-    if silent && !kit.wire.has_reader(kit.leg.as_str()).await? {
-        // What an earlier run left on the broker says nothing of this one.
-        nothing_more(kit, "nobody reads from its consumer: does it run?");
+    if !answers(kit, say).await? {
         return Ok(());
-    }
-    presence(kit).await?;
-    if silent {
-        nothing_more(kit, "it did not take --item at its first turn");
-        return Ok(());
-    }
-    if trouble_or_broken(begun)? {
-        give_back(kit).await;
     }
     // While it is quiet, and before what is not acknowledged keeps it from hearing anything.
     let consumer = "it has no durable consumer that would tell";
@@ -95,6 +82,27 @@ pub(crate) async fn play<'k>(kit: &'k Kit<'k>, say: Say<'_>) -> Scene {
         say("killed and started again");
     }
     alone(kit, restart::scene(kit)).await
+}
+
+/// Whether it answers its first turn, so that there is something to play with; what is known without that is on account.
+async fn answers<'k>(kit: &'k Kit<'k>, say: Say<'_>) -> Scene<bool> {
+    say("whether it answers at all, and holds at once");
+    let begun = stock::at_once(kit).await;
+    let silent = matches!(begun, Err(Halt::Broken)) && kit.price().is_none();
+    if silent && !kit.wire.has_reader(kit.leg.as_str()).await? {
+        // What an earlier run left on the broker says nothing of this one.
+        nothing_more(kit, "nobody reads from its consumer: does it run?");
+        return Ok(false);
+    }
+    presence(kit).await?;
+    if silent {
+        nothing_more(kit, "it did not take --item at its first turn");
+        return Ok(false);
+    }
+    if trouble_or_broken(begun)? {
+        give_back(kit).await;
+    }
+    Ok(true)
 }
 
 /// Plays a scene, if the leg still answers.

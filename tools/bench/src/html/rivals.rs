@@ -1,0 +1,91 @@
+//! Two protocols beside each other, as a part of the page: what a trip takes of network and disk, and what each did while something was away.
+
+use std::fmt::Write as _;
+
+use super::{escaped, last, table};
+use crate::availability::Outcome;
+use crate::protocol::Protocol;
+use crate::report::{Report, Row};
+
+/// All of it; nothing where there is one protocol, and nothing went away.
+pub(super) fn add(body: &mut String, report: &Report) {
+    let rival = |row: &Row| row.protocol == Protocol::TwoPhase;
+    if report.rows.iter().any(rival) {
+        *body += "<h2>What a trip says, and how often it waits for the disk</h2>";
+        let header = ["load", "messages", "round trips", "commits", "fsyncs"];
+        table(body, &header, report.rows.iter().map(exchange));
+        *body += "<p class=\"note\">The last run of each. Messages: of the saga facts published and delivered, of two-phase commit statements to databases and their answers. What is not counted has no figure.</p>";
+    }
+    if let Some(audit) = &report.two_phase {
+        let class = if audit.is_clean() { "good" } else { "bad" };
+        let text = escaped(&audit.to_string());
+        let _ = write!(body, "<pre class=\"{class}\">{text}</pre>");
+    }
+    if !report.availability.is_empty() {
+        availability(body, &report.availability);
+    }
+}
+
+fn known(value: Option<f64>, places: usize) -> String {
+    value.map_or_else(|| String::from("–"), |value| format!("{value:.places$}"))
+}
+
+fn exchange(row: &Row) -> Vec<String> {
+    let told = last(row).and_then(|run| run.exchange.as_ref());
+    vec![
+        row.name(),
+        known(told.and_then(|it| it.messages_per_trip), 2),
+        known(told.and_then(|it| it.round_trips_per_trip), 2),
+        known(told.and_then(|it| it.commits_per_trip), 2),
+        known(told.and_then(|it| it.fsyncs_per_trip), 2),
+    ]
+}
+
+fn availability(body: &mut String, outcomes: &[Outcome]) {
+    *body += "<h2>While something is away</h2>";
+    let header = [
+        "what happened",
+        "to",
+        "away s",
+        "trips/s before",
+        "during",
+        "after",
+        "failed during",
+        "waiting at its end",
+        "longest silence s",
+        "seats locked s",
+        "lock waiters",
+        "settled after s",
+        "audit",
+    ];
+    let row = |outcome: &Outcome| {
+        let waiters = outcome.lock_waiters_max;
+        vec![
+            outcome.event.to_string(),
+            outcome.protocol.to_string(),
+            known(Some(outcome.away_s), 1),
+            known(Some(outcome.before_per_s), 0),
+            known(Some(outcome.during_per_s), 0),
+            known(outcome.after_per_s, 0),
+            outcome.failed_during.to_string(),
+            outcome.waiting_at_end.to_string(),
+            known(Some(outcome.longest_silence_s), 1),
+            known(outcome.locked_s, 1),
+            waiters.map_or_else(|| String::from("–"), |waiters| waiters.to_string()),
+            known(Some(outcome.settled_s), 1),
+            String::from(if outcome.clean { "clean" } else { "VIOLATED" }),
+        ]
+    };
+    table(body, &header, outcomes.iter().map(row));
+    for outcome in outcomes {
+        for (error, count) in &outcome.errors {
+            let _ = write!(
+                body,
+                "<p class=\"note\">{}, {}: {count} × {}</p>",
+                outcome.event,
+                outcome.protocol,
+                escaped(error)
+            );
+        }
+    }
+}
