@@ -417,8 +417,8 @@ fn an_empty_folder_has_nothing_to_judge() {
 }
 
 #[test]
-fn the_demo_tells_five_stories_and_ends_clean() {
-    let test = "the_demo_tells_five_stories";
+fn the_demo_tells_six_stories_and_ends_clean() {
+    let test = "the_demo_tells_six_stories";
     if skip::unless(Need::Nats, test, broker::find(&|_| {})).is_none() {
         return;
     }
@@ -428,7 +428,8 @@ fn the_demo_tells_five_stories_and_ends_clean() {
         "hotel    rejected  #1  sold-out",
         "flight   released  #0  sold-out",
         "budget: 407.00 EUR",
-        "4 closed, 1 confirmed",
+        "payment  rejected  #2  declined",
+        "5 closed, 1 confirmed",
         "clean",
     ]);
     assert_eq!(

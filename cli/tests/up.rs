@@ -266,6 +266,56 @@ fn a_broker_whose_disk_was_full_is_restarted_and_a_full_folder_ends_nothing() {
     assert!(said(&folder).ends_with("stopped\n"), "{}", said(&folder));
 }
 
+/// By default there is a payment leg, and a provider on this machine that is started again when it ends, with the payments that it had.
+#[test]
+fn a_stack_has_a_payment_leg_and_a_provider_for_it() {
+    let test = "a_stack_has_a_payment_leg_and_a_provider_for_it";
+    if skip::unless(Need::Nats, test, broker::find(&|line| eprintln!("{line}"))).is_none() {
+        return;
+    }
+    let above = tempfile::tempdir().unwrap();
+    let folder = above.path().join("data");
+    let first = port::free_row(&[1, 2, 3]).unwrap();
+    let log = std::fs::File::create(folder.with_extension("log")).unwrap();
+    let up = command::roundtrip(&folder, &["up", "--port", &first.to_string()])
+        .stdout(log)
+        .spawn();
+    let up = Up(up.unwrap());
+    let seen = wait_for(&folder, "up", |seen| seen["ready"] == true);
+    assert_eq!(
+        seen["legs"],
+        serde_json::json!(["flight", "hotel", "payment"])
+    );
+    let provider = seen["provider_url"].as_str().unwrap().to_owned();
+    let there = seats(first);
+    let (flight, date) = (&there["flight"], &there["date"]);
+    let pay = |card: &str| {
+        let trip = format!(
+            r#"[{{"leg":"flight","flight":{flight},"date":{date},"seats":1}},{{"leg":"payment","method":"{card}"}}]"#
+        );
+        let booked = roundtrip(&folder, &["book", "--itinerary", &trip, "--json"]);
+        serde_json::from_slice::<Value>(&booked.stdout)
+            .unwrap_or_else(|_| panic!("{}", words(&booked)))
+    };
+    assert_eq!(pay("pm_card_visa")["state"], "confirmed");
+    let declined = pay("pm_card_chargeDeclined");
+    assert_eq!(declined["reason"]["code"], "declined", "{declined}");
+
+    let state = std::fs::read_to_string(folder.join("stack.json")).unwrap();
+    let state: Value = serde_json::from_str(&state).unwrap();
+    let pid = state["provider"]["process"]["pid"].as_i64().unwrap();
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    until_said(&folder, "the payment provider is started again");
+    wait_for(&folder, "it is where it was", |seen| {
+        seen["provider_url"] == provider
+    });
+    assert_eq!(pay("pm_card_visa")["state"], "confirmed");
+    until_all_is_well(&folder);
+    drop(up);
+    assert!(said(&folder).ends_with("stopped\n"), "{}", said(&folder));
+}
+
 #[test]
 fn a_folder_that_is_no_stacks_is_not_deleted() {
     let folder = tempfile::tempdir().unwrap();
