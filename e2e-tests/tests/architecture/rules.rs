@@ -105,7 +105,10 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("leg", &["choreography", "participant", "runtime"]),
     ("booking", &["choreography", "participant", "runtime"]),
-    ("payment", &["choreography", "leg", "participant", "runtime"]),
+    (
+        "payment",
+        &["choreography", "leg", "participant", "runtime"],
+    ),
     ("client", &["booking", "choreography", "leg", "runtime"]),
     (
         "stack",

@@ -111,7 +111,8 @@ async fn agrees(world: &World, provider: &Sandbox) {
     let taken: Vec<&str> = taken.filter_map(|it| it.trip.as_deref()).collect();
     let trips: BTreeSet<&str> = taken.iter().copied().collect();
     assert_eq!(trips.len(), taken.len(), "paid for twice: {all:?}");
-    let paid = "select count(*) from trip where state = 'confirmed' and itinerary like '%\"payment\"%'";
+    let paid =
+        "select count(*) from trip where state = 'confirmed' and itinerary like '%\"payment\"%'";
     let paid = world.number("booking", paid).await;
     assert_eq!(i64::try_from(taken.len()).unwrap(), paid, "{all:?}");
     world.agrees_with(provider).await;
