@@ -380,6 +380,7 @@ fn a_payment_is_taken_once_or_comes_back() {
 fn planted_bugs_of_the_payment_are_found() {
     use paying_bugs::Bug;
     let rest = "it comes to rest";
+    let old = "what is known to be given back is not paid";
     let planted = [
         (
             Bug::CapturesWhatIsOff,
@@ -390,10 +391,7 @@ fn planted_bugs_of_the_payment_are_found() {
         (Bug::ReleasesBeforeTheVoid, "what is released holds nothing"),
         (Bug::LeavesTheDeclinedOpen, rest),
         (Bug::LapsesInSilence, rest),
-        (
-            Bug::BelievesOldNews,
-            "what is known to be given back is not paid",
-        ),
+        (Bug::BelievesOldNews, old),
     ];
     for (bug, property) in planted {
         found(&format!("{bug:?}"), Payments::with(bug), property);
