@@ -18,6 +18,7 @@ use client::paint::{Paint, Tone};
 use client::timeline::Timeline;
 use client::{Ask, Client};
 use inspect::audit::{self, Nats, Part, Parts};
+use payment::provider::ProviderSettings;
 use stack::{DatabaseChoice, Options, Stack};
 
 /// More than any trip needs when everything is up.
@@ -141,6 +142,9 @@ async fn play(stack: &Stack, paint: Paint) -> Result<bool> {
     let parts = Parts {
         databases: stack.databases().iter().map(part).collect(),
         nats: Some(nats),
+        provider: stack
+            .sandbox()
+            .map(|sandbox| ProviderSettings::at(&sandbox.url(), &sandbox.key_file())),
         ..Parts::default()
     };
     let report = audit::wait_until_clean(&parts, WITHIN).await;

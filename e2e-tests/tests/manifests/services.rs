@@ -130,7 +130,13 @@ fn of_payment() -> String {
     let database = format!("sqlite://{}", folder.path().join("payment.db").display());
     let nobody = |scheme| format!("{scheme}://127.0.0.1:{}", stack::port::free().unwrap());
     let command = Settings::augment_args(Command::new("service"));
-    let flags = ["service", "--database-url", &database, "--nats-url", &nobody("nats")];
+    let flags = [
+        "service",
+        "--database-url",
+        &database,
+        "--nats-url",
+        &nobody("nats"),
+    ];
     let matches = command.try_get_matches_from(flags).unwrap();
     let settings = Settings::from_arg_matches(&matches).unwrap();
     let key = folder.path().join("no.key");

@@ -45,7 +45,7 @@ pub(crate) struct World {
     pub(crate) off: bool,
     /// And asked for its money afterwards.
     pub(crate) greedy: bool,
-    /// Somebody gave the money back by hand, and the payment was told.
+    /// Somebody gave the money back by hand, and the payment was told while it could hear.
     pub(crate) given_back: bool,
     pub(crate) told_of_it: bool,
 }
@@ -200,7 +200,9 @@ impl Payments {
                 next.given_back = true;
             }
             Act::Told(reply) => {
-                next.told_of_it |= next.given_back && reply == Reply::Refunded;
+                // While a call is under way news is left to its answer, which may be older: then only the audit finds it.
+                let hears = next.record.asked.is_none();
+                next.told_of_it |= hears && next.given_back && reply == Reply::Refunded;
                 let intent = next.record.intent.clone().unwrap_or_default();
                 let heard = Input::Told {
                     intent: &intent,

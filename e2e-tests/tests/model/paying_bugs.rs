@@ -26,7 +26,13 @@ pub(crate) enum Bug {
 }
 
 impl Payments {
-    pub(crate) fn mistake(&self, before: &Record, input: Input<'_>, reaction: &mut Reaction, clock: Clock) {
+    pub(crate) fn mistake(
+        &self,
+        before: &Record,
+        input: Input<'_>,
+        reaction: &mut Reaction,
+        clock: Clock,
+    ) {
         let now = moment(clock);
         let heard = match input {
             Input::Fact(fact, _) => Some(word_of(fact)),

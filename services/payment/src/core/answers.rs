@@ -30,9 +30,7 @@ pub(super) fn answered(mut record: Record, key: &str, answer: &Answer, now: &Now
         State::Voiding => voided(record, answer, now),
         State::Refunding => refunded(record, answer, now),
         State::Rejected | State::Released => closed(record, purpose, answer, now),
-        State::None | State::Held | State::Captured | State::Unpaid => {
-            Reaction::odd(record, STRAY)
-        }
+        State::None | State::Held | State::Captured | State::Unpaid => Reaction::odd(record, STRAY),
     }
 }
 

@@ -299,7 +299,11 @@ fn money_behind_a_release_is_looked_for_and_given_back() {
             let before = in_state(state);
             let looked = told(before.clone(), &said);
             let key = &looked.call.as_ref().unwrap().key;
-            assert_ne!(*key, before.key(Purpose::Void), "the old one is answered as before");
+            assert_ne!(
+                *key,
+                before.key(Purpose::Void),
+                "the old one is answered as before"
+            );
             let old = answer(looked.record.clone(), &Answer::Voided);
             is_sound(&old, "it came out of order");
             assert_eq!((words(&old).as_str(), old.anomaly), ("", None));
@@ -310,7 +314,10 @@ fn money_behind_a_release_is_looked_for_and_given_back() {
         assert!(taken.due_us.is_some() && taken.attention_us.is_some());
         let heard = told(taken, &Answer::Refunded);
         is_sound(&heard, "news of the end");
-        assert!(!heard.record.needs_attention(i64::MAX), "nobody has to look");
+        assert!(
+            !heard.record.needs_attention(i64::MAX),
+            "nobody has to look"
+        );
     }
 }
 
@@ -337,8 +344,14 @@ fn news_of_a_capture_is_held_against_how_things_stand() {
     let asked = told(back.clone(), &Answer::Captured);
     is_sound(&asked, "it came late");
     assert_eq!(words(&asked), "capture");
-    assert_ne!(asked.call.unwrap().key, in_state(State::Held).key(Purpose::Capture));
-    assert_eq!(asked.record.attention_us, back.attention_us, "until it is known");
+    assert_ne!(
+        asked.call.unwrap().key,
+        in_state(State::Held).key(Purpose::Capture)
+    );
+    assert_eq!(
+        asked.record.attention_us, back.attention_us,
+        "until it is known"
+    );
     let unpaid = answer(asked.record.clone(), &Answer::Refunded).record;
     assert_eq!(unpaid.state, State::Unpaid);
     assert!(unpaid.needs_attention(later(1).now_us()) && unpaid.trouble.is_some());

@@ -49,7 +49,9 @@ pub(super) fn attention(payments: &Payments) -> (String, String) {
         state,
         trouble,
     } = first;
-    let trouble = trouble.as_deref().unwrap_or("the provider has not answered");
+    let trouble = trouble
+        .as_deref()
+        .unwrap_or("the provider has not answered");
     let me = client::invocation();
     let (what, todo) = match state.as_str() {
         "unpaid" => (

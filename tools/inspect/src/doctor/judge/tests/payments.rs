@@ -62,7 +62,10 @@ fn what_to_do_about_a_payment_is_said_by_where_it_stands() {
         let says = |s: &mut Seen| s.services[1].payments = Some(Ok(waiting.clone()));
         becomes(says, "flight", "payments", Wrong);
         let (what, todo) = crate::doctor::judge::payments::attention(&waiting);
-        assert!(what.contains("it said no") && what.contains(state), "{what}");
+        assert!(
+            what.contains("it said no") && what.contains(state),
+            "{what}"
+        );
         assert_eq!(todo.contains("cancel t"), is_cancelled, "{todo}");
     }
 }
