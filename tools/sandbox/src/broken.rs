@@ -44,6 +44,12 @@ pub async fn answer(State(app): State<App>, http: Http) -> Response<Body> {
         &body
     };
     let thrown = app.failures.meet(asked.purpose);
+    if thrown
+        .as_ref()
+        .is_some_and(|it| it.switch.failure == Failure::Echo)
+    {
+        return echo(&head.headers, fields);
+    }
     if let Some(thrown) = &thrown
         && let Some(answer) = before(&app, thrown).await
     {
@@ -72,7 +78,11 @@ pub async fn answer(State(app): State<App>, http: Http) -> Response<Body> {
         }),
         asked,
     };
-    let now = app.now(refusing(thrown.as_ref()));
+    let is_pending = |it: &Thrown| it.switch.failure == Failure::PendingRefund;
+    let now = app.now(
+        refusing(thrown.as_ref()),
+        thrown.as_ref().is_some_and(is_pending),
+    );
     let tells = app.webhooks.is_some();
     let answered = match api::perform(&app.store, &request, &now, tells).await {
         Ok(answered) => answered,
@@ -188,6 +198,20 @@ fn spoilt(failure: Failure, body: &str) -> Option<Response<Body>> {
     Some(answer)
 }
 
+/// A page with all that was sent.
+fn echo(headers: &HeaderMap, fields: &[u8]) -> Response<Body> {
+    let mut page = String::from("<!doctype html><title>Bad Request</title><pre>\n");
+    for (name, value) in headers {
+        page.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
+    }
+    page.push_str(&format!("\n{}</pre>", String::from_utf8_lossy(fields)));
+    let mut answer = Response::new(Body::from(page));
+    *answer.status_mut() = StatusCode::BAD_REQUEST;
+    let html = HeaderValue::from_static("text/html");
+    answer.headers_mut().insert(CONTENT_TYPE, html);
+    answer
+}
+
 /// An answer as it is.
 fn plain(answered: &Answered) -> Response<Body> {
     let mut answer = Response::new(Body::from(answered.body.clone()));
@@ -205,12 +229,13 @@ fn plain(answered: &Answered) -> Response<Body> {
 }
 
 impl App {
-    fn now(&self, refusing: Refusing) -> Now {
+    fn now(&self, refusing: Refusing, pending: bool) -> Now {
         Now {
             ms: super::server::now_ms(),
             fresh: fresh(),
             hold_ms: i64::try_from(self.hold.as_millis()).unwrap_or(i64::MAX / 2),
             refusing,
+            pending,
         }
     }
 }
