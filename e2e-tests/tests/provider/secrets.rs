@@ -116,7 +116,10 @@ async fn nothing_of_a_card_is_kept() {
         }
         let told = payment.once(&provider, purpose).await;
         let kept = kept(&told);
-        assert!(kept.contains(r#""object":"payment_intent""#) || kept.contains("charge"), "{told:?}");
+        assert!(
+            kept.contains(r#""object":"payment_intent""#) || kept.contains("charge"),
+            "{told:?}"
+        );
         for gone in ["4242", "Ada", "_secret_", "2034"] {
             assert!(!kept.contains(gone), "{gone} is in {kept}");
         }

@@ -126,7 +126,12 @@ async fn a_500_that_comes_many_times_stops_nothing_once_it_is_over() {
     settings.provider_break_after = 1_000;
     let provider = provider(&settings);
     let mut payment = Payment::of("pm_card_visa");
-    let purposes = [Purpose::Open, Purpose::Authorise, Purpose::Capture, Purpose::Refund];
+    let purposes = [
+        Purpose::Open,
+        Purpose::Authorise,
+        Purpose::Capture,
+        Purpose::Refund,
+    ];
     for purpose in purposes {
         let broken = json!({"failure": "broken", "when": "before", "only": [purpose]});
         sandbox.throw(broken).await;

@@ -108,7 +108,9 @@ async fn a_refund_that_fails_later_is_told() {
     }
     eventually("it was given back", async || {
         let all = heard(&provider, &told);
-        all.iter().any(|it| it.answer == Answer::Refunded).then_some(())
+        all.iter()
+            .any(|it| it.answer == Answer::Refunded)
+            .then_some(())
     })
     .await;
     sandbox.settle_refunds("failed").await;

@@ -121,7 +121,6 @@ impl Run<'_> {
         }
     }
 
-
     /// What follows where no payment came back.
     async fn follow(&mut self, Failed { policy, body }: Failed) -> Next {
         Next::Done(match policy {

@@ -255,9 +255,14 @@ mod tests {
             "charge.refunded",
             "refund.failed",
         ] {
-            let body = format!(r#"{{"id":"evt_1","type":"{kind}","data":{{"object":{{"id":7}}}}}}"#);
+            let body =
+                format!(r#"{{"id":"evt_1","type":"{kind}","data":{{"object":{{"id":7}}}}}}"#);
             let charge = kind == "charge.refunded";
-            let body = if charge { body.replace("\"id\":7", "\"captured\":7") } else { body };
+            let body = if charge {
+                body.replace("\"id\":7", "\"captured\":7")
+            } else {
+                body
+            };
             assert_eq!(told(&body), Err(Refused::Unreadable), "{kind}");
         }
         let body = event("payment_intent.succeeded", "a_state_of_tomorrow");
