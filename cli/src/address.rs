@@ -11,6 +11,7 @@ use super::parse;
 use client::Client;
 use inspect::audit::{Nats, Part};
 use inspect::doctor::observations::Home;
+use payment::provider::ProviderSettings;
 use stack::state::{Process, ServiceState};
 use stack::{Lock, SERVICES, State};
 
@@ -172,6 +173,8 @@ pub(crate) struct Found {
     pub(crate) own_server: bool,
     /// Where its payment provider is, while that runs on this machine.
     pub(crate) provider_url: Option<String>,
+    /// The file with the key that it takes.
+    pub(crate) provider_key_file: Option<PathBuf>,
 }
 
 impl Found {
@@ -185,7 +188,10 @@ impl Found {
         });
         self.own_server = state.postgres.is_some();
         let provider = state.provider.filter(|_| runs);
-        self.provider_url = provider.map(|provider| provider.url);
+        if let Some(provider) = provider {
+            self.provider_url = Some(provider.url);
+            self.provider_key_file = Some(provider.key_file);
+        }
         let given: BTreeSet<String> = self.services.iter().map(|it| it.service.clone()).collect();
         let own = state.services.into_iter();
         let own = own.filter(|it| runs && !given.contains(&it.service));
@@ -222,6 +228,43 @@ fn is_absent(url: &str) -> bool {
         .replace("%23", "#")
         .replace("%25", "%");
     url.starts_with("sqlite://") && !Path::new(&file).exists()
+}
+
+/// Where the payment provider is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ProviderAddress {
+    /// The payment provider, such as https://api.stripe.com, whose own list the payments are held against; without it, the sandbox of the
+    /// stack that runs in the folder, if it has one.
+    #[arg(
+        long,
+        env = "PROVIDER_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        requires = "provider_key_file"
+    )]
+    provider_url: Option<String>,
+    /// The file with its secret key; one that may read payments is enough.
+    #[arg(long, env = "PROVIDER_KEY_FILE", value_name = "FILE")]
+    provider_key_file: Option<PathBuf>,
+    /// Certificates (PEM) to trust beside the system's.
+    #[arg(long, env = "PROVIDER_CA_FILE", value_name = "FILE")]
+    provider_ca_file: Option<PathBuf>,
+}
+
+impl ProviderAddress {
+    /// The provider that was named, or else that of the folder's stack.
+    pub(crate) fn or(&self, found: &Found) -> Option<ProviderSettings> {
+        let (url, key_file) = match (&self.provider_url, &self.provider_key_file) {
+            (Some(url), Some(key_file)) => (url, key_file),
+            _ => (
+                found.provider_url.as_ref()?,
+                found.provider_key_file.as_ref()?,
+            ),
+        };
+        let mut settings = ProviderSettings::at(url, key_file);
+        settings.provider_ca_file.clone_from(&self.provider_ca_file);
+        Some(settings)
+    }
 }
 
 /// Where the broker is.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use super::address::{Addresses, BrokerAddress};
+use super::address::{Addresses, BrokerAddress, ProviderAddress};
 use super::parse::Databases;
 use super::{failure, out, parse};
 use client::paint::{Paint, Tone};
@@ -20,11 +20,12 @@ const WAIT: Duration = Duration::from_secs(10);
 ///
 /// Without --database it judges the stack in the folder. A leg whose records it can't read (its database was not given, or has tables of
 /// its own) is named as not looked at. No confirmed trip lacks a leg, no closed one keeps one; held, confirmed and free
-/// add up for every seat and room, and are what the legs' records say; nothing moves any more, and still not at a second look. Exits 0
+/// add up for every seat and room, and are what the legs' records say; payments are what their provider's own list says, to the cent, where it
+/// is known who that is (else it is named as not looked at); nothing moves any more, and still not at a second look. Exits 0
 /// and says `clean` only then; 1 with each violation named; 2 when there was nothing to judge or a part could not be reached.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  roundtrip audit\n  roundtrip audit --folder /tmp/second --json\n  roundtrip audit --database sqlite://booking.db --database sqlite://flight.db --database sqlite://hotel.db\n  roundtrip audit --database @databases.txt --without hotel"
+    after_help = "Examples:\n  roundtrip audit\n  roundtrip audit --folder /tmp/second --json\n  roundtrip audit --database sqlite://booking.db --database sqlite://flight.db --database sqlite://hotel.db\n  roundtrip audit --database @databases.txt --without hotel\n  roundtrip audit --database @databases.txt --provider-url https://api.stripe.com --provider-key-file stripe.key"
 )]
 pub(crate) struct Audit {
     /// Databases of booking and of legs, one for each service: URL, or NAME=URL where a database does not say whose it is. A further leg's,
@@ -45,6 +46,8 @@ pub(crate) struct Audit {
     places: Addresses,
     #[command(flatten)]
     broker: BrokerAddress,
+    #[command(flatten)]
+    provider: ProviderAddress,
 }
 
 impl Audit {
@@ -73,6 +76,7 @@ impl Audit {
         let given = given(&self.database);
         let elsewhere = self.places.is_elsewhere(&given);
         let found = self.places.look(given, &self.broker)?;
+        let provider = self.provider.or(&found);
         let (mut databases, mut without) = (found.databases, found.without);
         without.extend(self.without.iter().cloned());
         if !elsewhere && found.home.is_none() {
@@ -92,6 +96,7 @@ impl Audit {
             databases,
             nats: found.broker,
             without,
+            provider,
         })
     }
 

@@ -344,6 +344,7 @@ impl Processes {
             databases: self.databases.iter().map(part).collect(),
             nats: Some(self.nats()),
             without: self.gone.clone(),
+            provider: None,
         }
     }
 

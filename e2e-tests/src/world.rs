@@ -10,6 +10,7 @@ use async_nats::HeaderMap;
 use choreography::TripId;
 use futures::future::join_all;
 use inspect::audit::{self, Verdict};
+use payment::provider::ProviderSettings;
 use runtime::faults::CrashPoint;
 use serde::Deserialize;
 
@@ -17,6 +18,7 @@ use crate::client::Client;
 use crate::containers::Containers;
 use crate::contract;
 use crate::processes::{Lock, Processes};
+use crate::sandbox::Sandbox;
 use crate::timeline::{self, Published, Timeline};
 use crate::{PATIENCE, eventually};
 use stack::SERVICES;
@@ -323,7 +325,7 @@ impl World {
     /// Every test's end: what must always hold is looked for in the databases themselves and at the broker; then everything stops,
     /// in order and without complaint.
     pub async fn finish(mut self) {
-        self.audit().await;
+        self.audit(None).await;
         self.hold_to_the_contract();
         let complaints = either!(&mut self.stack, stack => stack.stop_all().await);
         assert!(
@@ -334,9 +336,15 @@ impl World {
         self.finished = true;
     }
 
+    /// The audit is clean, of which the provider's own list is a part.
+    pub async fn agrees_with(&self, provider: &Sandbox) {
+        self.audit(Some(provider.settings())).await;
+    }
+
     /// Looks at the stack as an auditor does, until it is clean or it is plain that it will not be.
-    async fn audit(&self) {
-        let parts = either!(&self.stack, stack => stack.parts());
+    async fn audit(&self, provider: Option<ProviderSettings>) {
+        let mut parts = either!(&self.stack, stack => stack.parts());
+        parts.provider = provider;
         let report = audit::wait_until_clean(&parts, PATIENCE).await;
         // A world in which nobody asked for a trip has nothing wrong with it.
         let fine = match report.verdict {

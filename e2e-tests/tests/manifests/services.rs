@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use clap::{Args as _, Command, FromArgMatches as _};
 use runtime::Settings;
@@ -111,12 +112,44 @@ pub(crate) fn metrics() -> &'static BTreeSet<String> {
         metrics.publisher_stalled(1);
         metrics.queue_depth(1);
         metrics.consumer_lag(1);
-        let text = metrics.render();
+        metrics.calls_waiting("a", 1);
+        metrics.calls_oldest(1);
+        metrics.call_attempt("a", "answered", 0.1);
+        let text = metrics.render() + &of_payment();
         let samples = text.lines().filter(|line| !line.starts_with('#'));
         samples
             .map(|line| line.split(['{', ' ']).next().unwrap().to_owned())
             .filter(|name| name.starts_with("roundtrip_"))
             .collect()
+    })
+}
+
+/// What the payment leg has besides, a provider or none: of one that runs.
+fn of_payment() -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite://{}", folder.path().join("payment.db").display());
+    let nobody = |scheme| format!("{scheme}://127.0.0.1:{}", stack::port::free().unwrap());
+    let command = Settings::augment_args(Command::new("service"));
+    let flags = ["service", "--database-url", &database, "--nats-url", &nobody("nats")];
+    let matches = command.try_get_matches_from(flags).unwrap();
+    let settings = Settings::from_arg_matches(&matches).unwrap();
+    let key = folder.path().join("no.key");
+    let provider = payment::provider::ProviderSettings::at(&nobody("http"), &key);
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let running = payment::start(settings, provider).await.unwrap();
+        let url = format!("http://{}/metrics", running.address);
+        let client = ::client::http::local().unwrap().build().unwrap();
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let text = client.get(&url).send().await.unwrap().text().await.unwrap();
+            // The last of them that it tells.
+            if text.contains("roundtrip_provider_webhooks_total") {
+                running.drain().await;
+                return text;
+            }
+            assert!(Instant::now() < until, "it tells nothing of its provider");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     })
 }
 

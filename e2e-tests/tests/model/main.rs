@@ -14,6 +14,7 @@ mod graph;
 mod judge;
 mod outbox;
 mod paying;
+mod paying_bugs;
 mod paying_properties;
 mod paying_provider;
 mod properties;
@@ -377,7 +378,7 @@ fn a_payment_is_taken_once_or_comes_back() {
 
 #[test]
 fn planted_bugs_of_the_payment_are_found() {
-    use paying::Bug;
+    use paying_bugs::Bug;
     let rest = "it comes to rest";
     let planted = [
         (
@@ -389,6 +390,10 @@ fn planted_bugs_of_the_payment_are_found() {
         (Bug::ReleasesBeforeTheVoid, "what is released holds nothing"),
         (Bug::LeavesTheDeclinedOpen, rest),
         (Bug::LapsesInSilence, rest),
+        (
+            Bug::BelievesOldNews,
+            "what is known to be given back is not paid",
+        ),
     ];
     for (bug, property) in planted {
         found(&format!("{bug:?}"), Payments::with(bug), property);

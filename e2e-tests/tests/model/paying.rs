@@ -7,16 +7,17 @@
 //! otherwise; once its row is gone nobody listens. An authorisation may lapse, and news of whatever was once true may be told at any moment. A
 //! process that dies anywhere needs no act of its own: what it had sent was sent, and the answer never came.
 //!
-//! Not in it: forgetting, several positions on one trip, money that somebody moves by hand at the provider.
+//! Somebody may give back by hand, at the provider, what was taken. Not in it: forgetting, several positions on one trip.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 
 use booking::core::{self as b, Trip};
 use choreography::{Fact, LegName, Plan};
-use payment::core::{Input, Purpose, Reaction, Record, Standing, State, react};
+use payment::core::{Input, Purpose, Record, Standing, State, react};
 use stateright::{Model, Property};
 
+use crate::paying_bugs::Bug;
 use crate::paying_properties::all;
 use crate::paying_provider::{Ask, Intent, Mood, Reply, Status, ask, name, process, words};
 use crate::words::{Clock, FLIGHT, Word, fact, moment, plain_trip, plan, reason, trip_id, word};
@@ -44,6 +45,9 @@ pub(crate) struct World {
     pub(crate) off: bool,
     /// And asked for its money afterwards.
     pub(crate) greedy: bool,
+    /// Somebody gave the money back by hand, and the payment was told.
+    pub(crate) given_back: bool,
+    pub(crate) told_of_it: bool,
 }
 
 /// Who hears.
@@ -65,32 +69,17 @@ pub(crate) enum Act {
     Process(Ask, Mood),
     Answer(Reply),
     Lapse(usize),
+    /// Somebody gives back what was taken, by hand.
+    GiveBack(usize),
     Told(Reply),
     /// An attempt ends without an answer. Changes nothing, but for a bug.
     TimeOut,
 }
 
-/// Mistakes, planted around the production functions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bug {
-    /// A `confirmed` that comes late captures what is off.
-    CapturesWhatIsOff,
-    /// After a timeout the money is asked for anew, under another key.
-    AuthorisesUnderANewKey,
-    /// A timeout is taken for a no.
-    TimeoutIsANo,
-    /// `released` is said before the provider has let go.
-    ReleasesBeforeTheVoid,
-    /// What was declined is not closed at the provider.
-    LeavesTheDeclinedOpen,
-    /// A lapse that booking may not have heard of asks nobody to look.
-    LapsesInSilence,
-}
-
 pub(crate) struct Payments {
     pub(crate) plan: Plan,
-    leg: LegName,
-    bug: Option<Bug>,
+    pub(crate) leg: LegName,
+    pub(crate) bug: Option<Bug>,
     /// Rest depends on what is kept alone, so it is worked out once for all that may be in flight.
     pub(crate) rests: Mutex<HashMap<World, bool>>,
 }
@@ -112,7 +101,7 @@ impl Payments {
         }
     }
 
-    fn has(&self, bug: Bug) -> bool {
+    pub(crate) fn has(&self, bug: Bug) -> bool {
         self.bug == Some(bug)
     }
 
@@ -186,59 +175,6 @@ impl Payments {
         self.payment(world, heard, Clock::Before);
     }
 
-    fn mistake(&self, before: &Record, input: Input<'_>, reaction: &mut Reaction, clock: Clock) {
-        let now = moment(clock);
-        let heard = match input {
-            Input::Fact(fact, _) => Some(word_of(fact)),
-            _ => None,
-        };
-        let record = &mut reaction.record;
-        match self.bug {
-            Some(Bug::CapturesWhatIsOff)
-                if heard == Some(Word::Confirmed) && before.state == State::Voiding =>
-            {
-                // As a hold would hear it.
-                let held = Record {
-                    state: State::Held,
-                    ..before.clone()
-                };
-                *reaction = react(&self.leg, held, input, &now);
-            }
-            Some(Bug::ReleasesBeforeTheVoid)
-                if before.state == State::Held && record.state == State::Voiding =>
-            {
-                record.state = State::Released;
-                reaction.said = record.announcement();
-            }
-            Some(Bug::LeavesTheDeclinedOpen) if record.state == State::Rejected => {
-                record.asked = None;
-                reaction.call = None;
-            }
-            Some(Bug::LapsesInSilence) if record.state == State::Released => {
-                record.attention_us = None;
-            }
-            _ => {}
-        }
-    }
-
-    /// An attempt ends without an answer, and somebody makes something of that.
-    fn time_out(&self, world: &mut World) {
-        let Some(row) = world.row else {
-            return;
-        };
-        if self.has(Bug::TimeoutIsANo) {
-            world.wire.insert(row);
-            self.answer(world, Reply::Declined);
-        } else if self.has(Bug::AuthorisesUnderANewKey) && row.0 == Purpose::Authorise {
-            world.wire.insert(row);
-            world.answers.clear();
-            world.row = Some((Purpose::Open, None, 1));
-            world.record.state = State::Opening;
-            world.record.asked = Some(Purpose::Open);
-            world.record.intent = None;
-        }
-    }
-
     fn step(&self, world: &World, act: Act) -> World {
         let mut next = world.clone();
         match act {
@@ -259,7 +195,12 @@ impl Payments {
             Act::Process(ask, mood) => process(&mut next, ask, mood),
             Act::Answer(reply) => self.answer(&mut next, reply),
             Act::Lapse(intent) => next.intents[intent].status = Status::Voided,
+            Act::GiveBack(intent) => {
+                next.intents[intent].status = Status::Refunded;
+                next.given_back = true;
+            }
             Act::Told(reply) => {
+                next.told_of_it |= next.given_back && reply == Reply::Refunded;
                 let intent = next.record.intent.clone().unwrap_or_default();
                 let heard = Input::Told {
                     intent: &intent,
@@ -273,7 +214,7 @@ impl Payments {
     }
 }
 
-fn word_of(fact: &Fact) -> Word {
+pub(crate) fn word_of(fact: &Fact) -> Word {
     word(&fact.said)
 }
 
@@ -312,6 +253,8 @@ impl Model for Payments {
             refused: false,
             off: false,
             greedy: false,
+            given_back: false,
+            told_of_it: false,
         }]
     }
 
@@ -351,6 +294,9 @@ impl Model for Payments {
         for (number, intent) in world.intents.iter().enumerate() {
             if intent.status == Status::Authorised {
                 actions.push(Act::Lapse(number));
+            }
+            if intent.status == Status::Captured {
+                actions.push(Act::GiveBack(number));
             }
             if world.record.intent.as_deref() == Some(&name(number)) {
                 let was = [

@@ -41,8 +41,12 @@ pub(crate) fn all() -> Vec<Property<Payments>> {
                 State::Unpaid => true,
                 _ => false,
             };
-            !refused || world.refused || lapsed(world)
+            !refused || world.refused || lapsed(world) || world.given_back
         }),
+        Property::always(
+            "what is known to be given back is not paid",
+            |_, world: &World| !world.told_of_it || world.record.state != State::Captured,
+        ),
         Property::always("it comes to rest", rests),
         sometimes("it is paid", State::Captured),
         sometimes("it is declined", State::Rejected),
@@ -83,6 +87,7 @@ fn rests(model: &Payments, world: &World) -> bool {
         refused: false,
         off: false,
         greedy: false,
+        told_of_it: false,
         ..world.clone()
     };
     if let Some(known) = model.rests.lock().unwrap().get(&wiped) {
@@ -108,7 +113,9 @@ fn comes_to_rest(model: &Payments, mut world: World, clock: Clock) -> bool {
     match world.trip.state {
         b::State::Confirmed => {
             let taken = |intent: &Intent| intent.status == Status::Captured;
-            world.record.state == State::Captured && world.intents.iter().any(taken)
+            // News of what was given back may be lost: that is for the audit, which reads the provider's own list.
+            let taken = world.given_back || world.intents.iter().any(taken);
+            world.record.state == State::Captured && taken
         }
         b::State::Closed => {
             let over = matches!(world.record.state, State::Released | State::Rejected);

@@ -132,14 +132,22 @@ async fn the_key_is_written_nowhere(world: &mut World) {
     provider
         .throw(json!({"failure": "refuse-key", "count": 1}))
         .await;
-    provider
-        .throw(json!({"failure": "garbage", "count": 1}))
-        .await;
-    let view = world.book(&paid("pm_card_visa")).await;
-    assert!(view.state == State::Confirmed || view.outcome.is_some());
+    let garbage = json!({"failure": "garbage", "count": 1, "only": ["authorise"]});
+    provider.throw(garbage).await;
+    let asked = world.ask(&paid("pm_card_visa")).await.trip;
+    eventually("it is known that the key is refused", async || {
+        let told: Value = world.get("payment", "/provider").await;
+        (told["problems"][0]["kind"] == "provider-key-refused").then_some(())
+    })
+    .await;
     let key = std::fs::read_to_string(provider.key_file()).unwrap();
     let key = key.trim();
     assert!(key.len() > 16, "a key that can be looked for");
+    // The same key, written anew: what waits for another one goes on, and meets the garbage.
+    std::fs::write(provider.key_file(), format!("{key}\n")).unwrap();
+    world.until_state(asked, State::Confirmed).await;
+    until_record(world, asked, "captured").await;
+    assert!(!world.letters("payment").await.is_empty(), "it is kept");
     let mut told = vec![world.log("payment", 0)];
     for path in [
         "/metrics",
@@ -170,8 +178,6 @@ async fn the_key_is_written_nowhere(world: &mut World) {
     for text in told {
         assert!(!text.contains(key), "the key is in: {text}");
     }
-    // The same key, written anew: what waits for another one goes on.
-    std::fs::write(provider.key_file(), format!("{key}\n")).unwrap();
     agrees(world, &provider).await;
     provider.stop().await;
 }

@@ -14,11 +14,11 @@
 //! | held | say reserved again | capturing, ask to capture | voiding, ask to void | *lapsed at the provider*: released, say released |
 //! | capturing | say reserved again | – | remembered | captured: captured (off: refunding, ask to refund); a no: unpaid (off: voiding, ask to void); voided: unpaid (off: released, say released) |
 //! | captured | say reserved again | – | refunding, ask to refund | *taken back at the provider*: unpaid and an alarm |
-//! | unpaid | say reserved again | – | voiding, ask to void | *captured after all*: captured |
+//! | unpaid | say reserved again | – | voiding, ask to void | *captured after all*: capturing, ask to capture |
 //! | voiding | – | – | – | voided: released, say released; captured: refunding, ask to refund; a no: ask again after a pause |
 //! | refunding | – | – | – | refunded: released, say released; a no: ask again after a pause |
-//! | released | say released again | – ; if it lapsed: unpaid | say released again | – |
-//! | rejected | say rejected again | – and an alarm | say rejected again | voided: –; a no: ask to void again after a pause |
+//! | released | say released again | – ; if it lapsed: unpaid | say released again | as rejected |
+//! | rejected | say rejected again | – and an alarm | say rejected again | *held or taken*: ask to void; voided: –; captured: ask to refund, and an alarm; a no: ask to void again after a pause |
 //!
 //! A later leg's `rejected` is as `cancelled`, but for an alarm once the trip was confirmed. Two calls make one authorisation: *open* makes a
 //! payment that holds nothing and has an id, *authorise* confirms that id. So whatever is lost, late or forgotten by either side, there is one
@@ -231,12 +231,19 @@ fn off(mut record: Record, fact: &Fact, reason: &Reason, by_leg: bool, now: &Now
         State::Voiding | State::Refunding => Reaction::silent(record),
         State::Released | State::Rejected if by_leg => Reaction::silent(record),
         State::Released => {
-            if !record.is_off() {
-                record.undo = 1; // a `confirmed` that passed this on its way finds a trip that is off
-                record.attention_us = None;
-                record.keep_for_a_while();
+            if record.is_off() {
+                return say(record);
             }
-            say(record)
+            record.undo = 1; // a `confirmed` that passed this on its way finds a trip that is off
+            record.attention_us = None;
+            record.keep_for_a_while();
+            if record.trouble.is_none() {
+                return say(record);
+            }
+            // The provider told of money behind the lapse.
+            let said = say(record.clone()).said;
+            let closing = answers::asked_to_close(record, now);
+            Reaction { said, ..closing }
         }
         State::Rejected => say(record),
     }
@@ -288,8 +295,15 @@ fn say_in(mut record: Record, state: State, now: &Now) -> Reaction {
 }
 
 /// Asks the provider what the record's state has to ask, the first time or again.
-fn ask(mut record: Record) -> Reaction {
-    match record.ask() {
+fn ask(record: Record) -> Reaction {
+    match record.state.asks() {
+        Some(purpose) => ask_for(record, purpose),
+        None => Reaction::odd(record, "unreadable-record"),
+    }
+}
+
+fn ask_for(mut record: Record, purpose: Purpose) -> Reaction {
+    match record.ask(purpose) {
         Some(call) => Reaction {
             call: Some(call),
             ..Reaction::silent(record)

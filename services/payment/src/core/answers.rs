@@ -1,13 +1,15 @@
 //! What a record makes of the provider's words: the answer to the call that is under way, or news that nobody asked for.
 //!
 //! An answer is known by its call's key, so that one that comes twice, or comes after the same was asked anew, changes nothing. News is heard
-//! only while no call is under way: then the answer will say what there is to know, and at most one of both moves the record.
+//! only while no call is under way: then the answer will say what there is to know, and at most one of both moves the record. News comes in any
+//! order, so where it says that something was taken of what is not paid, or is there of what is over, it decides nothing: the provider is asked,
+//! and its answer tells how things stand by now.
 
 use choreography::{Now, Reason};
 
-use super::call::Answer;
+use super::call::{Answer, Purpose};
 use super::record::{ATTENTION_US, Record, State};
-use super::{Reaction, ask, ask_in, enter, say_in};
+use super::{Reaction, ask, ask_for, ask_in, enter, say_in};
 
 /// An answer that is of another question than the one asked: it is asked again.
 const STRAY: &str = "answer-to-another-question";
@@ -17,10 +19,9 @@ const MONEY: &str = "money-behind-a-release";
 
 /// A call was answered.
 pub(super) fn answered(mut record: Record, key: &str, answer: &Answer, now: &Now) -> Reaction {
-    let expected = record.asked.map(|purpose| record.key(purpose));
-    if expected.as_deref() != Some(key) {
+    let Some(purpose) = record.asked.filter(|purpose| record.key(*purpose) == key) else {
         return Reaction::silent(record); // answered before
-    }
+    };
     record.asked = None;
     match record.state {
         State::Opening => opened(record, answer, now),
@@ -28,8 +29,8 @@ pub(super) fn answered(mut record: Record, key: &str, answer: &Answer, now: &Now
         State::Capturing => captured(record, answer, now),
         State::Voiding => voided(record, answer, now),
         State::Refunding => refunded(record, answer, now),
-        State::Rejected => closed(record, answer, now),
-        State::None | State::Held | State::Captured | State::Unpaid | State::Released => {
+        State::Rejected | State::Released => closed(record, purpose, answer, now),
+        State::None | State::Held | State::Captured | State::Unpaid => {
             Reaction::odd(record, STRAY)
         }
     }
@@ -59,10 +60,8 @@ pub(super) fn told(mut record: Record, intent: &str, answer: &Answer, now: &Now)
             record.enter(State::Unpaid, now);
             Reaction::odd(record, "taken-back-at-the-provider")
         }
-        (State::Unpaid, Answer::Captured) => {
-            record.trouble = None;
-            enter(record, State::Captured, now)
-        }
+        // Or it was, and was given back since.
+        (State::Unpaid, Answer::Captured) => asked_to_capture(record, now),
         (State::Unpaid, _) => Reaction::silent(record),
         (State::Voiding, Answer::Voided | Answer::Refunded | Answer::Captured) => {
             voided(record, answer, now)
@@ -70,8 +69,13 @@ pub(super) fn told(mut record: Record, intent: &str, answer: &Answer, now: &Now)
         (State::Refunding, Answer::Voided | Answer::Refunded) => refunded(record, answer, now),
         (State::Voiding | State::Refunding | State::Opening | State::Authorising, _)
         | (State::Capturing, _) => Reaction::silent(record), // it asks again anyway
+        (State::Released, Answer::Captured) if !record.is_off() => lapsed_and_taken(record),
+        (State::Released, _) if !record.is_off() => Reaction::silent(record),
         (State::Released | State::Rejected, Answer::Authorised | Answer::Captured) => {
-            Reaction::odd(record, MONEY)
+            asked_to_close(record, now)
+        }
+        (State::Released | State::Rejected, Answer::Voided | Answer::Refunded) => {
+            nothing_left(record)
         }
         (State::Released | State::Rejected, _) => Reaction::silent(record),
         (State::None | State::Held | State::Captured, _) => Reaction::odd(record, STRAY),
@@ -142,7 +146,10 @@ fn authorised(mut record: Record, answer: &Answer, now: &Now) -> Reaction {
 fn captured(mut record: Record, answer: &Answer, now: &Now) -> Reaction {
     match answer {
         Answer::Captured if record.is_off() => ask_in(record, State::Refunding, now),
-        Answer::Captured => enter(record, State::Captured, now),
+        Answer::Captured => {
+            record.trouble = None;
+            enter(record, State::Captured, now)
+        }
         Answer::Voided | Answer::Refunded if record.is_off() => {
             say_in(record, State::Released, now)
         }
@@ -184,19 +191,27 @@ fn refunded(record: Record, answer: &Answer, now: &Now) -> Reaction {
     }
 }
 
-/// A rejected payment was closed at the provider, or is to be.
-fn closed(mut record: Record, answer: &Answer, now: &Now) -> Reaction {
+/// What is over here was closed at the provider too, or is to be.
+fn closed(mut record: Record, purpose: Purpose, answer: &Answer, now: &Now) -> Reaction {
     match answer {
-        Answer::Voided | Answer::Refunded => {
-            record.trouble = None;
-            record.attention_us = None;
-            record.keep_for_a_while();
-            Reaction::silent(record)
+        Answer::Voided | Answer::Refunded => nothing_left(record),
+        Answer::Captured if purpose == Purpose::Void => {
+            record.trouble = Some(String::from(
+                "the provider took money of a trip that does not go",
+            ));
+            let told = record.needs_attention(now.now_us());
+            if !told {
+                record.attention_us = Some(now.now_us());
+            }
+            let back = ask_for(record, Purpose::Refund);
+            Reaction {
+                anomaly: back.anomaly.or((!told).then_some(MONEY)),
+                ..back
+            }
         }
         Answer::Captured => {
-            record.trouble = Some(String::from("the provider took money that it had refused"));
-            record.attention_us = Some(now.now_us());
-            Reaction::odd(record, MONEY)
+            let still = Reason::new("still-there", "the provider did not give it back");
+            refused(record, &still, now)
         }
         Answer::Declined { reason } | Answer::Refused { reason } => refused(record, reason, now),
         Answer::Authorised | Answer::Opened { .. } => {
@@ -204,6 +219,41 @@ fn closed(mut record: Record, answer: &Answer, now: &Now) -> Reaction {
             refused(record, &still, now)
         }
     }
+}
+
+/// The provider has nothing of a trip that is over here: nobody has to look.
+fn nothing_left(mut record: Record) -> Reaction {
+    record.trouble = None;
+    record.attention_us = None;
+    record.due_us = None;
+    record.keep_for_a_while();
+    Reaction::silent(record)
+}
+
+/// A trip that is over here may have money at the provider: it is asked to let go, which also says how things stand. Under a new key, for
+/// to a known one it says again what it said then.
+pub(super) fn asked_to_close(mut record: Record, now: &Now) -> Reaction {
+    record.refusals = record.refusals.saturating_add(1);
+    let hour = now.now_us().saturating_add(ATTENTION_US);
+    record.attention_us = record.attention_us.or(Some(hour));
+    ask_for(record, Purpose::Void)
+}
+
+/// A trip that is firm and unpaid may have been paid for after all: the money is asked for anew, which also says how things stand. Until
+/// that is known a person has to look as before.
+fn asked_to_capture(mut record: Record, now: &Now) -> Reaction {
+    record.refusals = record.refusals.saturating_add(1);
+    let attention_us = record.attention_us;
+    let mut asking = ask_in(record, State::Capturing, now);
+    asking.record.attention_us = attention_us;
+    asking
+}
+
+/// It lapsed, and booking's word on it is awaited; it is looked into when the trip turns out to be off.
+fn lapsed_and_taken(mut record: Record) -> Reaction {
+    let told = "the provider told of money that it took although it had let go of it";
+    record.trouble = Some(String::from(told));
+    Reaction::odd(record, MONEY)
 }
 
 /// Nothing is held, and nothing ever was.

@@ -81,7 +81,8 @@ impl State {
         matches!(self, Self::Held | Self::Unpaid)
     }
 
-    /// What the provider is asked in this state.
+    /// What the provider is asked in this state. Of what is over it is asked to let go, if something may be left there; and what it took of that, to
+    /// give back.
     #[must_use]
     pub fn asks(self) -> Option<Purpose> {
         match self {
@@ -89,9 +90,9 @@ impl State {
             Self::Authorising => Some(Purpose::Authorise),
             Self::Capturing => Some(Purpose::Capture),
             // A declined payment is closed at the provider too, so that no request that comes late can hold anything.
-            Self::Voiding | Self::Rejected => Some(Purpose::Void),
+            Self::Voiding | Self::Rejected | Self::Released => Some(Purpose::Void),
             Self::Refunding => Some(Purpose::Refund),
-            Self::None | Self::Held | Self::Captured | Self::Unpaid | Self::Released => None,
+            Self::None | Self::Held | Self::Captured | Self::Unpaid => None,
         }
     }
 }
@@ -123,7 +124,7 @@ pub struct Record {
     pub intent: Option<String>,
     /// The purpose of the call that is under way.
     pub asked: Option<Purpose>,
-    /// How often a call was refused that is asked again until it is granted.
+    /// How often something was asked anew: what was refused and has to be granted, and what news put in doubt. Each time under a key of its own.
     pub refusals: i64,
     /// 1 once the trip is known to be off.
     pub undo: i64,
@@ -267,16 +268,15 @@ impl Record {
     pub fn key(&self, purpose: Purpose) -> String {
         let key = format!("{}-{}-{}", self.trip, self.position, purpose.as_str());
         match purpose {
-            Purpose::Void | Purpose::Refund if self.refusals > 0 => {
+            Purpose::Capture | Purpose::Void | Purpose::Refund if self.refusals > 0 => {
                 format!("{key}-{}", self.refusals)
             }
             _ => key,
         }
     }
 
-    /// The call that this state asks for, from now on under way. `None` for a state that asks nothing, or a row that was damaged by hand.
-    pub(super) fn ask(&mut self) -> Option<Request> {
-        let purpose = self.state.asks()?;
+    /// A call that is under way from now on. `None` for a row that was damaged by hand.
+    pub(super) fn ask(&mut self, purpose: Purpose) -> Option<Request> {
         if purpose != Purpose::Open && self.intent.is_none() {
             return None;
         }
@@ -346,9 +346,10 @@ impl Record {
     pub(super) fn keep_for_a_while(&mut self) {
         let over = match self.state {
             State::Released => self.is_off(),
-            State::Rejected => self.asked.is_none(),
+            State::Rejected => true,
             _ => false,
         };
+        let over = over && self.asked.is_none() && self.due_us.is_none();
         self.forget_us = over.then(|| {
             self.deadline_us
                 .max(self.changed_us)

@@ -1,7 +1,7 @@
 //! A payment's turn has come and it has no record yet: ask for the money, or refuse and why.
 //!
 //! The one place where an amount is decided. Checked in this order: far too late, not the last leg, unreadable details, nothing to pay,
-//! currency, provider known to be down.
+//! currency, budget, provider known to be down.
 
 use choreography::{Fact, Money, Now, Reason};
 use leg::core::{LATE_US, details};
@@ -99,15 +99,21 @@ fn amount(total: &[Money], budget: Option<Money>) -> Result<Money, Reason> {
         let message = format!("the legs before it cost {amount} together");
         return Err(Reason::new("nothing-to-pay", message));
     }
-    if let Some(budget) = budget
-        && budget.currency != amount.currency
-    {
+    let Some(budget) = budget else {
+        return Ok(amount);
+    };
+    if budget.currency != amount.currency {
         let message = format!(
             "the budget is in {}, the price in {}",
             budget.currency.code(),
             amount.currency.code()
         );
         return Err(Reason::new("currency", message));
+    }
+    // The legs before it have held to it too; here is where the money is.
+    if amount.amount_minor > budget.amount_minor {
+        let message = format!("the trip costs {amount}, and its budget is {budget}");
+        return Err(Reason::new("budget", message));
     }
     Ok(amount)
 }

@@ -81,7 +81,6 @@ fn news_changes_only_who_asks_nothing() {
     use Answer::{Authorised, Captured, Refunded, Voided};
     use State as S;
     let quiet = Option::<&str>::None;
-    let behind = Some("money-behind-a-release");
     let (opened, declined) = (&opened(), &declined());
     #[rustfmt::skip]
     let cells = [
@@ -96,14 +95,16 @@ fn news_changes_only_who_asks_nothing() {
         (S::Captured, &Refunded,   S::Unpaid,   "",         Some("taken-back-at-the-provider")),
         (S::Captured, &Voided,     S::Unpaid,   "",         Some("taken-back-at-the-provider")),
         (S::Captured, declined,    S::Captured, "",         Some("answer-to-another-question")),
-        (S::Unpaid,   &Captured,   S::Captured, "",         quiet),
+        (S::Unpaid,   &Captured,   S::Capturing, "capture", quiet),
         (S::Unpaid,   &Authorised, S::Unpaid,   "",         quiet),
         (S::Unpaid,   &Voided,     S::Unpaid,   "",         quiet),
         (S::Released, &Voided,     S::Released, "",         quiet),
-        (S::Released, &Authorised, S::Released, "",         behind),
-        (S::Released, &Captured,   S::Released, "",         behind),
+        (S::Released, &Authorised, S::Released, "void",     quiet),
+        (S::Released, &Captured,   S::Released, "void",     quiet),
         (S::Rejected, declined,    S::Rejected, "",         quiet),
-        (S::Rejected, &Captured,   S::Rejected, "",         behind),
+        (S::Rejected, &Voided,     S::Rejected, "",         quiet),
+        (S::Rejected, &Authorised, S::Rejected, "void",     quiet),
+        (S::Rejected, &Captured,   S::Rejected, "void",     quiet),
     ];
     for (state, said, after, does, anomaly) in cells {
         let cell = format!("{} is told {said:?}", state.as_str());
@@ -258,7 +259,90 @@ fn a_declined_payment_is_rejected_and_closed() {
             "until it is closed"
         );
     }
-    let taken = answer(rejected.record, &Answer::Captured);
+    is_given_back(rejected.record);
+}
+
+/// The provider is found to have taken money of a trip that is over: it is asked for it until it is back, and a person looks until then.
+fn is_given_back(closing: Record) {
+    let state = closing.state;
+    let taken = answer(closing, &Answer::Captured);
+    is_sound(&taken, "it was taken");
+    assert_eq!(words(&taken), "refund");
     assert_eq!(taken.anomaly, Some("money-behind-a-release"));
     assert!(taken.record.needs_attention(later(1).now_us()));
+    let mut keys = vec![taken.call.unwrap().key];
+    let mut record = taken.record;
+    for no in [refused(), Answer::Captured] {
+        let paused = answer(record, &no);
+        is_sound(&paused, "not yet");
+        let looked = due(paused.record, &later(600));
+        assert_eq!(words(&looked), "void", "how does it stand by now?");
+        let again = answer(looked.record, &Answer::Captured);
+        assert_eq!((words(&again).as_str(), again.anomaly), ("refund", None));
+        keys.push(again.call.unwrap().key);
+        record = again.record;
+    }
+    keys.dedup();
+    assert_eq!(keys.len(), 3, "a provider answers a known key as before");
+    let back = answer(record, &Answer::Refunded);
+    is_sound(&back, "it is back");
+    assert_eq!((words(&back).as_str(), back.anomaly), ("", None));
+    assert_eq!(back.record.state, state, "what was said stays said");
+    assert!(!back.record.needs_attention(i64::MAX) && back.record.forget_us.is_some());
+}
+
+/// What came out of order raises no alarm; what is really there is let go or given back, without a word to the trip.
+#[test]
+fn money_behind_a_release_is_looked_for_and_given_back() {
+    for state in [State::Released, State::Rejected] {
+        for said in [Answer::Authorised, Answer::Captured] {
+            let before = in_state(state);
+            let looked = told(before.clone(), &said);
+            let key = &looked.call.as_ref().unwrap().key;
+            assert_ne!(*key, before.key(Purpose::Void), "the old one is answered as before");
+            let old = answer(looked.record.clone(), &Answer::Voided);
+            is_sound(&old, "it came out of order");
+            assert_eq!((words(&old).as_str(), old.anomaly), ("", None));
+            assert!(!old.record.needs_attention(i64::MAX) && old.record.forget_us.is_some());
+            is_given_back(looked.record);
+        }
+        let taken = answer(told(in_state(state), &Answer::Captured).record, &refused()).record;
+        assert!(taken.due_us.is_some() && taken.attention_us.is_some());
+        let heard = told(taken, &Answer::Refunded);
+        is_sound(&heard, "news of the end");
+        assert!(!heard.record.needs_attention(i64::MAX), "nobody has to look");
+    }
+}
+
+/// News of money behind a lapse is looked into once the trip is off; whether it is, only booking says.
+#[test]
+fn money_behind_a_lapse_is_looked_for_when_the_trip_is_off() {
+    let lapsed = told(in_state(State::Held), &Answer::Voided).record;
+    let old = told(lapsed.clone(), &Answer::Authorised);
+    assert_eq!((&old.record, old.anomaly), (&lapsed, None));
+    let taken = told(lapsed, &Answer::Captured);
+    assert_eq!(taken.anomaly, Some("money-behind-a-release"));
+    assert_eq!(words(&taken), "");
+    let off = hear(taken.record, &cancelled());
+    is_sound(&off, "it is off");
+    assert_eq!(words(&off), "released, void");
+    is_given_back(off.record);
+}
+
+/// The money of a confirmed trip was given back by hand, and news of its capture comes late: nobody takes it for paid. If it was captured after
+/// all, it is.
+#[test]
+fn news_of_a_capture_is_held_against_how_things_stand() {
+    let back = told(in_state(State::Captured), &Answer::Refunded).record;
+    let asked = told(back.clone(), &Answer::Captured);
+    is_sound(&asked, "it came late");
+    assert_eq!(words(&asked), "capture");
+    assert_ne!(asked.call.unwrap().key, in_state(State::Held).key(Purpose::Capture));
+    assert_eq!(asked.record.attention_us, back.attention_us, "until it is known");
+    let unpaid = answer(asked.record.clone(), &Answer::Refunded).record;
+    assert_eq!(unpaid.state, State::Unpaid);
+    assert!(unpaid.needs_attention(later(1).now_us()) && unpaid.trouble.is_some());
+    let paid = answer(asked.record, &Answer::Captured).record;
+    assert_eq!((paid.state, paid.trouble), (State::Captured, None));
+    assert_eq!(paid.attention_us, None);
 }

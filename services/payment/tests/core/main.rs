@@ -197,8 +197,11 @@ fn height(said: &FactBody) -> u32 {
 fn is_sound(reaction: &Reaction, cell: &str) {
     let record = &reaction.record;
     let asks = record.state.asks();
+    let is_over = matches!(record.state, State::Released | State::Rejected);
     assert!(
-        record.asked.is_none() || record.asked == asks,
+        record.asked.is_none()
+            || record.asked == asks
+            || (is_over && record.asked == Some(Purpose::Refund)),
         "{cell}: the state says which call is under way"
     );
     if let Some(call) = &reaction.call {
@@ -211,18 +214,19 @@ fn is_sound(reaction: &Reaction, cell: &str) {
     }
     let quiet = match record.state {
         State::Released => record.is_off(),
-        State::Rejected => record.asked.is_none() && record.due_us.is_none(),
+        State::Rejected => true,
         _ => false,
     };
+    let quiet = quiet && record.asked.is_none() && record.due_us.is_none();
     assert_eq!(
         record.forget_us.is_some(),
         quiet,
         "{cell}: only what is over and asks nothing is forgotten"
     );
-    let asks_later = asks.is_some() && record.asked.is_none() && record.state != State::Rejected;
+    let asks_later = asks.is_some() && record.asked.is_none() && !is_over;
     let waits = record.state.waits() || asks_later;
     assert!(
-        record.state == State::Rejected || record.due_us.is_some() == waits,
+        is_over || record.due_us.is_some() == waits,
         "{cell}: who waits has a timer"
     );
 }

@@ -75,6 +75,8 @@ fn what_cannot_be_paid_is_refused_without_asking() {
     );
     let within = turn_of(budget, vec![eur(700)]);
     assert_eq!(words(&at_turn(&within, Standing::Up, &now())), "open");
+    let beyond = turn_of(within.plan, vec![eur(701)]);
+    assert_eq!(refusal(&beyond, Standing::Up), "budget");
 }
 
 /// Whoever is first has nothing to pay for.

@@ -97,6 +97,7 @@ impl Opened {
         {
             judgement.unreached.push(error);
         }
+        self.reconcile(&mut judgement).await;
         for (leg, (trip, count)) in unjudged {
             judgement.missing.push(format!(
                 "{leg}: its database was not given, and {count} trips have such a leg, trip {trip} for one: --database {leg}=URL, or --without {leg}"

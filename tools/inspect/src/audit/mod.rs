@@ -5,7 +5,7 @@
 //! table has the columns `total`, `held`, `confirmed` and `free`.
 //!
 //! - `part` opens the databases, `stock_table` finds their stock, `broker` asks for the consumers; `observe` fills in the `counts`.
-//! - `judge`: trips against their legs, `payments` among them; `stock`: stock against what trips hold; both name `violations`. `report`: what came of it.
+//! - `judge`: trips against their legs, `payments` among them; `reconcile`: payments against the provider's list; `stock`: stock against what trips hold; both name `violations`. `report`: what came of it.
 
 mod broker;
 mod counts;
@@ -13,6 +13,7 @@ mod judge;
 mod observe;
 mod part;
 mod payments;
+mod reconcile;
 mod report;
 mod stock;
 mod stock_table;
@@ -72,6 +73,10 @@ impl Opened {
             missing,
         } = self.compare().await;
         report.missing = !missing.is_empty();
+        if self.trusts_the_provider() {
+            let list = "the payment provider's list";
+            report.not_looked_at.push(String::from(list));
+        }
         report.reach(unreached.into_iter().chain(missing));
 
         tokio::time::sleep(BETWEEN_LOOKS.saturating_sub(started.elapsed())).await;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use choreography::Itinerary;
+use payment::provider::ProviderSettings;
 use runtime::Database;
 use runtime::database::Engine;
 use serde::Deserialize;
@@ -83,6 +84,8 @@ pub struct Parts {
     /// Legs that are left unjudged when their database is not among them, and named: without this, such a leg is a part that could not be
     /// reached.
     pub without: BTreeSet<String>,
+    /// The payment leg's provider, whose own list its records are held against; without it the report says that nobody looked.
+    pub provider: Option<ProviderSettings>,
 }
 
 /// How a leg keeps its records.
@@ -110,6 +113,7 @@ pub(super) struct Opened {
     pub(super) nats: Option<Nats>,
     pub(super) context: Option<async_nats::jetstream::Context>,
     pub(super) without: BTreeSet<String>,
+    pub(super) provider: Option<ProviderSettings>,
     /// Databases that could not be opened, and why.
     pub(super) unreached: Vec<String>,
 }
@@ -119,6 +123,7 @@ impl Opened {
         let mut opened = Self {
             nats: parts.nats.clone(),
             without: parts.without.clone(),
+            provider: parts.provider.clone(),
             ..Self::default()
         };
         for part in &parts.databases {

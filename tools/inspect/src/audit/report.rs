@@ -47,7 +47,8 @@ pub struct Report {
     pub moving: Vec<String>,
     /// What could not be reached, and so was not judged.
     pub unreached: Vec<String>,
-    /// Legs whose records were not looked at: their databases were not given, or have tables of their own.
+    /// Legs whose records were not looked at: their databases were not given, or have tables of their own. And the payment provider's list,
+    /// where nobody said which provider it is.
     pub not_looked_at: Vec<String>,
     /// What the reader should know besides.
     pub notes: Vec<String>,

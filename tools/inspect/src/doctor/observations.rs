@@ -123,12 +123,23 @@ pub struct Metrics {
 pub struct Payments {
     /// What is wrong with its provider, and what to do; each with a word for programs.
     pub problems: Vec<(String, String)>,
-    /// Payments that a person has to look at, and the trip of one.
+    /// Payments that a person has to look at.
     pub attention: u64,
-    /// The trip of one of them.
-    pub first: Option<String>,
+    /// One of them.
+    pub first: Option<Waiting>,
     /// For how long the oldest call has had no answer, in seconds, and what its last attempt came to.
     pub oldest_call: Option<(u64, String)>,
+}
+
+/// A payment that a person has to look at.
+#[derive(Debug, Clone, Default)]
+pub struct Waiting {
+    /// Of which trip.
+    pub trip: String,
+    /// Where it stands, in the payment leg's words.
+    pub state: String,
+    /// What the provider refused last.
+    pub trouble: Option<String>,
 }
 
 /// Dead letters.

@@ -1,6 +1,6 @@
 //! The payment leg's provider, and money that waits for a person or for an answer.
 
-use crate::doctor::observations::Payments;
+use crate::doctor::observations::{Payments, Waiting};
 use crate::doctor::report::Sheet;
 
 /// A call takes seconds; one that waits so long waits for somebody.
@@ -19,18 +19,8 @@ pub(super) fn judge(sheet: &mut Sheet<'_>, seen: &Result<Payments, String>) {
     };
     provider(sheet, payments);
     if payments.attention > 0 {
-        let trip = payments.first.as_deref().unwrap_or("?");
-        let me = client::invocation();
-        sheet.wrong(
-            "payments",
-            format!(
-                "{} payments need a person, that of trip {trip} for one: a confirmed trip is unpaid, or money has been on its way back for over an hour",
-                payments.attention
-            ),
-            format!(
-                "`GET /payments/{trip}` says what the provider refused; a trip that cannot be paid: `{me} cancel {trip}`, and it comes back"
-            ),
-        );
+        let (what, todo) = attention(payments);
+        sheet.wrong("payments", what, todo);
     } else {
         sheet.fine("payments", "no payment needs a person");
     }
@@ -45,6 +35,43 @@ pub(super) fn judge(sheet: &mut Sheet<'_>, seen: &Result<Payments, String>) {
         ),
         _ => sheet.fine("calls", "no call waits for long"),
     }
+}
+
+/// What is wrong with the payments that need a person, and what to do about the one that is named.
+pub(super) fn attention(payments: &Payments) -> (String, String) {
+    let many = payments.attention;
+    let Some(first) = &payments.first else {
+        let what = format!("{many} payments need a person");
+        return (what, "`GET /payments?needs_attention=true`".into());
+    };
+    let Waiting {
+        trip,
+        state,
+        trouble,
+    } = first;
+    let trouble = trouble.as_deref().unwrap_or("the provider has not answered");
+    let me = client::invocation();
+    let (what, todo) = match state.as_str() {
+        "unpaid" => (
+            "it is confirmed, and its money can't be had",
+            format!("decide: leave it, or `{me} cancel {trip}`, and it comes back"),
+        ),
+        "opening" | "authorising" | "voiding" | "refunding" => (
+            "it is off, and has been on its way to letting go of its money for over an hour",
+            "see the provider's state above, and the payment at the provider. It is asked again by itself; once it is let go or given back there, it ends here too".into(),
+        ),
+        "capturing" => (
+            "it is confirmed, and its money has not been taken for over an hour",
+            "see the provider's state above. It is asked again by itself".into(),
+        ),
+        "released" | "rejected" => (
+            "it is over here, and the provider may hold or have taken money for it",
+            format!("see the payment at the provider: it is asked to let go by itself, and what is given back by hand there ends it here. If nothing is there, see whether booking has the trip as confirmed (`{me} show {trip}`)"),
+        ),
+        _ => ("see its record", format!("`GET /payments/{trip}`")),
+    };
+    let what = format!("{many} payments need a person. Trip {trip} is {state}: {what} ({trouble})");
+    (what, todo)
 }
 
 fn provider(sheet: &mut Sheet<'_>, payments: &Payments) {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::doctor::observations::Payments;
+use crate::doctor::observations::{Payments, Waiting};
 
 /// The list is asked for the oldest alone.
 const CALLS: &str = "/calls?limit=1";
@@ -33,6 +33,8 @@ struct Page<T> {
 #[derive(Deserialize)]
 struct Payment {
     trip: String,
+    state: String,
+    trouble: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -50,7 +52,11 @@ pub(super) async fn observe(http: &reqwest::Client, base: &str) -> Result<Paymen
     Ok(Payments {
         problems: problems.map(|it| (it.kind, it.detail)).collect(),
         attention: attention.total.unwrap_or(attention.items.len() as u64),
-        first: attention.items.into_iter().next().map(|it| it.trip),
+        first: attention.items.into_iter().next().map(|it| Waiting {
+            trip: it.trip,
+            state: it.state,
+            trouble: it.trouble,
+        }),
         oldest_call: calls.items.into_iter().next().map(|call| {
             let now_us = Timestamp::now().as_microsecond();
             let waits_us = call.asked_us.map_or(0, |asked_us| now_us - asked_us);

@@ -13,7 +13,7 @@ use super::*;
 use crate::doctor::Verdict;
 use crate::doctor::observations::{
     Account, Applied, Booking, Broker, Connection, Consumer, Copy, Database, Found, Home, Joined,
-    Metrics, Payments, Server, Service, Stream, Transactions, Unfinished,
+    Metrics, Payments, Server, Service, Stream, Transactions, Unfinished, Waiting,
 };
 
 const NOW_US: i64 = 1_800_000_000 * SECOND_US;

@@ -23,12 +23,6 @@ fn money_that_waits_and_a_provider_that_is_away_are_named() {
         ..Payments::default()
     };
     becomes(says(slow), "flight", "provider", Warning);
-    let unpaid = Payments {
-        attention: 2,
-        first: Some(String::from("t")),
-        ..Payments::default()
-    };
-    becomes(says(unpaid), "flight", "payments", Wrong);
     let waiting = |seconds| Payments {
         oldest_call: Some((seconds, String::from("void: down"))),
         ..Payments::default()
@@ -43,4 +37,32 @@ fn money_that_waits_and_a_provider_that_is_away_are_named() {
         "payments",
         Warning,
     );
+}
+
+/// Only a trip that is still confirmed can be cancelled: of what is over or on its way back, that would be no help.
+#[test]
+fn what_to_do_about_a_payment_is_said_by_where_it_stands() {
+    for (state, is_cancelled) in [
+        ("unpaid", true),
+        ("capturing", false),
+        ("voiding", false),
+        ("refunding", false),
+        ("released", false),
+        ("rejected", false),
+    ] {
+        let waiting = Payments {
+            attention: 2,
+            first: Some(Waiting {
+                trip: String::from("t"),
+                state: state.to_owned(),
+                trouble: Some(String::from("it said no")),
+            }),
+            ..Payments::default()
+        };
+        let says = |s: &mut Seen| s.services[1].payments = Some(Ok(waiting.clone()));
+        becomes(says, "flight", "payments", Wrong);
+        let (what, todo) = crate::doctor::judge::payments::attention(&waiting);
+        assert!(what.contains("it said no") && what.contains(state), "{what}");
+        assert_eq!(todo.contains("cancel t"), is_cancelled, "{todo}");
+    }
 }
