@@ -13,7 +13,7 @@
 //! | 409, 425, `lock_timeout`, `Stripe-Should-Retry: true` | [`Policy::InProgress`] | the same key again, soon |
 //! | 401 | [`Policy::Key`] | nothing is sent until the key's file changes, or seldom; an alarm |
 //! | 403 with an error object | [`Policy::NotAllowed`] | the key may not do this one thing: this call alone backs off; an alarm that names it |
-//! | anything else: another format, a page of HTML, a redirect | [`Policy::Unreadable`] | kept whole as a dead letter, the outcome is unknown, an alarm; never a guess |
+//! | anything else: another format, a page of HTML, a redirect | [`Policy::Unreadable`] | kept as a dead letter (see `keep`), the outcome is unknown, an alarm; never a guess |
 
 use std::time::{Duration, SystemTime};
 
