@@ -114,6 +114,7 @@ impl Sandbox {
             provider_probe_first_ms: 50,
             provider_probe_max_ms: 400,
             provider_key_probe_ms: 2_000,
+            provider_quiet_ms: 1_000,
             ..ProviderSettings::at(&self.url(), &self.key_file())
         }
     }
@@ -163,6 +164,12 @@ impl Sandbox {
     /// Nothing that is held is held any longer.
     pub async fn expire(&self) {
         self.post("sandbox/authorisations/expire", &json!({})).await;
+    }
+
+    /// What becomes of refunds that are on their way, such as `succeeded`; to `failed`, of those that were given back as well.
+    pub async fn settle_refunds(&self, status: &str) {
+        self.post("sandbox/refunds/settle", &json!({"status": status}))
+            .await;
     }
 
     async fn post(&self, path: &str, body: &Value) -> Value {

@@ -105,3 +105,40 @@ async fn that_it_is_back_is_found_out_without_a_payment_that_waits() {
     })
     .await;
 }
+
+/// What it is asked it answers, and what it is to do it does not: that is down, and stays so, however often it is asked.
+#[tokio::test]
+async fn one_that_answers_and_does_nothing_is_down() {
+    let sandbox = Sandbox::start().await;
+    let mut settings = sandbox.settings();
+    settings.provider_break_after = 3;
+    settings.provider_quiet_ms = 3_600_000;
+    let provider = provider(&settings);
+    let payment = Payment::opened("pm_card_visa", &provider).await;
+    let writes = ["open", "authorise", "capture", "void", "refund"];
+    let hang = json!({"failure": "broken", "when": "before", "only": writes});
+    sandbox.throw(hang).await;
+    for _ in 0..3 {
+        sandbox.forget_keys().await;
+        again(payment.once(&provider, Purpose::Authorise).await);
+    }
+    let since = provider.problems()[0].since;
+    let opened = || measure(&provider, "provider_breaker_opened_total", None);
+    for more in 2..5 {
+        eventually("it is tried", async || {
+            provider.probe().await;
+            assert_eq!(kinds(&provider), ["provider-down"], "a read took it back");
+            assert_eq!(provider.problems()[0].since, since, "it flaps");
+            if provider.calls_now() > 0 {
+                payment.once(&provider, Purpose::Authorise).await;
+            }
+            (opened() >= more).then_some(())
+        })
+        .await;
+    }
+    sandbox.mend().await;
+    payment
+        .expect(&provider, Purpose::Authorise, Answer::Authorised)
+        .await;
+    assert!(kinds(&provider).is_empty());
+}

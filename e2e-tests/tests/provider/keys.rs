@@ -37,20 +37,29 @@ async fn a_refused_key_stops_everything_until_its_file_changes() {
     assert!(!provider.is_down() && kinds(&provider).is_empty());
 }
 
+/// A restricted key that lacks one right: what needs it waits and is named, and everything else goes on.
 #[tokio::test]
-async fn a_key_that_may_not_do_this_is_as_good_as_none() {
+async fn a_key_that_may_not_do_one_thing_does_all_others() {
     let sandbox = Sandbox::start().await;
     let provider = provider(&sandbox.settings());
-    let payment = Payment::opened("pm_card_visa", &provider).await;
-    sandbox.throw(json!({"failure": "forbid-key"})).await;
-    let (why, _) = again(payment.once(&provider, Purpose::Authorise).await);
-    assert!(why.starts_with("key-refused: "), "{why}");
-    assert_eq!(kinds(&provider), ["provider-key-refused"]);
+    let payment = Payment::held(&provider).await;
+    let forbid = json!({"failure": "forbid-key", "only": ["capture"]});
+    sandbox.throw(forbid).await;
+    for _ in 0..6 {
+        let (why, _) = again(payment.once(&provider, Purpose::Capture).await);
+        assert!(why.starts_with("not-allowed: "), "{why}");
+        Payment::held(&provider).await;
+        assert!(!provider.is_down());
+        assert_eq!(kinds(&provider), ["provider-not-allowed"]);
+        let detail = &provider.problems()[0].detail;
+        assert!(detail.contains("may not capture"), "{detail}");
+    }
+    assert_eq!(measure(&provider, "provider_not_allowed", None), 1);
     sandbox.mend().await;
-    // Its file is as it was: the key is tried again by itself, seldom.
     payment
-        .expect(&provider, Purpose::Authorise, Answer::Authorised)
+        .expect(&provider, Purpose::Capture, Answer::Captured)
         .await;
+    assert!(kinds(&provider).is_empty());
 }
 
 #[tokio::test]

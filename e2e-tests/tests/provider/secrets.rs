@@ -3,14 +3,15 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use e2e_tests::Sandbox;
-use payment::core::Purpose;
+use payment::core::{Answer, Purpose};
+use runtime::Attempt;
 use serde_json::json;
 
 use super::{Payment, provider};
 
 #[tokio::test]
 async fn the_key_is_in_nothing_that_is_said() {
-    let mut sandbox = Sandbox::start().await;
+    let mut sandbox = Sandbox::start_with(&["--webhook-url", "http://127.0.0.1:9/hook"]).await;
     let key = std::fs::read_to_string(sandbox.key_file()).unwrap();
     let key = key.trim().to_owned();
     assert!(key.len() > 40, "a key that is easily guessed");
@@ -19,6 +20,9 @@ async fn the_key_is_in_nothing_that_is_said() {
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o600);
+    let webhook = std::fs::read_to_string(sandbox.webhook_file()).unwrap();
+    let webhook = webhook.trim().to_owned();
+    assert!(webhook.len() > 20, "a secret that can be looked for");
     let provider = provider(&sandbox.settings());
     let payment = Payment::held(&provider).await;
     let mut said = Vec::new();
@@ -31,6 +35,7 @@ async fn the_key_is_in_nothing_that_is_said() {
         "in-use",
         "html",
         "cut",
+        "echo",
     ] {
         // Each is met by a provider that knows nothing of the one before.
         let provider = super::provider(&sandbox.settings());
@@ -39,7 +44,8 @@ async fn the_key_is_in_nothing_that_is_said() {
             .await;
         let told = payment.once(&provider, Purpose::Capture).await;
         said.push(format!(
-            "{told:?} {:?} {provider:?} {:?}",
+            "{} {told:?} {:?} {provider:?} {:?}",
+            kept(&told),
             provider.problems(),
             provider.measures()
         ));
@@ -60,9 +66,62 @@ async fn the_key_is_in_nothing_that_is_said() {
     assert!(said.len() > 20);
     for text in said {
         assert!(
-            !text.contains(&key),
-            "the key is in: {}",
-            text.replace(&key, "…")
+            !text.contains(&key) && !text.contains(&webhook),
+            "a secret is in: {}",
+            text.replace(&key, "…").replace(&webhook, "…")
         );
+    }
+}
+
+/// What is kept of an attempt for a person to look at.
+fn kept(told: &Attempt<Answer>) -> String {
+    match told {
+        Attempt::Unreadable { body, .. } => String::from_utf8_lossy(body).into_owned(),
+        _ => String::new(),
+    }
+}
+
+/// A proxy's page repeats what was sent to it: what is kept of it has everything but the key.
+#[tokio::test]
+async fn a_page_that_repeats_the_key_is_kept_without_it() {
+    let sandbox = Sandbox::start().await;
+    let key = std::fs::read_to_string(sandbox.key_file()).unwrap();
+    let provider = provider(&sandbox.settings());
+    let payment = Payment::held(&provider).await;
+    sandbox.throw(json!({"failure": "echo"})).await;
+    let kept = kept(&payment.once(&provider, Purpose::Capture).await);
+    assert!(
+        kept.contains("authorization: Bearer (a secret)"),
+        "it repeats nothing"
+    );
+    assert!(!kept.contains(key.trim()));
+}
+
+/// An answer that is about a payment has a card in it: what is kept of one that is not believed has not.
+#[tokio::test]
+async fn nothing_of_a_card_is_kept() {
+    let sandbox = Sandbox::start().await;
+    let provider = provider(&sandbox.settings());
+    let mut payment = Payment::held(&provider).await;
+    payment.amount_minor += 1;
+    let read_back = json!({"failure": "broken", "only": ["capture"], "when": "before"});
+    let half = json!({"failure": "truncated", "only": ["read", "void"]});
+    for (switch, purpose) in [
+        (None, Purpose::Capture),
+        (Some(read_back), Purpose::Capture),
+        (Some(half), Purpose::Void),
+    ] {
+        if let Some(switch) = switch {
+            sandbox.throw(switch).await;
+        }
+        let told = payment.once(&provider, purpose).await;
+        let kept = kept(&told);
+        assert!(kept.contains(r#""amount":12300"#), "{told:?}");
+        for gone in [r#""4242""#, "Ada", "_secret_", r#""exp_year":2034"#] {
+            assert!(!kept.contains(gone), "{gone} is in {kept}");
+        }
+        sandbox.mend().await;
+        payment = Payment::held(&provider).await;
+        payment.amount_minor += 1;
     }
 }

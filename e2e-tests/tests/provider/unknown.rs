@@ -118,6 +118,37 @@ async fn a_500_that_is_all_that_comes_for_a_key_stops_nothing() {
     assert_eq!(sandbox.payments().await.len(), 1);
 }
 
+/// However often: each time the provider keeps it, and a call that has used up its keys would be stuck for as long as that.
+#[tokio::test]
+async fn a_500_that_comes_many_times_stops_nothing_once_it_is_over() {
+    let sandbox = Sandbox::start().await;
+    let mut settings = sandbox.settings();
+    settings.provider_break_after = 1_000;
+    let provider = provider(&settings);
+    let mut payment = Payment::of("pm_card_visa");
+    let purposes = [
+        Purpose::Open,
+        Purpose::Authorise,
+        Purpose::Capture,
+        Purpose::Refund,
+    ];
+    for purpose in purposes {
+        let broken = json!({"failure": "broken", "when": "before", "only": [purpose]});
+        sandbox.throw(broken).await;
+        for _ in 0..8 {
+            again(payment.once(&provider, purpose).await);
+        }
+        sandbox.mend().await;
+        match payment.settle(&provider, purpose).await {
+            Answer::Opened { intent } => payment.intent = Some(intent),
+            Answer::Authorised | Answer::Captured | Answer::Refunded => {}
+            other => panic!("{purpose:?}: {other:?}"),
+        }
+    }
+    assert_eq!(sandbox.payments().await.len(), 1);
+    assert_eq!(stage(&sandbox, payment.trip).await, Stage::Refunded);
+}
+
 #[tokio::test]
 async fn a_key_that_is_in_use_is_asked_for_again_soon() {
     through(|_| json!({"failure": "in-use", "count": 2}), false).await;

@@ -91,6 +91,43 @@ async fn what_became_of_a_payment_is_told_signed_until_it_is_taken() {
     );
 }
 
+/// Long after it was given back the money comes back to us, which nobody asks about any more: it is told.
+#[tokio::test]
+async fn a_refund_that_fails_later_is_told() {
+    let (url, told) = listen().await;
+    let sandbox = Sandbox::start_with(&["--webhook-url", &url]).await;
+    let mut settings = sandbox.settings();
+    settings.provider_webhook_secret_file = Some(sandbox.webhook_file());
+    let provider = provider(&settings);
+    let payment = Payment::held(&provider).await;
+    for (purpose, answer) in [
+        (Purpose::Capture, Answer::Captured),
+        (Purpose::Refund, Answer::Refunded),
+    ] {
+        payment.expect(&provider, purpose, answer).await;
+    }
+    eventually("it was given back", async || {
+        let all = heard(&provider, &told);
+        all.iter()
+            .any(|it| it.answer == Answer::Refunded)
+            .then_some(())
+    })
+    .await;
+    sandbox.settle_refunds("failed").await;
+    // What is told before is told again at times, so what is told of a refund is looked for.
+    eventually("it is told that it came back", async || {
+        let failed = |(_, body): &&(String, Bytes)| {
+            String::from_utf8_lossy(body).contains(r#""type":"refund.failed""#)
+        };
+        let failed = told.lock().unwrap().iter().find(failed).cloned()?;
+        let failed = Arc::new(Mutex::new(vec![failed]));
+        let heard = heard(&provider, &failed).pop().expect("it says nothing");
+        assert_eq!((heard.trip, heard.answer), (payment.trip, Answer::Captured));
+        Some(())
+    })
+    .await;
+}
+
 /// Only who has the secret is believed, only now, and only where a secret was given.
 #[tokio::test]
 async fn what_is_not_signed_by_the_provider_is_not_believed() {

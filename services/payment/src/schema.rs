@@ -72,7 +72,7 @@ pub(crate) enum Purpose {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "a description of the provider's type")]
 pub(crate) struct ProviderProblem {
-    /// For programs: `provider-down`, `provider-key-refused`, `provider-unreadable` or `provider-slowed-down`.
+    /// For programs: `provider-down`, `provider-key-refused`, `provider-not-allowed`, `provider-unreadable` or `provider-slowed-down`.
     #[schema(example = "provider-down")]
     kind: String,
     /// Since when.

@@ -8,6 +8,7 @@ use sqlx::Connection as _;
 use super::failures::{Purpose, When};
 use super::form::Form;
 use super::payment::{Now, Payment};
+use super::refunds;
 use super::said::Said;
 use super::store::{Kept, Store, Unit};
 
@@ -25,8 +26,19 @@ const NOT_BEGUN: &[&str] = &[
 pub struct Asked {
     /// Which operation it is.
     pub purpose: Purpose,
-    /// Of which payment, where its id is in the path.
+    /// Of what kind of thing.
+    pub of: Of,
+    /// Of which, where its id is in the path.
     pub id: String,
+}
+
+/// What there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// Payments.
+    Payment,
+    /// What was given back of them.
+    Refund,
 }
 
 /// A request, read.
@@ -67,10 +79,17 @@ pub fn route(method: &Method, path: &str) -> Option<Asked> {
         ("POST", ["v1", "payment_intents", id, "capture"]) => (Purpose::Capture, *id),
         ("POST", ["v1", "payment_intents", id, "cancel"]) => (Purpose::Void, *id),
         ("POST", ["v1", "refunds"]) => (Purpose::Refund, ""),
+        ("GET", ["v1", "refunds"]) => (Purpose::List, ""),
+        ("GET", ["v1", "refunds", id]) => (Purpose::Read, *id),
         _ => return None,
+    };
+    let of = match parts.get(1) {
+        Some(&"refunds") => Of::Refund,
+        _ => Of::Payment,
     };
     Some(Asked {
         purpose,
+        of,
         id: id.to_owned(),
     })
 }
@@ -147,6 +166,8 @@ async fn carry_out(
 ) -> Result<Result<Value, Said>> {
     let Request { asked, form, .. } = request;
     let mut payment = match asked.purpose {
+        Purpose::Read if asked.of == Of::Refund => return refunds::one(unit, &asked.id).await,
+        Purpose::List if asked.of == Of::Refund => return refunds::of_payment(unit, form).await,
         Purpose::List => return list(unit, form, now, tells).await,
         Purpose::Open => match open(form, now) {
             Ok(payment) => payment,
@@ -228,7 +249,7 @@ fn act(
                 Err(said) => return (Err(said), None),
             };
             (
-                payment.refund(amount, now).map(Some),
+                payment.refund(amount, form.map("metadata"), now).map(Some),
                 Some("charge.refunded"),
             )
         }

@@ -44,6 +44,13 @@ pub async fn answer(State(app): State<App>, http: Http) -> Response<Body> {
         &body
     };
     let thrown = app.failures.meet(asked.purpose);
+    let is_thrown = |failure| {
+        let thrown = thrown.as_ref();
+        thrown.is_some_and(|it: &Thrown| it.switch.failure == failure)
+    };
+    if is_thrown(Failure::Echo) {
+        return echo(&head.headers, fields);
+    }
     if let Some(thrown) = &thrown
         && let Some(answer) = before(&app, thrown).await
     {
@@ -54,13 +61,10 @@ pub async fn answer(State(app): State<App>, http: Http) -> Response<Body> {
     }
     let key = head.headers.get("idempotency-key");
     let key = key.and_then(|key| key.to_str().ok()).map(str::to_owned);
-    if key
-        .as_ref()
-        .is_some_and(|key| key.is_empty() || key.len() > KEY_MAX)
-    {
-        return plain(&api::said(&Said::request(
-            "The Idempotency-Key is empty or too long.",
-        )));
+    let fits = |key: &String| !key.is_empty() && key.len() <= KEY_MAX;
+    if !key.as_ref().is_none_or(fits) {
+        let message = "The Idempotency-Key is empty or too long.";
+        return plain(&api::said(&Said::request(message)));
     }
     let request = Request {
         form: Form::read(fields),
@@ -72,7 +76,7 @@ pub async fn answer(State(app): State<App>, http: Http) -> Response<Body> {
         }),
         asked,
     };
-    let now = app.now(refusing(thrown.as_ref()));
+    let now = app.now(refusing(thrown.as_ref()), is_thrown(Failure::PendingRefund));
     let tells = app.webhooks.is_some();
     let answered = match api::perform(&app.store, &request, &now, tells).await {
         Ok(answered) => answered,
@@ -81,9 +85,7 @@ pub async fn answer(State(app): State<App>, http: Http) -> Response<Body> {
             api::said(&Said::broken(StatusCode::INTERNAL_SERVER_ERROR))
         }
     };
-    if let Some(webhooks) = &app.webhooks {
-        webhooks.notify_one();
-    }
+    app.webhooks.iter().for_each(|it| it.notify_one());
     match thrown {
         Some(thrown) => after(&app, &thrown, &answered).await,
         None => plain(&answered),
@@ -188,6 +190,23 @@ fn spoilt(failure: Failure, body: &str) -> Option<Response<Body>> {
     Some(answer)
 }
 
+/// A page with all that was sent.
+fn echo(headers: &HeaderMap, fields: &[u8]) -> Response<Body> {
+    let mut page = String::from("<!doctype html><title>Bad Request</title><pre>\n");
+    for (name, value) in headers {
+        page.push_str(&format!(
+            "{name}: {}\n",
+            String::from_utf8_lossy(value.as_bytes())
+        ));
+    }
+    page.push_str(&format!("\n{}</pre>", String::from_utf8_lossy(fields)));
+    let mut answer = Response::new(Body::from(page));
+    *answer.status_mut() = StatusCode::BAD_REQUEST;
+    let html = HeaderValue::from_static("text/html");
+    answer.headers_mut().insert(CONTENT_TYPE, html);
+    answer
+}
+
 /// An answer as it is.
 fn plain(answered: &Answered) -> Response<Body> {
     let mut answer = Response::new(Body::from(answered.body.clone()));
@@ -205,12 +224,13 @@ fn plain(answered: &Answered) -> Response<Body> {
 }
 
 impl App {
-    fn now(&self, refusing: Refusing) -> Now {
+    fn now(&self, refusing: Refusing, pending: bool) -> Now {
         Now {
             ms: super::server::now_ms(),
             fresh: fresh(),
             hold_ms: i64::try_from(self.hold.as_millis()).unwrap_or(i64::MAX / 2),
             refusing,
+            pending,
         }
     }
 }

@@ -11,6 +11,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::failures::Switch;
+use super::refund::Progress;
+use super::refunds;
 use super::server::App;
 
 /// What it says of itself.
@@ -30,6 +32,7 @@ pub fn routes() -> Router<App> {
         .route("/sandbox/key/rotate", post(rotate))
         .route("/sandbox/idempotency-keys/forget", post(forget))
         .route("/sandbox/authorisations/expire", post(expire))
+        .route("/sandbox/refunds/settle", post(settle))
 }
 
 async fn about(State(app): State<App>) -> Told {
@@ -100,6 +103,23 @@ async fn expire(State(app): State<App>, Json(Nothing {}): Json<Nothing>) -> Told
     let expired = app.store.hold_no_longer().await;
     let expired = expired.map_err(|error| trouble(&error))?;
     Ok(Json(json!({"expired": expired})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settle {
+    /// What becomes of every refund that is pending; to fail, of every refund.
+    status: Progress,
+}
+
+async fn settle(State(app): State<App>, Json(Settle { status }): Json<Settle>) -> Told {
+    let tells = app.webhooks.is_some();
+    let settled = refunds::settle(&app.store, status, tells).await;
+    let settled = settled.map_err(|error| trouble(&error))?;
+    if let Some(webhooks) = &app.webhooks {
+        webhooks.notify_one();
+    }
+    Ok(Json(json!({"settled": settled})))
 }
 
 fn trouble(error: &anyhow::Error) -> (StatusCode, Json<Value>) {

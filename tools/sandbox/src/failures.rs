@@ -23,9 +23,9 @@ pub enum Purpose {
     Void,
     /// `POST /v1/refunds`
     Refund,
-    /// `GET /v1/payment_intents/{id}`
+    /// `GET /v1/payment_intents/{id}`, `GET /v1/refunds/{id}`
     Read,
-    /// `GET /v1/payment_intents`
+    /// `GET /v1/payment_intents`, `GET /v1/refunds`
     List,
 }
 
@@ -67,6 +67,10 @@ pub enum Failure {
     RefuseVoid,
     /// No refund is taken.
     RefuseRefund,
+    /// Refunds are taken, and pending until `POST /sandbox/refunds/settle` says what becomes of them.
+    PendingRefund,
+    /// 400, and a page for people in which everything is that was sent, as some proxies have it: the key as well.
+    Echo,
 }
 
 impl Failure {
@@ -76,7 +80,7 @@ impl Failure {
             Self::Decline => Purpose::Authorise,
             Self::RefuseCapture => Purpose::Capture,
             Self::RefuseVoid => Purpose::Void,
-            Self::RefuseRefund => Purpose::Refund,
+            Self::RefuseRefund | Self::PendingRefund => Purpose::Refund,
             _ => return None,
         })
     }

@@ -4,8 +4,8 @@
 //! Not a copy of Stripe: what a payment leg needs is here (open, confirm, capture, cancel, refund, read, list, webhooks, idempotency keys, test
 //! cards), and as Stripe documents it. Not a mock either: it is a server of its own, with a database of its own.
 //!
-//! - [`payment`]: what a payment is and what may be done to it, purely; [`cards`]: the test cards; [`said`]: Stripe's errors.
-//! - [`store`]: the file; [`api`]: what is asked for below `/v1`; [`form`]: how it is written.
+//! - [`payment`] and [`refund`]: what a payment is and what may be done to it, purely; [`cards`]: the test cards; [`said`]: Stripe's errors.
+//! - [`store`]: the file; [`api`]: what is asked for below `/v1`, of refunds in [`refunds`]; [`form`]: how it is written.
 //! - [`failures`]: the switches; [`broken`]: what they do to a request; [`control`]: how they are thrown, below `/sandbox`.
 //! - [`secrets`]: the key and the webhooks' secret, in files; [`webhooks`]: what it tells of its own accord; [`server`]: all of it together.
 
@@ -16,6 +16,8 @@ pub mod control;
 pub mod failures;
 pub mod form;
 pub mod payment;
+pub mod refund;
+pub mod refunds;
 pub mod said;
 pub mod secrets;
 pub mod server;

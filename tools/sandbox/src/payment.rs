@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::cards::{Card, card};
+use super::refund::Refund;
 use super::said::Said;
 
 /// The least and the most that can be charged, in the currency's smallest unit.
@@ -54,8 +55,11 @@ pub struct Payment {
     pub held_until_ms: Option<i64>,
     /// How much was taken.
     pub received: i64,
-    /// How much of it was given back.
+    /// How much of it was given back, or is on its way.
     pub refunded: i64,
+    /// How that went.
+    #[serde(default)]
+    pub refunds: Vec<Refund>,
     /// When and why it was canceled.
     pub canceled: Option<(i64, Option<String>)>,
     /// Why the card was declined, the last time.
@@ -77,6 +81,8 @@ pub struct Now {
     pub hold_ms: i64,
     /// Whether the operation is to be refused.
     pub refusing: Refusing,
+    /// Whether what is given back is on its way first.
+    pub pending: bool,
 }
 
 impl Payment {
@@ -137,6 +143,7 @@ impl Payment {
             held_until_ms: None,
             received: 0,
             refunded: 0,
+            refunds: Vec::new(),
             canceled: None,
             last_error: None,
         })
@@ -229,52 +236,6 @@ impl Payment {
         Ok(())
     }
 
-    /// Gives back what was taken, or so much of it.
-    ///
-    /// # Errors
-    /// When there is not so much to give back, or it is refused.
-    pub fn refund(&mut self, amount: Option<i64>, now: &Now) -> Result<Value, Said> {
-        if self.status != Status::Succeeded {
-            return Err(Said::request(
-                "This PaymentIntent does not have a successful charge to refund.",
-            )
-            .with("code", "payment_intent_unexpected_state"));
-        }
-        let left = self.received - self.refunded;
-        if left == 0 {
-            let charge = self.charge.as_deref().unwrap_or_default();
-            return Err(
-                Said::request(&format!("Charge {charge} has already been refunded."))
-                    .with("code", "charge_already_refunded"),
-            );
-        }
-        let amount = amount.unwrap_or(left);
-        if !(1..=left).contains(&amount) {
-            return Err(Said::request(
-                "Refund amount is greater than unrefunded amount on charge.",
-            )
-            .with("code", "amount_too_large"));
-        }
-        if now.refusing.0 {
-            return Err(
-                Said::request("Your account has insufficient funds for this refund.")
-                    .with("code", "insufficient_funds"),
-            );
-        }
-        self.refunded += amount;
-        Ok(json!({
-            "id": format!("re_{}", now.fresh),
-            "object": "refund",
-            "amount": amount,
-            "charge": self.charge,
-            "created": now.ms / 1_000,
-            "currency": self.currency,
-            "metadata": {},
-            "payment_intent": self.id,
-            "status": "succeeded",
-        }))
-    }
-
     /// Lets go of what was held too long. True when it did.
     pub fn expire(&mut self, now_ms: i64, at_s: i64) -> bool {
         let is_over = self.held_until_ms.is_some_and(|until| now_ms >= until);
@@ -318,6 +279,7 @@ impl Payment {
             "canceled_at": self.canceled.as_ref().map(|(at, _)| at),
             "cancellation_reason": self.canceled.as_ref().and_then(|(_, why)| why.clone()),
             "capture_method": "manual",
+            "client_secret": format!("{}_secret_{}", self.id, self.id.chars().rev().collect::<String>()),
             "confirmation_method": "automatic",
             "created": self.created_s,
             "currency": self.currency,
@@ -343,12 +305,14 @@ impl Payment {
             "amount": self.amount,
             "amount_captured": self.received,
             "amount_refunded": refunded,
+            "billing_details": {"name": "Ada Example", "email": "ada@example.org"},
             "captured": self.received > 0,
             "currency": self.currency,
             "livemode": false,
             "metadata": self.metadata,
             "paid": true,
             "payment_intent": self.id,
+            "payment_method_details": {"type": "card", "card": {"brand": "visa", "last4": "4242", "exp_month": 7, "exp_year": 2034}},
             "refunded": refunded >= self.amount,
             "status": "succeeded",
         })

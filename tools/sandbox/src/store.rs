@@ -143,6 +143,17 @@ impl Store {
         read(&states.fetch_all(&mut **unit).await?)
     }
 
+    /// Payments with a refund, or the one with this refund. It looks at all of them, as nobody does often here.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn refunded(unit: &mut Unit<'_>, id: Option<&str>) -> Result<Vec<Payment>> {
+        let sql = "select distinct payment.state from payment, json_each(payment.state, '$.refunds') as refund
+                   where ?1 is null or json_extract(refund.value, '$.id') = ?1";
+        let states = sqlx::query_scalar::<_, String>(sql).bind(id);
+        read(&states.fetch_all(&mut **unit).await?)
+    }
+
     /// Payments older than that one, the newest first.
     ///
     /// # Errors

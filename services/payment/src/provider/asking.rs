@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::Provider;
 use super::breaker::Permit;
 use super::exchange::Asking;
+use super::keep;
 use super::key::Key;
 use super::perform::{Failed, SOON, again};
 use super::policy::Policy;
@@ -37,6 +38,19 @@ pub(super) struct Run<'a> {
 pub(super) struct Told<T> {
     pub(super) value: T,
     pub(super) body: Vec<u8>,
+    /// It is what was answered under this idempotency key before, and may be out of date.
+    pub(super) is_old: bool,
+}
+
+/// What an exchange was, and so how much it says of whether the provider does anything.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Weight {
+    /// Something was to be done.
+    Deed,
+    /// Something was read.
+    Question,
+    /// What came was said once before, of something that was to be done then.
+    Old,
 }
 
 impl<'a> Line<'a> {
@@ -80,13 +94,19 @@ impl<'a> Line<'a> {
             .ask(&asking, self.key.bearer.clone())
             .await;
         let policy = Policy::of(&told);
-        let (body, id) = match told {
+        let (body, id, is_old) = match told {
             Ok(reply) => {
-                let id = reply.headers.get("request-id");
-                let id = id.and_then(|id| id.to_str().ok()).map(str::to_owned);
-                (reply.body, id)
+                let says = |name| reply.headers.get(name).and_then(|it| it.to_str().ok());
+                let id = says("request-id").map(str::to_owned);
+                let is_old = says("idempotent-replayed") == Some("true");
+                (reply.body, id, is_old)
             }
-            Err(_) => (Vec::new(), None),
+            Err(_) => (Vec::new(), None, false),
+        };
+        let weight = match (is_old, &asking.method) {
+            (true, _) => Weight::Old,
+            (false, method) if method == Method::GET => Weight::Question,
+            (false, _) => Weight::Deed,
         };
         let read = match policy {
             Policy::Read => serde_json::from_slice::<T>(&body).map_err(|error| {
@@ -100,10 +120,14 @@ impl<'a> Line<'a> {
         };
         match read {
             Ok(value) => {
-                self.provider.tally.readable();
-                self.is_well();
+                self.provider.tally.readable(purpose);
+                self.is_well(weight);
                 tracing::debug!(purpose, id, "the payment provider answered");
-                Ok(Told { value, body })
+                Ok(Told {
+                    value,
+                    body,
+                    is_old,
+                })
             }
             Err(policy) => {
                 tracing::debug!(
@@ -112,26 +136,49 @@ impl<'a> Line<'a> {
                     ?policy,
                     "the payment provider answered otherwise"
                 );
-                self.note(&policy);
+                self.note(&policy, purpose, weight);
+                let body = self.fit(body);
                 Err(Failed { policy, body })
             }
         }
     }
 
+    /// As much of an answer as may be kept.
+    fn fit(&self, body: Vec<u8>) -> Vec<u8> {
+        let webhook = self.provider.webhook_secret.as_ref();
+        let webhook = webhook.and_then(|secret| secret.now().ok());
+        let mut secrets = vec![self.key.secret.clone()];
+        secrets.extend(webhook);
+        keep::fit(body, &secrets)
+    }
+
     /// The provider is up, takes the key, and takes it all as fast as it comes.
-    fn is_well(&mut self) {
-        self.permit.is_up();
+    fn is_well(&mut self, weight: Weight) {
+        self.is_up(weight);
         self.provider.keys.accepted(&self.key);
         self.provider.pace.content();
     }
 
+    fn is_up(&mut self, weight: Weight) {
+        match weight {
+            Weight::Deed => self.permit.is_up(),
+            Weight::Question | Weight::Old => self.permit.answers(),
+        }
+    }
+
     /// What a failed exchange says of the provider.
-    fn note(&mut self, policy: &Policy) {
+    fn note(&mut self, policy: &Policy, purpose: &'static str, weight: Weight) {
         let tally = &self.provider.tally;
         match policy {
             Policy::Read | Policy::No { .. } => {
                 tally.exchange(Outcome::No);
-                self.is_well();
+                tally.allowed(purpose);
+                self.is_well(weight);
+            }
+            // An old answer: how the provider does by now is not in it.
+            Policy::Unknown { .. } if weight == Weight::Old => {
+                tally.exchange(Outcome::Unknown);
+                self.permit.answers();
             }
             Policy::NotSent(why) => {
                 tally.exchange(Outcome::NotSent);
@@ -147,17 +194,22 @@ impl<'a> Line<'a> {
             }
             Policy::TooFast(asked) => {
                 tally.exchange(Outcome::TooFast);
-                self.permit.is_up();
+                self.is_up(weight);
                 self.provider.pace.slow_down(*asked);
             }
             Policy::InProgress(_) => {
                 tally.exchange(Outcome::InProgress);
-                self.permit.is_up();
+                self.is_up(weight);
             }
             Policy::Key(why) => {
                 tally.exchange(Outcome::Key);
-                self.permit.is_up();
+                self.permit.answers();
                 self.provider.keys.refused(&self.key, why.clone());
+            }
+            Policy::NotAllowed => {
+                tally.not_allowed(purpose);
+                self.permit.answers();
+                self.provider.keys.accepted(&self.key);
             }
             Policy::Unreadable(why) => {
                 tally.unreadable(why);
@@ -219,9 +271,11 @@ impl<'a> Run<'a> {
 
     /// Something came that nobody can read, or that cannot be true: it is kept, and never guessed at.
     pub(super) fn unreadable(&mut self, body: Vec<u8>, why: &str) -> Attempt<Answer> {
-        self.line.note(&Policy::Unreadable(why.to_owned()));
+        let purpose = self.request.purpose.as_str();
+        let policy = Policy::Unreadable(why.to_owned());
+        self.line.note(&policy, purpose, Weight::Deed);
         Attempt::Unreadable {
-            body,
+            body: self.line.fit(body),
             why: why.to_owned(),
         }
     }

@@ -14,6 +14,8 @@ pub(super) struct Limits {
     pub(super) after: u32,
     pub(super) first: Duration,
     pub(super) max: Duration,
+    /// For how long it has only to answer questions, with nothing to be done meanwhile, until it counts as back.
+    pub(super) quiet: Duration,
 }
 
 /// What is known from outside of the state machine.
@@ -27,6 +29,8 @@ struct Known {
     asked: Option<Duration>,
     why: String,
     opened: u64,
+    /// Since when it answers questions again, while nobody knows yet whether it does anything.
+    answers_since: Option<Instant>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -84,6 +88,7 @@ impl Instrument for Follower {
     fn on_open(&self) {
         let mut known = lock(&self.0);
         known.phase = Phase::Open;
+        known.answers_since = None;
         known.opened += 1;
         if known.since.is_none() {
             known.since = Some(SystemTime::now());
@@ -106,6 +111,7 @@ impl Instrument for Follower {
     fn on_closed(&self) {
         let mut known = lock(&self.0);
         known.phase = Phase::Closed;
+        known.answers_since = None;
         if known.since.take().is_some() {
             tracing::info!("the payment provider is there again");
         }
@@ -115,6 +121,7 @@ impl Instrument for Follower {
 /// Whether calls go out.
 pub(super) struct Breaker {
     machine: StateMachine<Pauses, Follower>,
+    quiet: Duration,
     known: Shared,
     probing: Arc<AtomicBool>,
 }
@@ -128,6 +135,7 @@ impl Breaker {
             asked: None,
             why: String::new(),
             opened: 0,
+            answers_since: None,
         }));
         let pauses = Pauses {
             limits,
@@ -138,6 +146,7 @@ impl Breaker {
         let follower = Follower(Arc::clone(&known));
         Self {
             machine: StateMachine::new(pauses, follower),
+            quiet: limits.quiet,
             known,
             probing: Arc::default(),
         }
@@ -180,6 +189,7 @@ impl Breaker {
             breaker: self,
             probe,
             told: false,
+            failed: false,
         }
     }
 
@@ -218,19 +228,41 @@ pub(super) struct Permit<'a> {
     breaker: &'a Breaker,
     probe: bool,
     told: bool,
+    failed: bool,
 }
 
 impl Permit<'_> {
-    /// The provider answered, whatever it was.
+    /// The provider did what was asked for, or said no to it.
     pub(super) fn is_up(&mut self) {
         self.told = true;
         self.breaker.machine.on_success();
     }
 
-    /// It did not, or in a way that nobody can use; it may have asked to be left alone for so long.
+    /// It answered a question, or brought an old answer: of whether it does anything that says nothing. So it makes up for no failure, and where
+    /// nothing is sent it is no more than a reason to try; only where nothing was to be done for long it is believed.
+    pub(super) fn answers(&mut self) {
+        self.told = true;
+        if !self.probe || self.failed {
+            return;
+        }
+        let is_believed = {
+            let mut known = lock(&self.breaker.known);
+            let since = *known.answers_since.get_or_insert_with(Instant::now);
+            since.elapsed() >= self.breaker.quiet
+        };
+        if is_believed {
+            self.breaker.machine.on_success();
+        }
+    }
+
+    /// It did not, or in a way that nobody can use; it may have asked to be left alone for so long. One call fails once, whatever was asked
+    /// about it afterwards.
     pub(super) fn is_down(&mut self, why: &str, asked: Option<Duration>) {
         self.told = true;
-        self.breaker.failed(why, asked);
+        if !self.failed || asked.is_some() {
+            self.failed = true;
+            self.breaker.failed(why, asked);
+        }
     }
 
     /// Nothing was sent after all.
@@ -264,7 +296,16 @@ mod tests {
             after: 3,
             first: Duration::from_millis(first_ms),
             max: Duration::from_secs(60),
+            quiet: Duration::from_millis(200),
         })
+    }
+
+    /// Waits until somebody may try, who then does.
+    fn probe(breaker: &Breaker) -> Permit<'_> {
+        while breaker.permits() == 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        breaker.begin().ok().unwrap()
     }
 
     #[test]
@@ -280,10 +321,7 @@ mod tests {
         }
         assert_eq!(breaker.permits(), 0);
         assert!(breaker.down().unwrap().1.contains("no"));
-        let left = breaker.begin().err().unwrap();
-        std::thread::sleep(left + Duration::from_millis(2));
-        assert_eq!(breaker.permits(), 1);
-        let mut probe = breaker.begin().ok().unwrap();
+        let mut probe = probe(&breaker);
         assert_eq!(breaker.permits(), 0, "one tries");
         assert!(breaker.begin().is_err());
         probe.is_up();
@@ -300,6 +338,46 @@ mod tests {
         breaker.begin().ok().unwrap().is_down("503", asked);
         let left = breaker.begin().err().unwrap();
         assert!(left > Duration::from_secs(29), "{left:?}");
+    }
+
+    /// Its reads work and its writes do not: what is read back makes up for nothing.
+    #[test]
+    fn questions_that_are_answered_make_up_for_no_failure() {
+        let breaker = breaker(1);
+        for _ in 0..3 {
+            assert!(breaker.down().is_none());
+            let mut permit = breaker.begin().ok().unwrap();
+            permit.is_down("500", None);
+            permit.is_down("one call fails once", None);
+            permit.answers();
+        }
+        let (since, _) = breaker.down().unwrap();
+        // A question that is answered lets one call try, and no more; that it fails doubles the pause, and the alarm is the same.
+        for opened in 2..6 {
+            probe(&breaker).answers();
+            assert_eq!(breaker.permits(), 1);
+            assert_eq!(breaker.down().unwrap().0, since);
+            probe(&breaker).is_down("500", None);
+            assert_eq!(breaker.opened(), opened);
+        }
+        let left = breaker.begin().err().unwrap();
+        assert!(left >= Duration::from_millis(7), "{left:?} is not doubled");
+        probe(&breaker).is_up();
+        assert!(breaker.down().is_none());
+    }
+
+    /// Nothing is to be done, so nobody would ever find out.
+    #[test]
+    fn where_nothing_is_to_be_done_answers_are_believed_in_the_end() {
+        let breaker = breaker(1);
+        for _ in 0..3 {
+            breaker.begin().ok().unwrap().is_down("no", None);
+        }
+        probe(&breaker).answers();
+        assert!(breaker.down().is_some());
+        std::thread::sleep(Duration::from_millis(210));
+        probe(&breaker).answers();
+        assert!(breaker.down().is_none());
     }
 
     #[test]

@@ -39,6 +39,13 @@ pub(super) fn mismatch(request: &Request, intent: &Intent) -> Option<String> {
             intent.amount, request.amount_minor, request.currency
         ));
     }
+    let metadata = |name: &str| intent.metadata.get(name).map(String::as_str);
+    let (trip, position) = (request.trip.to_string(), request.position.to_string());
+    if metadata("trip") != Some(&trip) || metadata("position") != Some(&position) {
+        return Some(String::from(
+            "it is not marked as the payment of this trip and position",
+        ));
+    }
     None
 }
 
@@ -78,8 +85,9 @@ mod tests {
     use super::*;
 
     fn intent(status: &str, more: &str) -> Intent {
+        let trip = uuid::Uuid::nil();
         let text = format!(
-            r#"{{"id":"pi_1","object":"payment_intent","amount":12300,"currency":"eur","status":"{status}"{more}}}"#
+            r#"{{"id":"pi_1","object":"payment_intent","amount":12300,"currency":"eur","status":"{status}","metadata":{{"trip":"{trip}","position":"2"}}{more}}}"#
         );
         serde_json::from_str(&text).unwrap()
     }
@@ -152,5 +160,15 @@ mod tests {
         let mut other = intent("succeeded", "");
         other.id = String::from("pi_2");
         assert!(mismatch(&asked, &other).is_some());
+        for (name, theirs) in [("trip", "another"), ("position", "3")] {
+            let mut opening = request(Purpose::Open);
+            opening.intent = None;
+            let mut other = intent("requires_confirmation", "");
+            assert_eq!(mismatch(&opening, &other), None);
+            other.metadata.insert(name.to_owned(), theirs.to_owned());
+            assert!(mismatch(&opening, &other).is_some(), "another {name}");
+            other.metadata.remove(name);
+            assert!(mismatch(&opening, &other).is_some(), "no {name}");
+        }
     }
 }

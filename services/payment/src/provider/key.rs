@@ -11,7 +11,7 @@ use super::secret::{Secret, SecretFile};
 
 /// The key as a header, and as it is told from others. It cannot be shown.
 pub(super) struct Key {
-    secret: Secret,
+    pub(super) secret: Secret,
     pub(super) bearer: HeaderValue,
 }
 

@@ -2,10 +2,11 @@
 //!
 //! [`Provider::perform`] makes one attempt at a call and says what is known afterwards: an answer for good, that it has to be tried again, or that
 //! something came which nobody can read. It keeps nothing of a call between attempts; the runtime does. What is done about each failure is the
-//! table in `policy`; what a payment's state means is in `judge`. Not what a trip makes of it: that is the core's.
+//! table in `policy`; what a payment's state means is in `judge`, what a refund's in `refund`. Not what a trip makes of it: that is the core's.
 //!
 //! - `settings`: how it is reached; `tls`: the client; `secret` and `key`: the key's file, and a key that is refused.
 //! - `exchange`: one request; `asking`: what each says of the provider; `wire`: the words; `money`: the amounts; `reasons`: a no in our words.
+//! - `keep`: what is kept of an answer that nobody can read.
 //! - `breaker`, `pace`: when nothing, and how much, is sent; `state`: what an operator is told of it.
 //! - `webhook`: the second way to hear an outcome; `list`: all payments, for the audit.
 
@@ -13,6 +14,7 @@ mod asking;
 mod breaker;
 mod exchange;
 mod judge;
+mod keep;
 mod key;
 pub mod list;
 mod money;
@@ -20,6 +22,7 @@ mod pace;
 mod perform;
 mod policy;
 mod reasons;
+mod refund;
 mod secret;
 mod settings;
 mod state;
@@ -81,9 +84,10 @@ impl Provider {
                 after: settings.provider_break_after,
                 first: ms(settings.provider_probe_first_ms),
                 max: ms(settings.provider_probe_max_ms),
+                quiet: ms(settings.provider_quiet_ms),
             }),
             pace: Pace::new(settings.provider_calls_per_s),
-            tally: Tally::default(),
+            tally: Tally::new(ms(settings.provider_quiet_ms)),
             within: ms(settings.provider_timeout_ms),
         }))
     }
@@ -137,6 +141,11 @@ impl Provider {
         })?;
         let heard = webhook::verify(secret.reveal(), signature, body, now);
         self.tally.webhook(&heard);
+        if heard == Err(webhook::Refused::Unreadable) {
+            tracing::error!(
+                "a webhook is signed by the payment provider, and nobody can read it; it was not taken, and comes again"
+            );
+        }
         heard
     }
 }

@@ -11,12 +11,13 @@ use runtime::Attempt;
 use super::asking::{Run, Told};
 use super::judge::{Meaning, meaning, mismatch};
 use super::policy::Policy;
-use super::wire::{Failure, Intent, Refund};
+use super::wire::{Failure, Intent};
 use super::{Provider, money, reasons};
 use crate::core::call::{Answer, Purpose, Request};
 
-/// How many keys derived from a call's own are tried in one attempt, each after the one before it kept an answer that is none.
-const KEYS_MAX: u32 = 4;
+/// How many keys are tried in one attempt, each after the one before it kept an answer that is none: the call's own, one derived from it, and one
+/// that nobody has used. The last is new each time, or a call would be stuck for as long as the provider keeps what it said to all the others.
+const KEYS_MAX: u32 = 3;
 /// How soon a call is tried again that only had to wait: when calls may begin at all is said elsewhere.
 pub(super) const SOON: Duration = Duration::from_secs(1);
 
@@ -43,7 +44,8 @@ impl Provider {
         for other in 1..=KEYS_MAX {
             match run.once(&key, &amount).await {
                 Next::Done(attempt) => return attempt,
-                Next::OtherKey => key = format!("{}+{other}", request.key),
+                Next::OtherKey if other + 1 < KEYS_MAX => key = format!("{}+{other}", request.key),
+                Next::OtherKey => key = format!("{}+{:016x}", request.key, fastrand::u64(..)),
             }
         }
         again("broken", "whatever is asked, an old answer comes", None)
@@ -64,10 +66,8 @@ impl Run<'_> {
             Purpose::Capture => self.act(intent, "capture", &[], key).await,
             Purpose::Void => self.act(intent, "cancel", &[], key).await,
             Purpose::Refund => {
-                let fields = [("payment_intent", intent)];
-                let path = ["v1", "refunds"];
-                return match self.post::<Refund>(&path, &fields, key).await {
-                    Ok(told) => Next::Done(self.refunded(told)),
+                return match self.refund(intent, key).await {
+                    Ok(told) => Next::Done(self.refunded(told).await),
                     Err(failed) => self.follow(failed).await,
                 };
             }
@@ -121,21 +121,6 @@ impl Run<'_> {
         }
     }
 
-    fn refunded(&mut self, told: Told<Refund>) -> Attempt<Answer> {
-        let refund = &told.value;
-        let other = refund.payment_intent.is_some() && refund.payment_intent != self.request.intent;
-        if refund.object != "refund" || other {
-            let why = "it is no refund of the payment that was asked about";
-            return self.unreadable(told.body, why);
-        }
-        Attempt::Answered(match refund.status.as_str() {
-            "succeeded" | "pending" => Answer::Refunded,
-            _ => Answer::Refused {
-                reason: reasons::refused(&Failure::default()),
-            },
-        })
-    }
-
     /// What follows where no payment came back.
     async fn follow(&mut self, Failed { policy, body }: Failed) -> Next {
         Next::Done(match policy {
@@ -156,6 +141,7 @@ impl Run<'_> {
             }
             Policy::InProgress(soon) => again("in-progress", "the provider is at it", Some(soon)),
             Policy::Key(why) => again("key-refused", &why, Some(SOON)),
+            Policy::NotAllowed => self.not_allowed(),
             Policy::Read => self.unreadable(body, "it is not what it has to be"),
             // It was counted when it came.
             Policy::Unreadable(why) => Attempt::Unreadable { body, why },
@@ -225,22 +211,41 @@ impl Run<'_> {
         match self.get::<Intent>(&path, &fields).await {
             Ok(told) => match mismatch(self.request, &told.value) {
                 Some(why) => Err(self.unreadable(told.body, &why)),
-                None => Ok(meaning(self.request.purpose, &told.value)),
+                None => match meaning(self.request.purpose, &told.value) {
+                    Meaning::Answered(Answer::Refunded) => self.refunds_are_over().await,
+                    other => Ok(other),
+                },
             },
-            Err(Failed { policy, body }) => Err(match policy {
-                Policy::Unreadable(why) => Attempt::Unreadable { body, why },
-                Policy::No { .. } => {
-                    let why = "the provider does not show a payment that it made";
-                    self.unreadable(body, why)
-                }
-                Policy::Key(why) => again("key-refused", &why, Some(SOON)),
-                _ => again(
-                    "timed-out",
-                    "what became of it cannot be read back now",
-                    None,
-                ),
-            }),
+            Err(failed) => Err(self.not_read_back(failed)),
         }
+    }
+
+    /// What could not be read back.
+    pub(super) fn not_read_back(&mut self, Failed { policy, body }: Failed) -> Attempt<Answer> {
+        match policy {
+            Policy::Unreadable(why) => Attempt::Unreadable { body, why },
+            Policy::No { .. } => {
+                let why = "the provider does not show a payment that it made";
+                self.unreadable(body, why)
+            }
+            Policy::Key(why) => again("key-refused", &why, Some(SOON)),
+            Policy::NotAllowed => self.not_allowed(),
+            _ => again(
+                "timed-out",
+                "what became of it cannot be read back now",
+                None,
+            ),
+        }
+    }
+
+    /// This call waits for a key that may do it; others need not.
+    fn not_allowed(&self) -> Attempt<Answer> {
+        let purpose = self.request.purpose.as_str();
+        again(
+            "not-allowed",
+            &format!("the key may not {purpose}, or not read back what became of it"),
+            None,
+        )
     }
 
     /// The provider waits for somebody who will not come: the payment is canceled, so that it cannot be authorised later, behind our back.

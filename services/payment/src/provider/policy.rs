@@ -11,8 +11,9 @@
 //! | 502, 503, 504 | [`Policy::Down`] | the breaker opens: at once for as long as Retry-After says, else after so many in a row |
 //! | 429 | [`Policy::TooFast`] | half the pace, nothing for as long as Retry-After says |
 //! | 409, 425, `lock_timeout`, `Stripe-Should-Retry: true` | [`Policy::InProgress`] | the same key again, soon |
-//! | 401, or 403 with an error object | [`Policy::Key`] | nothing is sent until the key's file changes, or seldom; an alarm |
-//! | anything else: another format, a page of HTML, a redirect | [`Policy::Unreadable`] | kept whole as a dead letter, the outcome is unknown, an alarm; never a guess |
+//! | 401 | [`Policy::Key`] | nothing is sent until the key's file changes, or seldom; an alarm |
+//! | 403 with an error object | [`Policy::NotAllowed`] | the key may not do this one thing: this call alone backs off; an alarm that names it |
+//! | anything else: another format, a page of HTML, a redirect | [`Policy::Unreadable`] | kept as a dead letter (see `keep`), the outcome is unknown, an alarm; never a guess |
 
 use std::time::{Duration, SystemTime};
 
@@ -70,6 +71,8 @@ pub(super) enum Policy {
     InProgress(Duration),
     /// It does not know the key.
     Key(String),
+    /// It knows the key, which may not do this.
+    NotAllowed,
     /// Nobody can read it.
     Unreadable(String),
 }
@@ -101,11 +104,7 @@ fn of_reply(reply: &Reply) -> Policy {
     let failure = wrapped.map(|it| it.error).filter(|it| !it.kind.is_empty());
     match status {
         401 => return Policy::Key(String::from("the provider answers 401 to it")),
-        403 if failure.is_some() => {
-            return Policy::Key(String::from(
-                "the provider answers 403 to it: it may not do this",
-            ));
-        }
+        403 if failure.is_some() => return Policy::NotAllowed,
         502..=504 => return Policy::Down(asked),
         408 | 500 | 501 | 505..=599 => {
             let why = format!("the provider answered {status}");
@@ -198,7 +197,7 @@ mod tests {
             Policy::InProgress(SOON)
         );
         assert!(matches!(told(401, &[], "anything"), Policy::Key(_)));
-        assert!(matches!(told(403, &[], REQUEST), Policy::Key(_)));
+        assert_eq!(told(403, &[], REQUEST), Policy::NotAllowed);
         assert!(matches!(
             told(500, &[], REQUEST),
             Policy::Unknown {

@@ -15,6 +15,11 @@ const FILE_MAX: u64 = 4_096;
 pub(super) struct Secret(Arc<str>);
 
 impl Secret {
+    #[cfg(test)]
+    pub(super) fn of(text: &str) -> Self {
+        Self(text.into())
+    }
+
     /// The secret itself, for who hands it to a header or a digest.
     pub(super) fn reveal(&self) -> &str {
         &self.0

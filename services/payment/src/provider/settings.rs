@@ -42,6 +42,10 @@ pub struct ProviderSettings {
     /// How often a key that was refused is tried again although its file has not changed, in milliseconds.
     #[arg(long, env = "PROVIDER_KEY_PROBE_MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
     pub provider_key_probe_ms: u64,
+    /// For how long all has to be well until a problem is over that comes and goes (answers that nobody can read, calls that the key may not make,
+    /// a provider that answers questions while there is nothing for it to do), in milliseconds.
+    #[arg(long, env = "PROVIDER_QUIET_MS", default_value_t = 300_000, value_parser = clap::value_parser!(u64).range(10..=86_400_000))]
+    pub provider_quiet_ms: u64,
 }
 
 impl ProviderSettings {
@@ -60,6 +64,7 @@ impl ProviderSettings {
             provider_probe_first_ms: 1_000,
             provider_probe_max_ms: 30_000,
             provider_key_probe_ms: 30_000,
+            provider_quiet_ms: 300_000,
         }
     }
 }

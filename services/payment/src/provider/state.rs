@@ -1,8 +1,9 @@
 //! What an operator is told of the provider: what is wrong and what to do, and the numbers behind it. It decides nothing.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::Provider;
 use super::webhook::{Heard, Refused};
@@ -10,7 +11,7 @@ use super::webhook::{Heard, Refused};
 /// Something that is wrong with the provider, or with how we stand with it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
-    /// For programs: `provider-down`, `provider-key-refused`, `provider-unreadable` or `provider-slowed-down`.
+    /// For programs: `provider-down`, `provider-key-refused`, `provider-not-allowed`, `provider-unreadable` or `provider-slowed-down`.
     pub kind: &'static str,
     /// Since when.
     #[serde(serialize_with = "as_instant")]
@@ -48,10 +49,11 @@ pub(super) enum Outcome {
     TooFast,
     InProgress,
     Key,
+    NotAllowed,
     Unreadable,
 }
 
-const OUTCOMES: [(&str, Outcome); 9] = [
+const OUTCOMES: [(&str, Outcome); 10] = [
     ("read", Outcome::Read),
     ("no", Outcome::No),
     ("unreachable", Outcome::NotSent),
@@ -60,19 +62,39 @@ const OUTCOMES: [(&str, Outcome); 9] = [
     ("slowed-down", Outcome::TooFast),
     ("in-progress", Outcome::InProgress),
     ("key-refused", Outcome::Key),
+    ("not-allowed", Outcome::NotAllowed),
     ("unreadable", Outcome::Unreadable),
 ];
 
+/// Something that comes and goes: it is over when it has not come for a while, not when it did not come once.
+struct Recurring {
+    since: SystemTime,
+    last: Instant,
+    why: String,
+}
+
 /// What was counted.
-#[derive(Default)]
 pub(super) struct Tally {
     exchanges: [AtomicU64; OUTCOMES.len()],
     webhooks: [AtomicU64; 2],
-    /// Since when what is answered cannot be read, and why.
-    unreadable: Mutex<Option<(SystemTime, String)>>,
+    quiet: Duration,
+    /// What is answered cannot be read.
+    unreadable: Mutex<Option<Recurring>>,
+    /// What the key may not do, by what was to be done. There are no more of these than purposes.
+    not_allowed: Mutex<BTreeMap<&'static str, SystemTime>>,
 }
 
 impl Tally {
+    pub(super) fn new(quiet: Duration) -> Self {
+        Self {
+            exchanges: Default::default(),
+            webhooks: Default::default(),
+            quiet,
+            unreadable: Mutex::default(),
+            not_allowed: Mutex::default(),
+        }
+    }
+
     pub(super) fn exchange(&self, outcome: Outcome) {
         self.exchanges[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
@@ -84,28 +106,55 @@ impl Tally {
     /// Something came that nobody can read.
     pub(super) fn unreadable(&self, why: &str) {
         self.exchange(Outcome::Unreadable);
-        let mut unreadable = self.lock();
-        if unreadable.is_none() {
+        if self.is_unreadable().is_none() {
             tracing::error!(
                 why,
                 "the payment provider answers what nobody can read; it is kept as a dead letter"
             );
         }
-        let since = unreadable.as_ref().map_or_else(SystemTime::now, |it| it.0);
-        *unreadable = Some((since, why.to_owned()));
+        let since = self.is_unreadable().map(|(since, _)| since);
+        *lock(&self.unreadable) = Some(Recurring {
+            since: since.unwrap_or_else(SystemTime::now),
+            last: Instant::now(),
+            why: why.to_owned(),
+        });
+    }
+
+    /// Since when what it answers cannot be read, and why; none once that has not happened for a while.
+    fn is_unreadable(&self) -> Option<(SystemTime, String)> {
+        let unreadable = lock(&self.unreadable);
+        let recent = unreadable
+            .as_ref()
+            .filter(|it| it.last.elapsed() < self.quiet);
+        recent.map(|it| (it.since, it.why.clone()))
     }
 
     /// What it answers can be read.
-    pub(super) fn readable(&self) {
+    pub(super) fn readable(&self, purpose: &'static str) {
         self.exchange(Outcome::Read);
-        *self.lock() = None;
+        self.allowed(purpose);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(SystemTime, String)>> {
-        self.unreadable
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// The key may not do this.
+    pub(super) fn not_allowed(&self, purpose: &'static str) {
+        self.exchange(Outcome::NotAllowed);
+        lock(&self.not_allowed).entry(purpose).or_insert_with(|| {
+            tracing::error!(
+                purpose,
+                "the payment provider's key may not do this: give it the right to, or put another one into the file of PROVIDER_KEY_FILE"
+            );
+            SystemTime::now()
+        });
     }
+
+    /// The key may do this.
+    pub(super) fn allowed(&self, purpose: &'static str) {
+        lock(&self.not_allowed).remove(purpose);
+    }
+}
+
+fn lock<T>(it: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    it.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Provider {
@@ -132,7 +181,16 @@ impl Provider {
                 ),
             });
         }
-        if let Some((since, why)) = self.tally.lock().clone() {
+        for (purpose, since) in lock(&self.tally.not_allowed).iter() {
+            problems.push(Problem {
+                kind: "provider-not-allowed",
+                since: *since,
+                detail: format!(
+                    "the payment provider's key may not {purpose} (403): give it the right to at the provider, or put another one into the file of PROVIDER_KEY_FILE; everything else goes on, and this as soon as it may"
+                ),
+            });
+        }
+        if let Some((since, why)) = self.tally.is_unreadable() {
             problems.push(Problem {
                 kind: "provider-unreadable",
                 since,
@@ -170,7 +228,11 @@ impl Provider {
             ),
             plain(
                 "provider_unreadable",
-                u64::from(self.tally.lock().is_some()),
+                u64::from(self.tally.is_unreadable().is_some()),
+            ),
+            plain(
+                "provider_not_allowed",
+                lock(&self.tally.not_allowed).len() as u64,
             ),
             plain("provider_calls_per_second_max", per_s),
             plain("provider_breaker_opened_total", self.breaker.opened()),
@@ -191,5 +253,27 @@ impl Provider {
             });
         }
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of many calls some are answered in a way that nobody can read: that others are not is no reason to take the alarm back.
+    #[test]
+    fn what_comes_and_goes_is_over_when_it_has_not_come_for_a_while() {
+        let tally = Tally::new(Duration::from_millis(60));
+        tally.unreadable("a page");
+        let since = tally.is_unreadable().map(|it| it.0);
+        for _ in 0..3 {
+            std::thread::sleep(Duration::from_millis(30));
+            tally.unreadable("another page");
+            tally.readable("capture");
+            assert_eq!(tally.is_unreadable().map(|it| it.0), since);
+        }
+        assert!(since.is_some());
+        std::thread::sleep(Duration::from_millis(70));
+        assert!(tally.is_unreadable().is_none());
     }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use sha2::Sha256;
 
 use super::judge::{Meaning, meaning};
-use super::wire::{Charge, Intent};
+use super::wire::{Charge, Intent, Progress, Refund};
 use crate::core::call::{Answer, Purpose};
 
 /// How far the sender's clock and ours may be apart, with all that lies between: later, it may be somebody who repeats what they overheard.
@@ -88,7 +88,7 @@ pub fn verify(
         return Err(Refused::Stale);
     }
     let event: Event = serde_json::from_slice(body).map_err(|_| Refused::Unreadable)?;
-    Ok(heard(event))
+    heard(event)
 }
 
 /// The header: a time and signatures, such as `t=1492774577,v1=5257a8…,v1=…,v0=…`.
@@ -135,36 +135,57 @@ impl<'a> Signed<'a> {
     }
 }
 
-fn heard(event: Event) -> Option<Heard> {
+/// What an event says of a payment of ours. One that is about a payment and cannot be read is no silence: it was not taken, and comes again.
+fn heard(event: Event) -> Result<Option<Heard>, Refused> {
     let object = event.data.object;
     let (intent, metadata, answer) = match event.kind.as_str() {
         "payment_intent.canceled"
         | "payment_intent.amount_capturable_updated"
         | "payment_intent.succeeded"
         | "payment_intent.payment_failed" => {
-            let intent: Intent = serde_json::from_value(object).ok()?;
+            let intent: Intent = read(object)?;
             // Whoever authorises hears of every state that a webhook tells of.
             let Meaning::Answered(answer) = meaning(Purpose::Authorise, &intent) else {
-                return None;
+                return Ok(None);
             };
-            (intent.id, intent.metadata, answer)
+            (Some(intent.id), intent.metadata, answer)
         }
         "charge.refunded" => {
-            let charge: Charge = serde_json::from_value(object).ok()?;
+            let charge: Charge = read(object)?;
             // What was only held and let go is "refunded" as well; that is told by the payment itself.
             if !charge.captured || !charge.refunded {
-                return None;
+                return Ok(None);
             }
-            (charge.payment_intent?, charge.metadata, Answer::Refunded)
+            (charge.payment_intent, charge.metadata, Answer::Refunded)
         }
-        _ => return None,
+        // Its money is on the way, came there, or came back: then it is with us as if it had never been sent.
+        "refund.updated" | "refund.failed" | "charge.refund.updated" => {
+            let refund: Refund = read(object)?;
+            let answer = match refund.progress() {
+                Progress::Pending => return Ok(None),
+                Progress::Done => Answer::Refunded,
+                Progress::Failed => Answer::Captured,
+            };
+            (refund.payment_intent, refund.metadata, answer)
+        }
+        _ => return Ok(None),
     };
-    Some(Heard {
+    // Without our marks it is somebody else's payment on the same account.
+    let trip = metadata.get("trip").and_then(|it| it.parse().ok());
+    let position = metadata.get("position").and_then(|it| it.parse().ok());
+    let (Some(intent), Some(trip), Some(position)) = (intent, trip, position) else {
+        return Ok(None);
+    };
+    Ok(Some(Heard {
         intent,
-        trip: metadata.get("trip")?.parse().ok()?,
-        position: metadata.get("position")?.parse().ok()?,
+        trip,
+        position,
         answer,
-    })
+    }))
+}
+
+fn read<T: serde::de::DeserializeOwned>(object: serde_json::Value) -> Result<T, Refused> {
+    serde_json::from_value(object).map_err(|_| Refused::Unreadable)
 }
 
 #[cfg(test)]
@@ -210,12 +231,64 @@ mod tests {
             let heard = heard.unwrap().unwrap();
             assert_eq!((heard.answer, heard.position), (answer, 2));
         }
-        let body = event("invoice.paid", "succeeded");
+        let body = event("invoice.paid", "another thing");
         let header = format!("t={AT_S},v1={}", sign(SECRET, AT_S, &body));
         assert_eq!(
             verify(SECRET, Some(&header), body.as_bytes(), at(AT_S)),
             Ok(None)
         );
+    }
+
+    fn told(body: &str) -> Result<Option<Heard>, Refused> {
+        let header = format!("t={AT_S},v1={}", sign(SECRET, AT_S, body));
+        verify(SECRET, Some(&header), body.as_bytes(), at(AT_S))
+    }
+
+    /// It would be lost, and nobody told.
+    #[test]
+    fn what_is_signed_and_cannot_be_read_is_not_taken() {
+        for kind in [
+            "payment_intent.canceled",
+            "payment_intent.amount_capturable_updated",
+            "payment_intent.succeeded",
+            "payment_intent.payment_failed",
+            "charge.refunded",
+            "refund.failed",
+        ] {
+            let body =
+                format!(r#"{{"id":"evt_1","type":"{kind}","data":{{"object":{{"id":7}}}}}}"#);
+            let charge = kind == "charge.refunded";
+            let body = if charge {
+                body.replace("\"id\":7", "\"captured\":7")
+            } else {
+                body
+            };
+            assert_eq!(told(&body), Err(Refused::Unreadable), "{kind}");
+        }
+        let body = event("payment_intent.succeeded", "a_state_of_tomorrow");
+        assert_eq!(told(&body), Err(Refused::Unreadable));
+    }
+
+    /// Money that comes back to us was not given back, whatever was said before.
+    #[test]
+    fn a_refund_that_fails_later_is_heard() {
+        let refund = |kind: &str, status: &str, trip: &str| {
+            format!(
+                r#"{{"id":"evt_1","type":"{kind}","data":{{"object":{{"id":"re_1","object":"refund","status":"{status}","payment_intent":"pi_1","metadata":{{"trip":"{trip}","position":"2"}}}}}}}}"#
+            )
+        };
+        let ours = "0196e0f0-0000-7000-8000-000000000000";
+        for (kind, status, answer) in [
+            ("refund.failed", "failed", Some(Answer::Captured)),
+            ("charge.refund.updated", "canceled", Some(Answer::Captured)),
+            ("refund.updated", "succeeded", Some(Answer::Refunded)),
+            ("refund.updated", "pending", None),
+        ] {
+            let heard = told(&refund(kind, status, ours)).unwrap();
+            assert_eq!(heard.map(|it| it.answer), answer, "{kind} {status}");
+        }
+        let theirs = refund("refund.failed", "failed", "somebody's");
+        assert_eq!(told(&theirs), Ok(None));
     }
 
     #[test]

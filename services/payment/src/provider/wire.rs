@@ -59,12 +59,44 @@ pub(super) struct Charge {
     pub(super) metadata: BTreeMap<String, String>,
 }
 
-/// What was given back.
+/// What was given back, or is on its way.
 #[derive(Deserialize)]
 pub(super) struct Refund {
+    pub(super) id: String,
     pub(super) object: String,
     pub(super) status: String,
     pub(super) payment_intent: Option<String>,
+    #[serde(default)]
+    pub(super) metadata: BTreeMap<String, String>,
+}
+
+/// How far giving back is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// The money is on its way, and may come back.
+    Pending,
+    /// It was given back.
+    Done,
+    /// It was not, or it came back.
+    Failed,
+}
+
+impl Refund {
+    /// How far it is. A word that nobody knows is no end.
+    pub(super) fn progress(&self) -> Progress {
+        match self.status.as_str() {
+            "succeeded" => Progress::Done,
+            "failed" | "canceled" => Progress::Failed,
+            _ => Progress::Pending,
+        }
+    }
+}
+
+/// The refunds of a payment.
+#[derive(Deserialize)]
+pub(super) struct Refunds {
+    pub(super) object: String,
+    pub(super) data: Vec<Refund>,
 }
 
 /// Why something was not done. Its message is for developers and is not kept: it may quote what was sent.
