@@ -140,7 +140,7 @@ async fn the_list_is_read_to_its_end() {
     assert_eq!(intents.len(), 123);
     let page = provider.page(Some(&all[9].intent), 5).await.unwrap();
     assert_eq!(page.payments, all[10..15]);
-    assert!(page.more);
+    assert_eq!(page.more_after.as_deref(), Some(all[14].intent.as_str()));
 }
 
 /// A provider that is killed has done all that it said, and knows the keys under which it did it.

@@ -64,7 +64,7 @@ pub(super) fn told(mut record: Record, intent: &str, answer: &Answer, now: &Now)
         (State::Voiding, Answer::Voided | Answer::Refunded | Answer::Captured) => {
             voided(record, answer, now)
         }
-        (State::Refunding, Answer::Voided | Answer::Refunded) => refunded(record, answer, now),
+        // A refund is told of when it is begun already: only the answer says that it is done.
         (State::Voiding | State::Refunding | State::Opening | State::Authorising, _)
         | (State::Capturing, _) => Reaction::silent(record), // it asks again anyway
         (State::Released, Answer::Captured) if !record.is_off() => lapsed_and_taken(record),

@@ -54,10 +54,10 @@ pub struct Listed {
 /// Some of the list, the newest first.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// What is in it.
+    /// What is in it that was made for a trip. An account may have other payments, in currencies that are nobody's here.
     pub payments: Vec<Listed>,
-    /// There is more behind the last of them.
-    pub more: bool,
+    /// Behind which payment there is more, if there is.
+    pub more_after: Option<String>,
 }
 
 impl Provider {
@@ -92,13 +92,12 @@ impl Provider {
     /// # Errors
     /// As [`Provider::page`].
     pub async fn all(&self) -> Result<Vec<Listed>> {
-        let mut all: Vec<Listed> = Vec::new();
+        let (mut all, mut after) = (Vec::new(), None);
         for _ in 0..PAGES_MAX {
-            let after = all.last().map(|last| last.intent.clone());
             let page = self.page(after.as_deref(), PAGE).await?;
-            let is_last = !page.more || page.payments.is_empty();
             all.extend(page.payments);
-            if is_last {
+            after = page.more_after;
+            if after.is_none() {
                 return Ok(all);
             }
         }
@@ -134,10 +133,12 @@ fn read(reply: &Reply) -> Result<Page> {
     let unreadable = || anyhow!("the payment provider's list cannot be read");
     let list: List = serde_json::from_slice(&reply.body).map_err(|_| unreadable())?;
     ensure!(list.object == "list", unreadable());
-    let payments = list.data.iter().map(listed).collect::<Result<_>>()?;
+    let last = list.data.last().map(|last| last.id.clone());
+    let ours = |intent: &&Intent| intent.metadata.contains_key("trip");
+    let payments = list.data.iter().filter(ours).map(listed);
     Ok(Page {
-        payments,
-        more: list.has_more,
+        payments: payments.collect::<Result<_>>()?,
+        more_after: last.filter(|_| list.has_more),
     })
 }
 
