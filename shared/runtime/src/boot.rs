@@ -70,9 +70,7 @@ pub async fn start<S: Service>(
         connections_max: http::connections(settings.connections_max),
         ..settings
     };
-    let listener = TcpListener::bind(settings.listen)
-        .await
-        .with_context(|| format!("LISTEN: {} cannot be bound; is it taken?", settings.listen))?;
+    let listener = bind(settings.listen).await?;
     let address = listener.local_addr()?;
     let service = Arc::new(service);
     let metrics = Arc::new(Metrics::new(
@@ -104,7 +102,7 @@ pub async fn start<S: Service>(
         http_stop,
         hurry,
         lost,
-        ..
+        service: _,
     } = parts;
     let draining = Arc::new(AtomicBool::new(false));
     let readiness = Arc::new(Readiness {
@@ -136,6 +134,11 @@ pub async fn start<S: Service>(
         http,
         worker,
     })
+}
+
+async fn bind(listen: SocketAddr) -> Result<TcpListener, anyhow::Error> {
+    let bound = TcpListener::bind(listen).await;
+    bound.with_context(|| format!("LISTEN: {listen} cannot be bound; is it taken?"))
 }
 
 /// Whether a service that makes calls has the table that they wait in.
