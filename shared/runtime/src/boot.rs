@@ -73,11 +73,7 @@ pub async fn start<S: Service>(
     let listener = bind(settings.listen).await?;
     let address = listener.local_addr()?;
     let service = Arc::new(service);
-    let metrics = Arc::new(Metrics::new(
-        system.namespace,
-        service.name(),
-        about.version,
-    )?);
+    let metrics = Metrics::new(system.namespace, service.name(), about.version)?;
     let database = Database::open(&settings.database_url, &service.migrations()).await?;
     calls_have_their_table::<S>(&database).await?;
     let broker = Broker::connect(service.name(), system, service.filters(), &settings).await?;
@@ -85,7 +81,7 @@ pub async fn start<S: Service>(
         service,
         database,
         broker,
-        metrics,
+        metrics: Arc::new(metrics),
         saving: Arc::default(),
         settings,
         http_stop: CancellationToken::new(),
