@@ -70,16 +70,10 @@ pub async fn start<S: Service>(
         connections_max: http::connections(settings.connections_max),
         ..settings
     };
-    let listener = TcpListener::bind(settings.listen)
-        .await
-        .with_context(|| format!("LISTEN: {} cannot be bound; is it taken?", settings.listen))?;
+    let listener = bind(settings.listen).await?;
     let address = listener.local_addr()?;
     let service = Arc::new(service);
-    let metrics = Arc::new(Metrics::new(
-        system.namespace,
-        service.name(),
-        about.version,
-    )?);
+    let metrics = Metrics::new(system.namespace, service.name(), about.version)?;
     let database = Database::open(&settings.database_url, &service.migrations()).await?;
     calls_have_their_table::<S>(&database).await?;
     let broker = Broker::connect(service.name(), system, service.filters(), &settings).await?;
@@ -87,7 +81,7 @@ pub async fn start<S: Service>(
         service,
         database,
         broker,
-        metrics,
+        metrics: Arc::new(metrics),
         saving: Arc::default(),
         settings,
         http_stop: CancellationToken::new(),
@@ -104,7 +98,7 @@ pub async fn start<S: Service>(
         http_stop,
         hurry,
         lost,
-        ..
+        service: _,
     } = parts;
     let draining = Arc::new(AtomicBool::new(false));
     let readiness = Arc::new(Readiness {
@@ -136,6 +130,11 @@ pub async fn start<S: Service>(
         http,
         worker,
     })
+}
+
+async fn bind(listen: SocketAddr) -> Result<TcpListener, anyhow::Error> {
+    let bound = TcpListener::bind(listen).await;
+    bound.with_context(|| format!("LISTEN: {listen} cannot be bound; is it taken?"))
 }
 
 /// Whether a service that makes calls has the table that they wait in.

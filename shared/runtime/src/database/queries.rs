@@ -17,6 +17,21 @@ const LIMIT: i64 = ROWS_MAX as i64;
 /// given before a clock went back, and would outlive its holder by as much as that clock was ahead.
 const LEASES_APART_US: i64 = 30_000_000;
 
+impl Engine {
+    /// [`now_us`](Self::now_us), asked once for a whole statement. PostgreSQL looks nothing up in an index by a clock that it would have to ask anew for each row.
+    pub(super) fn now_once_us(self) -> String {
+        format!("(select {})", self.now_us())
+    }
+
+    /// How rows are taken that nobody else may take meanwhile, and that are left to who has them already. SQLite has one writer at a time.
+    pub(super) fn skip_locked(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => "for update skip locked",
+        }
+    }
+}
+
 /// Keys of records that are due at `now_us`, and of each whether its last announcement still lies in the outbox.
 ///
 /// One that is due later than `far_us` is due now: it is further off than the longest possible pause, so a clock went

@@ -65,20 +65,6 @@ impl Engine {
         }
     }
 
-    /// The same, asked once for a whole statement. PostgreSQL looks nothing up in an index by a clock that it would have to ask anew for each row.
-    #[must_use]
-    pub(super) fn now_once_us(self) -> String {
-        format!("(select {})", self.now_us())
-    }
-
-    /// How rows are taken that nobody else may take meanwhile, and that are left to who has them already. SQLite has one writer at a time.
-    pub(super) fn skip_locked(self) -> &'static str {
-        match self {
-            Self::Sqlite => "",
-            Self::Postgres => "for update skip locked",
-        }
-    }
-
     /// A row of `alias` as one list of cells.
     #[must_use]
     pub fn row<'a>(self, alias: &str, columns: impl Iterator<Item = &'a Column>) -> String {
