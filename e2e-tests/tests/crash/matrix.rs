@@ -156,7 +156,7 @@ fn cells(service: &'static str) -> impl Iterator<Item = Cell> {
     };
     // None of these services makes calls.
     let passed = |point: &&CrashPoint| !CrashPoint::OF_CALLS.contains(point);
-    let points = |case| {
+    let points = move |case| {
         let points = CrashPoint::ALL.iter().filter(passed);
         points.map(move |point| (case, *point))
     };

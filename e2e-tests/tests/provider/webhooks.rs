@@ -121,7 +121,7 @@ async fn a_refund_that_fails_later_is_told() {
         };
         let failed = told.lock().unwrap().iter().find(failed).cloned()?;
         let failed = Arc::new(Mutex::new(vec![failed]));
-        let heard = heard(&provider, &failed).pop().expect("it says nothing");
+        let heard = heard(&provider, &failed).pop().unwrap();
         assert_eq!((heard.trip, heard.answer), (payment.trip, Answer::Captured));
         Some(())
     })

@@ -44,7 +44,6 @@ impl App {
     }
 
     /// What went wrong that nobody asked for, for whoever runs it.
-    #[expect(clippy::unused_self, reason = "whoever complains has one")]
     pub fn complain(&self, error: &anyhow::Error) {
         eprintln!("sandbox: {}", client::paint::visible(&format!("{error:#}")));
     }
