@@ -12,6 +12,7 @@ use sqlx::{Connection as _, PgConnection};
 
 use e2e_tests::{eventually, prerequisites};
 use place::{Place, double, trip};
+use two_phase::audit::PREFIX;
 
 #[tokio::test]
 async fn a_trip_is_in_all_three_databases_or_in_none() {
@@ -130,6 +131,40 @@ async fn a_server_that_prepares_nothing_is_named() {
     let said = format!("{:#}", said.unwrap_err());
     assert!(said.contains("max_prepared_transactions"), "{said}");
     assert!(!said.contains("postgres://"), "no password is told: {said}");
+}
+
+/// On somebody's server nothing may stay: not even what lies prepared when the measurement is interrupted, and keeps a database there.
+#[tokio::test]
+async fn a_stack_takes_its_databases_with_it_and_what_lies_prepared_in_them() {
+    let test = "a_stack_takes_its_databases_with_it_and_what_lies_prepared_in_them";
+    let Some(server) = prerequisites::preparing_postgres(test).await else {
+        return;
+    };
+    let Some(_broker) = prerequisites::nats(test).await else {
+        return;
+    };
+    let url = server.database("somebodys").await.unwrap();
+    let options = stack::Options {
+        database: stack::DatabaseChoice::Server(url.clone()),
+        sample: false,
+        program: Some(prerequisites::program()),
+        ..stack::Options::temporary()
+    };
+    let stack = stack::Stack::start(&options, &|line| eprintln!("{line}"))
+        .await
+        .unwrap();
+    let flight = stack.databases()["flight"].clone();
+    let prepare = format!("begin; select 1; prepare transaction '{PREFIX}one/x/flight'");
+    place::fill(&flight, prepare).await;
+    stack.stop().await.unwrap();
+    let mut there = PgConnection::connect(&url).await.unwrap();
+    let name = flight.rsplit('/').next().unwrap();
+    let left: i64 = sqlx::query_scalar("select count(*) from pg_database where datname = $1")
+        .bind(name)
+        .fetch_one(&mut there)
+        .await
+        .unwrap();
+    assert_eq!(left, 0, "{name} is still there");
 }
 
 fn http() -> reqwest::Client {
