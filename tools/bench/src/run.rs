@@ -106,7 +106,7 @@ pub async fn measure(
     rival: &mut Option<Rival>,
     tell: Tell<'_>,
 ) -> Result<Report> {
-    let mut bench = Bench::new(target, options, rival, tell).await?;
+    let bench = Bench::new(target, options, rival, tell).await?;
     if let (Some(stack), Some(wanted)) = (bench.stack(), options.stored) {
         bench.store(stack, wanted).await?;
     }
