@@ -24,6 +24,7 @@ use super::up::Stop;
 use super::{audit, out, parse};
 use bench::machine::Machine;
 use bench::report::{Report, Setup};
+use bench::rival::Rival;
 use bench::run::Tell;
 use bench::stock::{Named, Stock};
 use bench::{Options, Pace, Shares, Target};
@@ -49,7 +50,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// CPU, bytes written and memory are read from /proc for each process, fsyncs from the services' commits (SQLite: one sync of the write-ahead
 /// log each; checkpoints come on top) or from the server (PostgreSQL: pg_stat_io and pg_stat_wal, all of it); what cannot be read is null, never zero.
 /// Figures count only from a release build, on a machine with nothing else to do. Exits 1 when the audit is not clean, or a
-/// run completed no trip.
+/// run completed no trip, or --availability could not be played to its end: what was measured is reported all the same.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cargo run --release -- bench\n  roundtrip bench --callers 1,64,256,1024 --rate 100,1000 --duration 20s --runs 3\n  roundtrip bench --callers 256 --floor --html bench.html\n  roundtrip bench --callers 256 --stored 1000000 --hot-flight\n  roundtrip bench --rate 500 --refused 20 --cancelled 10 --database postgres --json\n  roundtrip bench --callers 256 --replicas 2 --database @database.url --json\n  roundtrip bench --protocol saga,two-phase --database postgres --callers 1,64,256 --availability\n\nA stack that runs elsewhere, which needs as many seats and rooms as there are trips (nothing is imported):\n  ROUNDTRIP_TOKEN=@token roundtrip bench --against https://trips.example --flight RT100 --hotel LIS-PALACE --date +7 --rate 50 --cancelled 100\n  roundtrip bench --against http://127.0.0.1:8080 --flight RT100 --hotel LIS-PALACE --rate 20 --audit-database @databases.txt"
@@ -178,7 +179,14 @@ impl Bench {
             },
             None => {
                 let mut report = self.own(&mut stop).await?;
-                report.availability = self.protocols.availability(&mut stop).await?;
+                // The figures that there are by then took minutes: they stay, whatever becomes of this.
+                match self.protocols.availability(&mut stop).await {
+                    Ok(outcomes) => report.availability = outcomes,
+                    Err(error) => {
+                        out::aside(&format!("--availability: {error:#}"));
+                        report.availability_error = Some(format!("{error:#}"));
+                    }
+                }
                 report
             }
         };
@@ -219,13 +227,19 @@ impl Bench {
             }
         };
         let target = Target::Own(&stack);
+        let mut rival = None;
         let measured = tokio::select! {
             biased;
             () = std::future::ready(()), if asked => None,
             () = stop.asked() => None,
-            measured = self.measure(&target, machine) => Some(measured),
+            measured = self.measure(&target, machine, &mut rival) => Some(measured),
         };
-        let stopped = stack.stop().await;
+        // Before its databases go: what lies prepared there would keep them.
+        let ended = match &mut rival {
+            Some(rival) => rival.stop().await,
+            None => Ok(()),
+        };
+        let stopped = stack.stop().await.and(ended);
         let Some(measured) = measured else {
             stopped?;
             bail!("interrupted: nothing is left of it");
@@ -252,10 +266,15 @@ impl Bench {
                 ..Parts::default()
             }),
         };
-        self.measure(&target, Machine::here()).await
+        self.measure(&target, Machine::here(), &mut None).await
     }
 
-    async fn measure(&self, target: &Target<'_>, machine: Machine) -> Result<Report> {
+    async fn measure(
+        &self,
+        target: &Target<'_>,
+        machine: Machine,
+        rival: &mut Option<Rival>,
+    ) -> Result<Report> {
         let options = Options {
             paces: self.paces(),
             duration: self.duration,
@@ -275,7 +294,7 @@ impl Bench {
             going: &progress::follow,
             say: &out::aside,
         };
-        bench::measure(target, &options, self.setup(), machine, tell).await
+        bench::measure(target, &options, (self.setup(), machine), rival, tell).await
     }
 
     fn paces(&self) -> Vec<Pace> {

@@ -65,12 +65,15 @@ fn both_protocols_are_measured_on_one_stack_and_audited() {
             real(&run["confirmed"]) > 0.0 && real(&run["refused"]) > 0.0,
             "{run}"
         );
-        assert!(real(&run["exchange"]["messages_per_trip"]) > 2.0, "{run}");
         assert!(real(&run["exchange"]["fsyncs_per_trip"]) > 0.0, "{run}");
     }
+    let exchange = |row: usize| &rows[row]["runs"][0]["exchange"];
+    assert!(real(&exchange(0)["broker_messages_per_trip"]) > 2.0);
+    assert!(exchange(0)["database_statements_per_trip"].is_null());
     // Two prepares, a decision, two commits; of a refusal less. Decisions share commits.
-    let round_trips = real(&rows[1]["runs"][0]["exchange"]["round_trips_per_trip"]);
-    assert!((3.5..=5.5).contains(&round_trips), "{round_trips}");
+    assert!(real(&exchange(1)["broker_messages_per_trip"]).abs() < f64::EPSILON);
+    let statements = real(&exchange(1)["database_statements_per_trip"]);
+    assert!((3.5..=5.5).contains(&statements), "{statements}");
     assert_eq!(report["audit"]["verdict"], "clean");
     let rival = &report["two_phase"];
     assert_eq!(rival["violations"], serde_json::json!([]), "{rival}");
@@ -78,7 +81,7 @@ fn both_protocols_are_measured_on_one_stack_and_audited() {
     assert_eq!(rival["seats_taken"], rival["confirmed"], "{rival}");
     assert!(real(&rival["confirmed"]) > 0.0, "{rival}");
     let page = std::fs::read_to_string(page.path()).unwrap();
-    assert!(page.contains("4 callers, two-phase") && page.contains("round trips"));
+    assert!(page.contains("4 callers, two-phase") && page.contains("database statements"));
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(super) struct Protocols {
     )]
     protocol: Vec<Protocol>,
     /// Have things go away under load as well, and tell what each protocol did meanwhile: hotel's database for ten seconds, one of two
-    /// processes that decide, hotel's database for good. On a second stack; about half a minute each.
+    /// processes that decide, hotel's database to the end of the load. On a second stack; about half a minute each.
     #[arg(long, conflicts_with = "against")]
     availability: bool,
 }

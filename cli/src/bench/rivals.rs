@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::out;
 use bench::Protocol;
 use bench::availability::Outcome;
+use bench::exchange::Exchange;
 use bench::report::{Report, Row};
 use client::paint::visible;
 
@@ -17,6 +18,9 @@ pub(super) fn add(text: &mut String, report: &Report) {
     if !report.availability.is_empty() {
         availability(text, &report.availability);
     }
+    if let Some(error) = &report.availability_error {
+        let _ = writeln!(text, "\navailability: not measured: {}", visible(error));
+    }
     if let Some(audit) = &report.two_phase {
         let _ = write!(text, "\n{audit}\n");
     }
@@ -27,22 +31,28 @@ fn known(value: Option<f64>, places: usize) -> String {
 }
 
 fn exchanges(text: &mut String, report: &Report) {
-    let header = ["of a trip", "messages", "round trips", "commits", "fsyncs"];
+    let header = [
+        "of a trip",
+        "broker messages",
+        "database statements",
+        "commits",
+        "fsyncs",
+    ];
     let row = |row: &Row| {
-        let last = row.runs.last().and_then(|run| run.exchange.as_ref());
+        let median = Exchange::median(&row.runs);
         let told = |value: Option<f64>| known(value, 2);
         [
             row.name(),
-            told(last.and_then(|it| it.messages_per_trip)),
-            told(last.and_then(|it| it.round_trips_per_trip)),
-            told(last.and_then(|it| it.commits_per_trip)),
-            told(last.and_then(|it| it.fsyncs_per_trip)),
+            told(median.broker_messages_per_trip),
+            told(median.database_statements_per_trip),
+            told(median.commits_per_trip),
+            told(median.fsyncs_per_trip),
         ]
     };
     let table = out::table(header, report.rows.iter().map(row));
     let _ = writeln!(
         text,
-        "\n{table}\nmessages: of the saga facts published and delivered, of two-phase commit statements and their answers; –: not counted"
+        "\n{table}\nmedians of the runs; broker messages: facts published and delivered, of which two-phase commit has none; database statements: those of the saga's services are not counted (–); the two are not to be compared with each other"
     );
 }
 

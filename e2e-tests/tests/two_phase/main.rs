@@ -10,8 +10,9 @@ mod place;
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 
-use e2e_tests::prerequisites;
+use e2e_tests::{eventually, prerequisites};
 use place::{Place, double, trip};
+use two_phase::audit::PREFIX;
 
 #[tokio::test]
 async fn a_trip_is_in_all_three_databases_or_in_none() {
@@ -103,8 +104,12 @@ async fn what_was_decided_reaches_a_database_that_was_away() {
     let (load, told) = place.load();
     place.until_confirmed(20).await;
     of_hotel.kill().await.unwrap();
-    let (status, body) = place.book(&trip("B0", double(1))).await;
-    assert_eq!(status, 502, "{body}");
+    // Those before it at the item may have it wait its turn first.
+    eventually("it is told that a database is away", async || {
+        let (status, _) = place.book(&trip("B0", double(1))).await;
+        (status == 502).then_some(())
+    })
+    .await;
     of_hotel.restart().await.unwrap();
     // Nothing was started again for that.
     let before = place.audit().await.confirmed;
@@ -126,6 +131,40 @@ async fn a_server_that_prepares_nothing_is_named() {
     let said = format!("{:#}", said.unwrap_err());
     assert!(said.contains("max_prepared_transactions"), "{said}");
     assert!(!said.contains("postgres://"), "no password is told: {said}");
+}
+
+/// On somebody's server nothing may stay: not even what lies prepared when the measurement is interrupted, and keeps a database there.
+#[tokio::test]
+async fn a_stack_takes_its_databases_with_it_and_what_lies_prepared_in_them() {
+    let test = "a_stack_takes_its_databases_with_it_and_what_lies_prepared_in_them";
+    let Some(server) = prerequisites::preparing_postgres(test).await else {
+        return;
+    };
+    let Some(_broker) = prerequisites::nats(test).await else {
+        return;
+    };
+    let url = server.database("somebodys").await.unwrap();
+    let options = stack::Options {
+        database: stack::DatabaseChoice::Server(url.clone()),
+        sample: false,
+        program: Some(prerequisites::program()),
+        ..stack::Options::temporary()
+    };
+    let stack = stack::Stack::start(&options, &|line| eprintln!("{line}"))
+        .await
+        .unwrap();
+    let flight = stack.databases()["flight"].clone();
+    let prepare = format!("begin; select 1; prepare transaction '{PREFIX}one/x/flight'");
+    place::fill(&flight, prepare).await;
+    stack.stop().await.unwrap();
+    let mut there = PgConnection::connect(&url).await.unwrap();
+    let name = flight.rsplit('/').next().unwrap();
+    let left: i64 = sqlx::query_scalar("select count(*) from pg_database where datname = $1")
+        .bind(name)
+        .fetch_one(&mut there)
+        .await
+        .unwrap();
+    assert_eq!(left, 0, "{name} is still there");
 }
 
 fn http() -> reqwest::Client {

@@ -241,6 +241,13 @@ impl Place {
         audit::audit(&self.databases).await.unwrap()
     }
 
+    /// Trips that are decided against and have one of their parts all the same, of which each has as many as it has databases.
+    pub(crate) async fn half_trips(&self) -> usize {
+        let report = self.audit().await;
+        let half = |line: &&String| line.contains("is aborted and has 1 of");
+        report.violations.iter().filter(half).count()
+    }
+
     /// Once every trip is final: an answer comes as soon as it is decided.
     pub(crate) async fn settled(&self) -> Report {
         let report = audit::wait_until_clean(&self.databases, SOON)

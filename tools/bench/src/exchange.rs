@@ -1,19 +1,21 @@
-//! What is said for one trip: messages, round trips, waits for the disk. Of each protocol as it is counted there; what nobody counts is null.
+//! What is said for one trip: messages, statements, waits for the disk. Of each protocol as it is counted there; what nobody counts is null.
 
 use serde::Serialize;
 
 use super::cost::Cost;
 use super::distribution::round;
+use super::report::Run;
 use super::rival::Counted;
+use super::spread::Spread;
 
 /// What a trip takes of the network and of the disk.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Exchange {
-    /// Of the saga: facts published and facts delivered, without their acknowledgements. Of two-phase commit: messages to databases, and
-    /// their answers. The caller's own request is in neither.
-    pub messages_per_trip: Option<f64>,
-    /// Round trips to databases; null of the saga, whose services do not count them.
-    pub round_trips_per_trip: Option<f64>,
+    /// Messages by the broker: facts published and facts delivered, without their acknowledgements; 0 of two-phase commit, which has none.
+    pub broker_messages_per_trip: Option<f64>,
+    /// Statements to databases, each with its answer; null of the saga, whose services do not count theirs. Not to be set beside the broker's
+    /// messages: they are not the same thing.
+    pub database_statements_per_trip: Option<f64>,
     /// Transactions that services committed, of the saga; null of two-phase commit.
     pub commits_per_trip: Option<f64>,
     /// How often the disk was waited for.
@@ -26,8 +28,8 @@ impl Exchange {
         let heard: f64 = cost.facts_in_per_trip.values().sum();
         let commits: f64 = cost.commits_per_trip.values().sum();
         Self {
-            messages_per_trip: Some(round(out + heard)),
-            round_trips_per_trip: None,
+            broker_messages_per_trip: Some(round(out + heard)),
+            database_statements_per_trip: None,
             commits_per_trip: Some(commits),
             fsyncs_per_trip: fsyncs(cost),
         }
@@ -39,13 +41,28 @@ impl Exchange {
         if trips <= 0.0 {
             return None;
         }
-        let round_trips = (after.round_trips - before.round_trips) / trips;
+        let statements = (after.round_trips - before.round_trips) / trips;
         Some(Self {
-            messages_per_trip: Some(round(2.0 * round_trips)),
-            round_trips_per_trip: Some(round(round_trips)),
+            broker_messages_per_trip: Some(0.0),
+            database_statements_per_trip: Some(round(statements)),
             commits_per_trip: None,
             fsyncs_per_trip: cost.and_then(fsyncs),
         })
+    }
+
+    /// The median of these runs, of each figure by itself; null where no run has it.
+    #[must_use]
+    pub fn median(runs: &[Run]) -> Self {
+        let median = |of: fn(&Self) -> Option<f64>| {
+            let all = runs.iter().filter_map(|run| run.exchange.as_ref());
+            Spread::of(all.filter_map(of)).map(|spread| round(spread.median))
+        };
+        Self {
+            broker_messages_per_trip: median(|it| it.broker_messages_per_trip),
+            database_statements_per_trip: median(|it| it.database_statements_per_trip),
+            commits_per_trip: median(|it| it.commits_per_trip),
+            fsyncs_per_trip: median(|it| it.fsyncs_per_trip),
+        }
     }
 }
 
@@ -60,17 +77,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_round_trip_is_two_messages_and_what_is_not_counted_is_null() {
+    fn what_is_not_counted_is_null() {
         let counted = |trips, round_trips| Counted { trips, round_trips };
         let told = Exchange::of_rival(counted(10.0, 100.0), counted(20.0, 145.0), None);
         let told = told.map(|it| {
             (
-                it.messages_per_trip,
-                it.round_trips_per_trip,
+                it.broker_messages_per_trip,
+                it.database_statements_per_trip,
                 it.fsyncs_per_trip,
             )
         });
-        assert_eq!(told, Some((Some(9.0), Some(4.5), None)));
+        assert_eq!(told, Some((Some(0.0), Some(4.5), None)));
         assert_eq!(
             Exchange::of_rival(counted(1.0, 1.0), counted(1.0, 9.0), None),
             None

@@ -25,6 +25,7 @@ pub mod spread;
 pub mod stock;
 mod tally;
 mod trip;
+mod turns;
 mod undone;
 mod usage;
 mod watch;

@@ -64,6 +64,8 @@ pub struct Report {
     pub two_phase: Option<two_phase::audit::Report>,
     /// What each protocol did while something was away; empty where that was not asked for.
     pub availability: Vec<Outcome>,
+    /// Why it could not be told; null where it was, or was not asked for.
+    pub availability_error: Option<String>,
 }
 
 impl Report {
@@ -75,6 +77,7 @@ impl Report {
         let rival = rival.is_none_or(two_phase::audit::Report::is_clean);
         let away = self.availability.iter().all(|outcome| outcome.clean);
         let runs = self.rows.iter().flat_map(|row| &row.runs);
+        let away = away && self.availability_error.is_none();
         audit && rival && away && runs.into_iter().all(|run| run.trips > 0)
     }
 }

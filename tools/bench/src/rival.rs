@@ -29,7 +29,7 @@ pub(crate) struct Counted {
 
 /// Its coordinators, and where their trips are.
 #[derive(Debug)]
-pub(crate) struct Rival {
+pub struct Rival {
     coordinators: Vec<ServiceProcess>,
     databases: Databases,
     http: reqwest::Client,
@@ -104,6 +104,18 @@ impl Rival {
         let before = rival.counted().await?;
         tokio::time::sleep_until(window.until.into()).await;
         Some([before, rival.counted().await?])
+    }
+
+    /// Stops the coordinators, for whoever ends early: each ends the trips that it has under way, and takes no other.
+    ///
+    /// # Errors
+    /// When one cannot be signalled; the others are stopped all the same.
+    pub async fn stop(&mut self) -> Result<()> {
+        let mut results = Vec::new();
+        for coordinator in &mut self.coordinators {
+            results.push(coordinator.stop().await);
+        }
+        results.into_iter().collect()
     }
 
     /// Waits until nothing is in doubt, audits, and stops the coordinators.

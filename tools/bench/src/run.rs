@@ -19,6 +19,7 @@ use super::rival::Rival;
 use super::stock::Stock;
 use super::tally::Tally;
 use super::trip::Shares;
+use super::turns;
 use super::undone;
 use super::usage::processes;
 use super::watch::Seen;
@@ -94,40 +95,33 @@ pub struct Tell<'a> {
     pub say: stack::Say<'a>,
 }
 
-/// Measures everything, and audits.
+/// Measures everything, and audits. A rival that is started is put where the caller keeps it, to be stopped however this ends.
 ///
 /// # Errors
 /// When the load generator cannot be set up, or the stack does not take its stock.
 pub async fn measure(
     target: &Target<'_>,
     options: &Options,
-    setup: Setup,
-    machine: Machine,
+    (setup, machine): (Setup, Machine),
+    rival: &mut Option<Rival>,
     tell: Tell<'_>,
 ) -> Result<Report> {
-    let mut bench = Bench::new(target, options, tell).await?;
+    let bench = Bench::new(target, options, rival, tell).await?;
     if let (Some(stack), Some(wanted)) = (bench.stack(), options.stored) {
         bench.store(stack, wanted).await?;
     }
-    let protocols = options.protocols.iter();
-    let loads = options
-        .paces
-        .iter()
-        .flat_map(|pace| protocols.clone().map(move |protocol| (*pace, *protocol)));
-    let loads: Vec<(Pace, Protocol)> = loads.collect();
+    let loads = turns::loads(options);
     let mut runs: Vec<Vec<Run>> = loads.iter().map(|_| Vec::new()).collect();
     // In turns, so that whatever changes with time changes for all.
     for number in 1..=options.runs {
-        for ((pace, protocol), runs) in loads.iter().zip(&mut runs) {
-            let load = match options.protocols.len() {
-                1 => pace.to_string(),
-                _ => format!("{pace}, {protocol}"),
-            };
-            let name = match options.runs {
-                1 => load,
-                all => format!("{load}, run {number} of {all}"),
-            };
-            runs.push(bench.run(*pace, *protocol, name).await?);
+        for turn in turns::order(loads.len(), number) {
+            let (pace, protocol) = loads[turn];
+            let several = options.protocols.len() > 1;
+            if several {
+                turns::begin(bench.stack(), options.warmup, tell.say).await;
+            }
+            let name = turns::name((pace, protocol), several, (number, options.runs));
+            runs[turn].push(bench.run(pace, protocol, name).await?);
         }
     }
     let mut rows = Vec::new();
@@ -138,7 +132,7 @@ pub async fn measure(
         };
         rows.push(Row::new(pace, protocol, runs, floor));
     }
-    let two_phase = match &mut bench.rival {
+    let two_phase = match bench.rival.as_mut() {
         Some(rival) => Some(rival.end(QUIET_WITHIN).await?),
         None => None,
     };
@@ -149,6 +143,7 @@ pub async fn measure(
         audit: bench.audit().await,
         two_phase,
         availability: Vec::new(),
+        availability_error: None,
     })
 }
 
@@ -157,11 +152,16 @@ struct Bench<'a> {
     options: &'a Options,
     tell: Tell<'a>,
     stock: Arc<Stock>,
-    rival: Option<Rival>,
+    rival: &'a mut Option<Rival>,
 }
 
 impl<'a> Bench<'a> {
-    async fn new(target: &'a Target<'a>, options: &'a Options, tell: Tell<'a>) -> Result<Self> {
+    async fn new(
+        target: &'a Target<'a>,
+        options: &'a Options,
+        rival: &'a mut Option<Rival>,
+        tell: Tell<'a>,
+    ) -> Result<Self> {
         let stock = match target {
             Target::Own(stack) => {
                 let stock = Stock::own(options.hot_flight)?;
@@ -173,12 +173,11 @@ impl<'a> Bench<'a> {
             }
             Target::Elsewhere { stock, .. } => stock.clone(),
         };
-        let rival = match target {
-            Target::Own(stack) if options.protocols.contains(&Protocol::TwoPhase) => {
-                Some(Rival::start(stack, &["one"]).await?)
-            }
-            _ => None,
-        };
+        if let (Target::Own(stack), true) =
+            (target, options.protocols.contains(&Protocol::TwoPhase))
+        {
+            *rival = Some(Rival::start(stack, &["one"]).await?);
+        }
         Ok(Self {
             target,
             options,

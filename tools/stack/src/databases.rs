@@ -73,6 +73,9 @@ pub(super) fn files<'a>(
     names.map(url).collect()
 }
 
+/// How the names of what two-phase commit prepares begin, and those of its connections (`two_phase::audit::PREFIX`).
+const PREPARED: &str = "two-phase/";
+
 /// Databases of ours on a server of somebody else's.
 #[derive(Debug)]
 pub(super) struct OnServer {
@@ -120,19 +123,48 @@ impl OnServer {
         Ok(urls)
     }
 
-    /// Removes them.
+    /// Removes them, each whatever becomes of the others.
     pub(super) async fn drop(&self) -> Result<()> {
         let mut connection = self.connect().await?;
+        let mut results = Vec::new();
         for service in &self.names {
-            let drop = format!(
-                "drop database if exists \"{}{service}\" with (force)",
-                self.prefix
-            );
-            sqlx::query(AssertSqlSafe(drop))
-                .execute(&mut connection)
+            let name = format!("{}{service}", self.prefix);
+            results.push(self.drop_one(&mut connection, &name).await);
+        }
+        connection.close().await?;
+        results.into_iter().collect()
+    }
+
+    async fn drop_one(&self, connection: &mut PgConnection, name: &str) -> Result<()> {
+        // Whoever was to end them may be dead, or not be there: then the drop says why it cannot.
+        let _ = self.end_prepared(name).await;
+        let drop = format!("drop database if exists \"{name}\" with (force)");
+        sqlx::query(AssertSqlSafe(drop))
+            .execute(connection)
+            .await
+            .with_context(|| format!("cannot drop the database {name}: it is still there"))?;
+        Ok(())
+    }
+
+    /// Rolls back what lies prepared there by two-phase commit, and ends who would prepare more: a database with a prepared transaction
+    /// cannot be dropped, not even by force.
+    async fn end_prepared(&self, name: &str) -> Result<()> {
+        let mut there = PgConnection::connect(&with_database(&self.url, name)?).await?;
+        let end = "select pg_terminate_backend(pid, 2000) from pg_stat_activity \
+            where datname = current_database() and starts_with(application_name, $1)";
+        sqlx::query(end).bind(PREPARED).execute(&mut there).await?;
+        let found = "select gid from pg_prepared_xacts where database = current_database() and starts_with(gid, $1)";
+        let found: Vec<String> = sqlx::query_scalar(found)
+            .bind(PREPARED)
+            .fetch_all(&mut there)
+            .await?;
+        for gid in found {
+            let rollback = format!("rollback prepared '{}'", gid.replace('\'', "''"));
+            sqlx::raw_sql(AssertSqlSafe(rollback))
+                .execute(&mut there)
                 .await?;
         }
-        Ok(connection.close().await?)
+        Ok(there.close().await?)
     }
 
     async fn connect(&self) -> Result<PgConnection> {

@@ -15,7 +15,7 @@ pub const PREFIX: &str = "two-phase/";
 /// So many violations are told one by one.
 const TOLD_MAX: usize = 10;
 const LOCKS: &str = "select \
-     (select count(*) from pg_prepared_xacts where database = current_database() and starts_with(gid, $1)), \
+     array(select gid from pg_prepared_xacts where database = current_database() and starts_with(gid, $1)), \
      (select count(*) from pg_prepared_xacts where database = current_database() and starts_with(gid, $2)), \
      (select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and starts_with(application_name, $2))";
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -104,10 +104,10 @@ pub async fn in_doubt(url: &str, prefix: &str) -> Result<u64> {
 }
 
 /// What is locked in a database at a moment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Locks {
     /// Parts that lie prepared, of the coordinators whose name for them begins as was asked.
-    pub of_these: u64,
+    pub of_these: Vec<String>,
     /// Parts that lie prepared, of all.
     pub in_doubt: u64,
     /// Statements of coordinators that wait for a lock.
@@ -140,14 +140,14 @@ impl Watch {
             Some(connection) => connection,
             None => PgConnection::connect(&self.url).await?,
         };
-        let (of_these, in_doubt, waiting): (i64, i64, i64) = sqlx::query_as(LOCKS)
+        let (of_these, in_doubt, waiting): (Vec<String>, i64, i64) = sqlx::query_as(LOCKS)
             .bind(prefix)
             .bind(PREFIX)
             .fetch_one(&mut connection)
             .await?;
         self.connection = Some(connection);
         Ok(Locks {
-            of_these: of_these.unsigned_abs(),
+            of_these,
             in_doubt: in_doubt.unsigned_abs(),
             waiting: waiting.unsigned_abs(),
         })

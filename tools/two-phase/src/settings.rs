@@ -47,7 +47,7 @@ pub struct Settings {
     /// Where the trips are.
     #[command(flatten)]
     pub databases: Databases,
-    /// Its name: what it prepares carries it, and only a process of this name ends that after a crash. One process at a time has it.
+    /// Its name: what it prepares carries it, and whoever lives ends it after a crash. One process at a time has it.
     #[arg(long, value_name = "NAME", env = "COORDINATOR", default_value = "one", value_parser = name)]
     pub name: String,
     /// Where HTTP is served. There is no login: keep it on loopback.
@@ -60,7 +60,7 @@ pub struct Settings {
     /// The most trips that wait for that; what comes beyond is answered with 503.
     #[arg(long, value_name = "N", env = "QUEUE_MAX", default_value_t = 2_048, value_parser = clap::value_parser!(u16).range(1..=20_000))]
     pub queue_max: u16,
-    /// The most connections to flight's database, and to hotel's.
+    /// The most connections to flight's database, and to hotel's. A quarter of them is kept for commits and rollbacks.
     #[arg(long, value_name = "N", env = "CONNECTIONS_MAX", default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..=500))]
     pub connections_max: u16,
     /// How long a trip waits for a row that another trip holds, in milliseconds; then it is undone and answered with 504.

@@ -174,6 +174,12 @@ pub(crate) fn gid(coordinator: &str, trip: Uuid, site: Site) -> String {
     format!("{}{trip}/{}", prefix(coordinator), site.as_str())
 }
 
+/// The coordinator that prepared it; None of what no coordinator named.
+pub(crate) fn coordinator_of(gid: &str) -> Option<&str> {
+    let (name, _) = gid.strip_prefix(crate::audit::PREFIX)?.split_once('/')?;
+    Some(name)
+}
+
 /// Whose part it is; None of one that was not named by [`gid`].
 pub(crate) fn trip_of(gid: &str, prefix: &str) -> Option<Uuid> {
     let (trip, _) = gid.strip_prefix(prefix)?.split_once('/')?;
@@ -201,6 +207,8 @@ mod tests {
         assert!(gid.len() < 200, "PostgreSQL takes no longer name");
         assert_eq!(trip_of(&gid, &prefix("one")), Some(trip.id));
         assert_eq!(trip_of(&gid, &prefix("on")), None);
+        assert_eq!(coordinator_of(&gid), Some("one"));
+        assert_eq!(coordinator_of("somebody/else/s"), None);
     }
 
     #[test]

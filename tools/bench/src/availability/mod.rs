@@ -1,4 +1,4 @@
-//! What each protocol does while something is away: a database, the process that decides, a participant that does not come back. On a stack of
+//! What each protocol does while something is away: a database, the process that decides, a database until the load is over. On a stack of
 //! its own, with two processes of each service, two coordinators, and a PostgreSQL server for hotel alone. All times are bounded, and every
 //! event ends with the audit.
 
@@ -52,7 +52,7 @@ impl fmt::Display for Event {
         f.write_str(match self {
             Self::DatabaseAway => "hotel's database away",
             Self::CoordinatorKilled => "coordinator killed",
-            Self::ParticipantLost => "participant lost",
+            Self::ParticipantLost => "hotel's database away to the end",
         })
     }
 }

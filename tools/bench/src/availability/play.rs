@@ -52,7 +52,7 @@ impl Stage {
         let away = away?;
         let tally = loading.await.context("the load generator panicked")??;
         let ended = Instant::now();
-        // Whatever was lost for good comes back here: an audit has to see it.
+        // What was away to the end of the load comes back here: an audit has to see it.
         if event == Event::ParticipantLost {
             self.server()?.restart().await?;
         }

@@ -11,7 +11,7 @@ use crate::load::Live;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// A look.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Note {
     pub(super) at: Instant,
     pub(super) trips: u64,
@@ -102,17 +102,31 @@ pub(super) fn silence(notes: &[Note], from: Instant) -> Duration {
     longest
 }
 
-/// How long parts of the victim lay in doubt from then on, without a moment between; zero where none did.
+/// How long any of the parts lay in doubt that the victim had there at the first look from then on; zero where there were none. What its
+/// successor prepares is not among them.
 pub(super) fn locked(notes: &[Note], from: Instant) -> Duration {
-    let after = notes.iter().filter(|note| note.at > from);
-    let held = after.take_while(|note| note.locks.is_none_or(|locks| locks.of_these > 0));
+    let mut after = notes.iter().filter(|note| note.at > from);
+    let Some(at_kill) = after.clone().find_map(|note| note.locks.as_ref()) else {
+        return Duration::ZERO;
+    };
+    let still = |locks: &Locks| {
+        locks
+            .of_these
+            .iter()
+            .any(|gid| at_kill.of_these.contains(gid))
+    };
+    let held = after
+        .by_ref()
+        .take_while(|note| note.locks.as_ref().is_none_or(still));
     held.last().map_or(Duration::ZERO, |note| note.at - from)
 }
 
 /// The most of something from then on.
 pub(super) fn most(notes: &[Note], from: Instant, of: fn(&Locks) -> u64) -> Option<u64> {
     let after = notes.iter().filter(|note| note.at > from);
-    after.filter_map(|note| Some(of(&note.locks?))).max()
+    after
+        .filter_map(|note| Some(of(note.locks.as_ref()?)))
+        .max()
 }
 
 #[cfg(test)]
@@ -121,16 +135,23 @@ mod tests {
 
     fn notes(from: Instant) -> Vec<Note> {
         // Completed until then, and in doubt then, second by second.
-        let seen = [(0, 0), (10, 0), (10, 2), (10, 2), (30, 0), (40, 1)];
+        let seen = [
+            (0, &[][..]),
+            (10, &[]),
+            (10, &[1, 2]),
+            (10, &[2]),
+            (30, &[3]),
+            (40, &[1]),
+        ];
         let seconds = (0..).map(Duration::from_secs);
-        let note = |(after, (trips, of_these)): (Duration, (u64, u64))| Note {
+        let note = |(after, (trips, of_these)): (Duration, (u64, &[u64]))| Note {
             at: from + after,
             trips,
             failed: trips / 10,
             in_flight: 4,
             locks: Some(Locks {
-                of_these,
-                in_doubt: of_these + 1,
+                of_these: of_these.iter().map(u64::to_string).collect(),
+                in_doubt: of_these.len() as u64 + 1,
                 waiting: 7,
             }),
         };
@@ -147,7 +168,8 @@ mod tests {
         assert_eq!(grown(&notes, (after(0), after(5)), |note| note.failed), 4);
         assert_eq!(silence(&notes, after(1)), Duration::from_secs(3));
         assert_eq!(locked(&notes, after(1)), Duration::from_secs(2));
-        assert_eq!(locked(&notes, after(3)), Duration::ZERO);
+        // What comes later is another trip's.
+        assert_eq!(locked(&notes, after(3)), Duration::from_secs(1));
         assert_eq!(most(&notes, after(3), |locks| locks.in_doubt), Some(2));
         assert_eq!(waited_for(&notes, after(9)), 4);
     }

@@ -16,6 +16,13 @@ pub(crate) fn is_server(url: &str) -> bool {
     url.starts_with("postgres")
 }
 
+/// Has a PostgreSQL server write everything to its files now, and not in the middle of what comes.
+pub(crate) async fn checkpoint(url: &str) -> Result<()> {
+    let mut server = PgConnection::connect(url).await?;
+    sqlx::query("checkpoint").execute(&mut server).await?;
+    Ok(server.close().await?)
+}
+
 /// How often a PostgreSQL server has asked its disk to keep what was written: all of it, whoever's. A server's processes tell it what they
 /// did about once a second.
 pub(crate) async fn fsyncs(url: &str) -> Result<u64> {

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{escaped, last, table};
+use super::{escaped, table};
 use crate::availability::Outcome;
+use crate::exchange::Exchange;
 use crate::protocol::Protocol;
 use crate::report::{Report, Row};
 
@@ -12,9 +13,15 @@ pub(super) fn add(body: &mut String, report: &Report) {
     let rival = |row: &Row| row.protocol == Protocol::TwoPhase;
     if report.rows.iter().any(rival) {
         *body += "<h2>What a trip says, and how often it waits for the disk</h2>";
-        let header = ["load", "messages", "round trips", "commits", "fsyncs"];
+        let header = [
+            "load",
+            "broker messages",
+            "database statements",
+            "commits",
+            "fsyncs",
+        ];
         table(body, &header, report.rows.iter().map(exchange));
-        *body += "<p class=\"note\">The last run of each. Messages: of the saga facts published and delivered, of two-phase commit statements to databases and their answers. What is not counted has no figure.</p>";
+        *body += "<p class=\"note\">Medians of the runs. Broker messages: facts published and delivered, of which two-phase commit has none. Database statements, each with its answer: those of the saga's services are not counted. The two are not the same thing, and not to be compared with each other. What is not counted has no figure.</p>";
     }
     if let Some(audit) = &report.two_phase {
         let class = if audit.is_clean() { "good" } else { "bad" };
@@ -24,6 +31,13 @@ pub(super) fn add(body: &mut String, report: &Report) {
     if !report.availability.is_empty() {
         availability(body, &report.availability);
     }
+    if let Some(error) = &report.availability_error {
+        let error = escaped(error);
+        let _ = write!(
+            body,
+            "<p class=\"bad\">While something is away: not measured. {error}</p>"
+        );
+    }
 }
 
 fn known(value: Option<f64>, places: usize) -> String {
@@ -31,13 +45,13 @@ fn known(value: Option<f64>, places: usize) -> String {
 }
 
 fn exchange(row: &Row) -> Vec<String> {
-    let told = last(row).and_then(|run| run.exchange.as_ref());
+    let told = Exchange::median(&row.runs);
     vec![
         row.name(),
-        known(told.and_then(|it| it.messages_per_trip), 2),
-        known(told.and_then(|it| it.round_trips_per_trip), 2),
-        known(told.and_then(|it| it.commits_per_trip), 2),
-        known(told.and_then(|it| it.fsyncs_per_trip), 2),
+        known(told.broker_messages_per_trip, 2),
+        known(told.database_statements_per_trip, 2),
+        known(told.commits_per_trip, 2),
+        known(told.fsyncs_per_trip, 2),
     ]
 }
 

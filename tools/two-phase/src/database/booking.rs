@@ -43,7 +43,7 @@ pub(crate) struct Booking {
 impl Booking {
     pub(crate) fn new(settings: &Settings, counter: &Arc<AtomicU64>) -> Result<Self> {
         let url = &settings.databases.booking_database_url;
-        let link = Link::new(url, CONNECTIONS_MAX, settings, counter)?;
+        let link = Link::new(url, CONNECTIONS_MAX, 0, settings, counter)?;
         Ok(Self { link })
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection as _};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
@@ -46,6 +46,8 @@ pub(crate) struct Link {
     options: PgConnectOptions,
     idle: Mutex<Vec<PgConnection>>,
     permits: Semaphore,
+    /// For statements that end what another began: behind those that begin they would wait for what only they can free.
+    reserved: Semaphore,
     most: usize,
     within: Duration,
     round_trips: Arc<AtomicU64>,
@@ -56,12 +58,16 @@ pub(crate) struct Link {
 pub(crate) struct Lent<'a> {
     pub(crate) connection: PgConnection,
     _permit: SemaphorePermit<'a>,
+    /// Whether what is said over it counts as said for a trip.
+    counted: bool,
 }
 
 impl Link {
+    /// At most so many connections; so many of them are kept for what ends something ([`Link::say_last`]).
     pub(crate) fn new(
         url: &str,
         most: usize,
+        reserved: usize,
         settings: &Settings,
         round_trips: &Arc<AtomicU64>,
     ) -> Result<Self> {
@@ -81,7 +87,8 @@ impl Link {
         Ok(Self {
             options,
             idle: Mutex::default(),
-            permits: Semaphore::new(most),
+            permits: Semaphore::new(most.saturating_sub(reserved)),
+            reserved: Semaphore::new(reserved),
             most,
             within: settings.answer_within(),
             round_trips: Arc::clone(round_trips),
@@ -107,6 +114,26 @@ impl Link {
         let permit = timeout(self.within, self.permits.acquire())
             .await
             .map_err(late)?;
+        self.lend_by(permit).await
+    }
+
+    /// The same, with those that are kept for it.
+    async fn lend_last(&self) -> Result<Lent<'_>, Fault> {
+        let late = |_: Elapsed| Fault::Away(String::from("no connection was free in time"));
+        let either = async {
+            tokio::select! {
+                permit = self.reserved.acquire() => permit,
+                permit = self.permits.acquire() => permit,
+            }
+        };
+        let permit = timeout(self.within, either).await.map_err(late)?;
+        self.lend_by(permit).await
+    }
+
+    async fn lend_by<'a>(
+        &'a self,
+        permit: Result<SemaphorePermit<'a>, AcquireError>,
+    ) -> Result<Lent<'a>, Fault> {
         let permit = permit.map_err(|_| Fault::Away(String::from("closed")))?;
         let kept = self.idle().pop();
         let connection = match kept {
@@ -116,13 +143,15 @@ impl Link {
         Ok(Lent {
             connection,
             _permit: permit,
+            counted: true,
         })
     }
 
     /// Connects as often as it may, one after the other, before somebody waits for it; again after a server was restarted.
     pub(crate) async fn warm(&self) -> Result<(), Fault> {
         loop {
-            let lent = self.most.saturating_sub(self.permits.available_permits());
+            let free = self.permits.available_permits() + self.reserved.available_permits();
+            let lent = self.most.saturating_sub(free);
             if self.idle().len() + lent >= self.most {
                 return Ok(());
             }
@@ -150,7 +179,9 @@ impl Link {
         mut lent: Lent<'_>,
         done: Result<Result<T, sqlx::Error>, Elapsed>,
     ) -> Result<T, Fault> {
-        self.count();
+        if lent.counted {
+            self.count();
+        }
         let fault = match done {
             Ok(Ok(answer)) => {
                 self.idle().push(lent.connection);
@@ -180,7 +211,22 @@ impl Link {
 
     /// Says some statements at once, in one message, and hears every row that they answer with.
     pub(crate) async fn say(&self, statements: String) -> Result<Vec<PgRow>, Fault> {
-        let mut lent = self.lend().await?;
+        self.say_over(self.lend().await?, statements).await
+    }
+
+    /// The same for what ends something that another statement began.
+    pub(crate) async fn say_last(&self, statements: String) -> Result<Vec<PgRow>, Fault> {
+        self.say_over(self.lend_last().await?, statements).await
+    }
+
+    /// The same for what is said for no trip, and counted for none.
+    pub(crate) async fn ask(&self, statements: String) -> Result<Vec<PgRow>, Fault> {
+        let mut lent = self.lend_last().await?;
+        lent.counted = false;
+        self.say_over(lent, statements).await
+    }
+
+    async fn say_over(&self, mut lent: Lent<'_>, statements: String) -> Result<Vec<PgRow>, Fault> {
         let said = sqlx::raw_sql(AssertSqlSafe(statements)).fetch_all(&mut lent.connection);
         let done = timeout(self.within, said).await;
         self.settle(lent, done).await

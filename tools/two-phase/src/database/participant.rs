@@ -42,6 +42,15 @@ pub(crate) enum Failure {
     Unknown(String),
 }
 
+/// A server of a database.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// Two databases on one server have the same here.
+    pub(crate) which: String,
+    /// The most that it can have prepared at a time.
+    pub(crate) prepares: u32,
+}
+
 /// A database with a part of the trips.
 #[derive(Debug)]
 pub(crate) struct Participant {
@@ -58,6 +67,7 @@ impl Participant {
         let link = Link::new(
             url,
             usize::from(settings.connections_max),
+            usize::from(settings.connections_max) / 4,
             settings,
             counter,
         )?;
@@ -99,7 +109,7 @@ impl Participant {
 
     /// The second phase. True when it is done: now, or before.
     pub(crate) async fn end(&self, gid: &str, commit: bool) -> Result<(), Fault> {
-        match self.link.say(statements::end(gid, commit)).await {
+        match self.link.say_last(statements::end(gid, commit)).await {
             Ok(_) => Ok(()),
             Err(fault) if fault.is(GONE) => Ok(()),
             Err(fault) => Err(fault),
@@ -112,20 +122,22 @@ impl Participant {
         let text = format!(
             "select gid from pg_prepared_xacts where database = current_database() and gid like {pattern}"
         );
-        let rows = self.link.say(text).await?;
+        let rows = self.link.ask(text).await?;
         let read = rows.iter().map(|row| row.try_get::<String, _>(0));
         read.collect::<Result<_, _>>()
             .map_err(|error| Fault::Away(error.to_string()))
     }
 
-    /// Whether it can prepare so many.
-    pub(crate) async fn prepares(&self) -> Result<u32, Fault> {
-        let rows = self
-            .link
-            .say(String::from("show max_prepared_transactions"))
-            .await?;
-        let told = rows.first().map(|row| row.try_get::<String, _>(0));
-        let told = told.and_then(Result::ok).and_then(|text| text.parse().ok());
-        Ok(told.unwrap_or(0))
+    /// Its server.
+    pub(crate) async fn server(&self) -> Result<Server, Fault> {
+        // No two servers started in the same microsecond and listen at the same port.
+        let text = "select current_setting('max_prepared_transactions')::bigint, pg_postmaster_start_time()::text || ' ' || current_setting('port')";
+        let rows = self.link.ask(text.to_owned()).await?;
+        let unread = |error: String| Fault::Away(error);
+        let row = rows.first().ok_or_else(|| unread("no row".to_owned()))?;
+        let prepares: i64 = row.try_get(0).map_err(|error| unread(error.to_string()))?;
+        let which = row.try_get(1).map_err(|error| unread(error.to_string()))?;
+        let prepares = u32::try_from(prepares).unwrap_or(0);
+        Ok(Server { which, prepares })
     }
 }
