@@ -135,8 +135,8 @@ mod tests {
 
     fn notes(from: Instant) -> Vec<Note> {
         // Completed until then, and in doubt then, second by second.
-        let seen = [
-            (0, &[][..]),
+        let seen: [(u64, &[u64]); 6] = [
+            (0, &[]),
             (10, &[]),
             (10, &[1, 2]),
             (10, &[2]),
