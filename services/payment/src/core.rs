@@ -1,8 +1,8 @@
 //! The payment's half of the protocol: a total, pure function from what a record is and what it hears to what it becomes, says and asks.
 //!
 //! To the trip it is a leg like any other, and the last one: it holds money as others hold seats. What is different is that the money lies
-//! with somebody else, who is asked and may not answer. So there are states for *asked and not answered*, in each of which one call is under
-//! way and no other: the state says which. A call is performed beside the loop, at least once, and what comes back as an [`Answer`] was said
+//! with somebody else, who is asked and may not answer. So there are states for *asked and not answered*. In each at most one call is open: under
+//! way, or pausing after a no; `rejected` and `released` may have one too, which closes the payment at the provider. A call is performed beside the loop, at least once, and what comes back as an [`Answer`] was said
 //! for good; a timeout is none. There is no I/O, no clock, no `Result` here; what cannot happen keeps the record, says nothing and names an
 //! anomaly.
 //!
@@ -10,17 +10,18 @@
 //! |---|---|---|---|---|
 //! | none | opening, ask to open; not acceptable: rejected, say rejected; far too late: released, say released | – and an alarm | released (tombstone), say released | – and an alarm |
 //! | opening | – | – and an alarm | remembered | opened: authorising, ask to authorise (off: voiding, ask to void); a no: rejected, say rejected (off: released, say released) |
-//! | authorising | – | – and an alarm | remembered | authorised: held, say reserved (off: voiding, ask to void); a no: rejected, say rejected and ask to void (off: voiding, ask to void); voided: rejected, say rejected (off: released, say released) |
+//! | authorising | – | – and an alarm | remembered | authorised: held, say reserved (off: voiding, ask to void); a no: rejected, say rejected and ask to void (off: voiding, ask to void); voided: rejected, say rejected (off: released, say released); captured: refunding, ask to refund, and an alarm |
 //! | held | say reserved again | capturing, ask to capture | voiding, ask to void | *lapsed at the provider*: released, say released |
 //! | capturing | say reserved again | – | remembered | captured: captured (off: refunding, ask to refund); a no: unpaid (off: voiding, ask to void); voided: unpaid (off: released, say released) |
 //! | captured | say reserved again | – | refunding, ask to refund | *taken back at the provider*: unpaid and an alarm |
 //! | unpaid | say reserved again | – | voiding, ask to void | *captured after all*: capturing, ask to capture |
 //! | voiding | – | – | – | voided: released, say released; captured: refunding, ask to refund; a no: ask again after a pause |
 //! | refunding | – | – | – | refunded: released, say released; a no: ask again after a pause |
-//! | released | say released again | – ; if it lapsed: unpaid | say released again | as rejected |
+//! | released | say released again | – ; if it lapsed: unpaid | say released again | as rejected; of one that lapsed and is not off, *taken*: an alarm alone |
 //! | rejected | say rejected again | – and an alarm | say rejected again | *held or taken*: ask to void; voided: –; captured: ask to refund, and an alarm; a no: ask to void again after a pause |
 //!
-//! A later leg's `rejected` is as `cancelled`, but for an alarm once the trip was confirmed. Two calls make one authorisation: *open* makes a
+//! A later leg's `rejected` is as `cancelled`, but `released` and `rejected` say nothing again, and `capturing`, `captured` and `unpaid` stay as they
+//! are and raise an alarm. Two calls make one authorisation: *open* makes a
 //! payment that holds nothing and has an id, *authorise* confirms that id. So whatever is lost, late or forgotten by either side, there is one
 //! payment that could be authorised, and closing it closes all.
 //!

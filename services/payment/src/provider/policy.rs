@@ -3,7 +3,7 @@
 //!
 //! | what came of it | policy | what is done |
 //! |---|---|---|
-//! | 2xx | [`Policy::Read`] | it is read, and held against what was asked; what cannot be read is kept whole |
+//! | 2xx | [`Policy::Read`] | it is read, and held against what was asked; what cannot be read is kept, reduced to what is safe (see `keep`) |
 //! | 400, 402, 404, 409 and the like with an error object | [`Policy::No`] | an answer, in our words; where the payment may be elsewhere by now, it is read back |
 //! | no connection: refused, black hole, no such name, TLS | [`Policy::NotSent`] | again after a pause; unknown is not no; counts for the breaker |
 //! | nothing, or half an answer, after it was sent | [`Policy::Unknown`] | read back; else the same key again; counts for the breaker |
