@@ -108,7 +108,7 @@ impl Sandbox {
     #[must_use]
     pub fn settings(&self) -> ProviderSettings {
         ProviderSettings {
-            provider_timeout_ms: 1_500,
+            provider_timeout_ms: 3_000,
             provider_connect_timeout_ms: 500,
             provider_calls_per_s: 10_000,
             provider_probe_first_ms: 50,
@@ -211,8 +211,11 @@ impl Sandbox {
 
     /// All payments that it has, read as the audit reads them.
     pub async fn payments(&self) -> Vec<Listed> {
-        let provider = Provider::new(&self.settings()).unwrap();
-        provider.all().await.unwrap()
+        let patient = ProviderSettings {
+            provider_timeout_ms: 30_000,
+            ..self.settings()
+        };
+        Provider::new(&patient).unwrap().all().await.unwrap()
     }
 
     /// All that it has logged.

@@ -210,7 +210,7 @@ async fn a_hold_is_let_go_when_the_deadline_passes_first(world: &mut World) {
     provider
         .throw(json!({"failure": "hang", "only": ["authorise", "read"], "when": "after"}))
         .await;
-    let asked = world.ask(&paid("pm_card_visa").deadline_s(2)).await;
+    let asked = world.ask(&paid("pm_card_visa").deadline_s(12)).await;
     let view = world
         .until(asked.trip, "it expires", |view| {
             view.outcome == Some(Outcome::Expired)
@@ -251,7 +251,7 @@ async fn what_cannot_be_paid_is_refused_at_its_turn(world: &mut World) {
 async fn a_lapse_behind_the_pivot_needs_a_person(world: &mut World) {
     let mut provider = house(world).await;
     provider
-        .throw(json!({"failure": "slow", "only": ["authorise"], "ms": 1000}))
+        .throw(json!({"failure": "hang", "only": ["authorise", "read"], "when": "after"}))
         .await;
     let trip = world.ask(&paid("pm_card_visa")).await.trip;
     eventually("its turn has come", async || {
@@ -261,6 +261,7 @@ async fn a_lapse_behind_the_pivot_needs_a_person(world: &mut World) {
     .await;
     until_record(world, trip, "authorising").await;
     world.pause("booking", 0).await;
+    provider.mend().await;
     until_record(world, trip, "held").await;
     provider.expire().await;
     let released = until_record(world, trip, "released").await;

@@ -46,7 +46,8 @@ async fn down_without_retry_after_opens_the_breaker_after_so_many_and_one_tries(
     let sandbox = Sandbox::start().await;
     let mut settings = sandbox.settings();
     settings.provider_break_after = 3;
-    settings.provider_probe_first_ms = 300;
+    settings.provider_probe_first_ms = 2_000;
+    settings.provider_probe_max_ms = 2_000;
     let provider = provider(&settings);
     let payment = Payment::opened("pm_card_visa", &provider).await;
     sandbox.throw(json!({"failure": "down"})).await;
@@ -96,8 +97,8 @@ async fn that_it_is_back_is_found_out_without_a_payment_that_waits() {
     })
     .await;
     provider.probe().await;
-    assert_eq!(sandbox.met().await, 2);
     assert!(provider.is_down(), "it is not back");
+    assert_eq!(sandbox.met().await, 2);
     sandbox.mend().await;
     eventually("it is back", async || {
         provider.probe().await;

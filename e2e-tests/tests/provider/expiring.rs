@@ -29,7 +29,7 @@ async fn an_authorisation_that_expired_before_capture_is_told_as_voided() {
 
 #[tokio::test]
 async fn an_authorisation_is_held_as_long_as_the_sandbox_is_told() {
-    let sandbox = Sandbox::start_with(&["--authorisation-s", "1"]).await;
+    let sandbox = Sandbox::start_with(&["--authorisation-s", "5"]).await;
     let provider = provider(&sandbox.settings());
     let payment = Payment::held(&provider).await;
     e2e_tests::eventually("it is held no longer", async || {

@@ -116,7 +116,7 @@ async fn two_hundred_payments_while_the_provider_hangs() {
         }
         until(done, 350).await;
         sandbox.pause();
-        tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(4_000)).await;
         sandbox.resume();
         sandbox.mend().await;
     })

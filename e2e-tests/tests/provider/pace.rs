@@ -47,7 +47,7 @@ async fn under_a_rate_limit_everything_is_done_at_its_pace() {
     settings.provider_calls_per_s = 400;
     let provider = provider(&settings);
     sandbox
-        .throw(json!({"failure": "too-many", "per_s": 40, "retry_after_s": 1}))
+        .throw(json!({"failure": "too-many", "per_s": 20, "retry_after_s": 1}))
         .await;
     let driven = (0..PAYMENTS).map(|_| {
         let provider = provider.clone();

@@ -62,7 +62,9 @@ async fn an_answer_that_never_comes_is_read_back() {
 #[tokio::test]
 async fn an_answer_that_never_comes_is_known_before_anybody_asks_again() {
     let sandbox = Sandbox::start().await;
-    let provider = provider(&sandbox.settings());
+    let mut settings = sandbox.settings();
+    settings.provider_timeout_ms = 8_000;
+    let provider = provider(&settings);
     let payment = Payment::opened("pm_card_visa", &provider).await;
     sandbox
         .throw(json!({"failure": "hang", "when": "after", "only": ["authorise"]}))

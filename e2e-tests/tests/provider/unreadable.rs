@@ -11,7 +11,9 @@ use super::{Payment, kinds, provider, stage};
 /// For each call: what is answered cannot be read, whether it was done or not; then all is well again.
 async fn nothing_is_guessed(failure: &str, is_kept: fn(&[u8]) -> bool) {
     let sandbox = Sandbox::start().await;
-    let provider = provider(&sandbox.settings());
+    let mut settings = sandbox.settings();
+    settings.provider_quiet_ms = 20_000;
+    let provider = provider(&settings);
     for when in ["before", "after"] {
         let payment = Payment::opened("pm_card_visa", &provider).await;
         for (purpose, answer, kept) in [

@@ -9,7 +9,7 @@ use two_phase::faults::{CrashPoint, Guard, WITHOUT};
 use crate::place::{Place, fill};
 
 /// How often a coordinator dies at most until a death is seen to matter.
-const DEATHS_MAX: u32 = 20;
+const DEATHS_MAX: u32 = 60;
 
 #[tokio::test]
 async fn a_coordinator_that_dies_at_any_step_leaves_no_half_trip() {

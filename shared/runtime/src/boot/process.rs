@@ -5,19 +5,22 @@ use std::pin::pin;
 use crate::boot::Running;
 use crate::settings::Settings;
 
-/// Waits for SIGINT or SIGTERM.
+/// Waits for SIGINT or SIGTERM. They are listened to from when this is called, not only from when it is awaited.
 ///
 /// # Errors
 /// When the signals can't be listened to.
-pub async fn stop_signal() -> Result<(), anyhow::Error> {
+pub fn stop_signal() -> impl Future<Output = Result<(), anyhow::Error>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let terminate = signal(SignalKind::terminate());
+    let interrupt = signal(SignalKind::interrupt());
+    async {
+        let (mut terminate, mut interrupt) = (terminate?, interrupt?);
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Runs a service of this name and version until it is told to stop, then drains it.

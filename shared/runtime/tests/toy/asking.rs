@@ -192,9 +192,9 @@ pub(crate) async fn two_replicas_claim_each_call_once_and_again_when_its_lease_e
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), first.len() + second.len(), "none twice");
-    let rest = one.claim(false, 100, 200_000).await;
+    let rest = one.claim(false, 100, 3_000_000).await;
     assert_eq!(ids.len() + rest.len(), 40);
-    assert_eq!(two.claim(false, 100, 200_000).await, [], "all are leased");
+    assert_eq!(two.claim(false, 100, 3_000_000).await, [], "all are leased");
     let mut again = 0;
     eventually(async || {
         again += one.claim(false, 100, 60_000_000).await.len();
@@ -211,7 +211,7 @@ pub(crate) async fn what_is_put_back_is_due_after_its_pause_and_keeps_why(place:
         id: it.id.clone(),
         asked_us: it.asked_us,
         attempts,
-        pause_us: 1_000_000,
+        pause_us: 5_000_000,
         problem: String::from("nobody answers"),
     };
     let put_back = async |all: Vec<Back>| calls::put_back(&replica.database, all).await.unwrap();

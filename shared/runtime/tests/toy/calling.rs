@@ -35,7 +35,7 @@ impl World {
         let hasty = [
             ("--call-retry-first-ms", "20"),
             ("--call-retry-max-ms", "100"),
-            ("--call-timeout-ms", "1000"),
+            ("--call-timeout-ms", "10000"),
         ];
         let settings: Vec<_> = hasty.iter().chain(settings).copied().collect();
         self.place.start_of(self.service(), &settings).await
@@ -119,7 +119,7 @@ pub(crate) async fn an_answer_that_is_lost_costs_a_repetition_under_the_same_id(
 
 pub(crate) async fn what_takes_too_long_or_panics_is_tried_again(place: Place) {
     let world = World::open(place).await;
-    let (running, handle) = world.start(&[]).await;
+    let (running, handle) = world.start(&[("--call-timeout-ms", "3000")]).await;
     world.want("p", "ship:panic").await;
     world.want("a", "ship:hang").await;
     until_shipped(&handle, "a").await;

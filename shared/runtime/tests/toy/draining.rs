@@ -80,7 +80,8 @@ pub(crate) async fn who_drains_cuts_short_what_takes_too_long_and_puts_it_back(p
     world.gate.store(0, Ordering::Relaxed);
     let begun = Instant::now();
     running.drain().await;
-    assert!(begun.elapsed() < Duration::from_secs(4));
+    // Its own limit is twenty.
+    assert!(begun.elapsed() < Duration::from_secs(15));
     let soon =
         "select count(*) from call where problem like '%stops%' and due_us - asked_us < 10000000";
     assert_eq!(number(&handle, soon).await, 1, "it waits for its lease");

@@ -60,7 +60,7 @@ pub(crate) async fn outbox_rows_that_are_leased_are_read_by_nobody(place: Place)
     let replica = place.replica().await;
     let insert = "insert into outbox (id, aggregatetype, aggregateid, type, payload, subject, time_us, lease_us) \
          select gen_random_uuid()::text, 'wallet', 'w', 'wallet.paid.v1', '{}', 'wallet.paid', 1, \
-         (extract(epoch from now()) * 1000000)::bigint + 20000000 + n from generate_series(1, 20000) as n";
+         (extract(epoch from now()) * 1000000)::bigint + 60000000 + n from generate_series(1, 20000) as n";
     fill(&place, insert, "analyze outbox").await;
     assert_eq!(replica.rows("outbox").await, WAITING);
     let scans = "select coalesce(sum(idx_scan), 0)::bigint from pg_stat_user_indexes where indexrelname = 'outbox_lease'";

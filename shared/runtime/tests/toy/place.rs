@@ -131,6 +131,6 @@ pub(crate) async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let in_time = tokio::time::timeout(Duration::from_secs(20), wait).await;
+    let in_time = tokio::time::timeout(Duration::from_secs(60), wait).await;
     in_time.expect("what was waited for did not come");
 }
