@@ -373,7 +373,7 @@ fn without_an_outbox_a_cancellation_may_never_be_said() {
 /// A payment at a provider that loses, repeats, delays, refuses, forgets its keys and contradicts itself.
 #[test]
 fn a_payment_is_taken_once_or_comes_back() {
-    sound("one payment", Payments::new(), 27_684);
+    sound("one payment", Payments::new(), 27_855);
 }
 
 #[test]

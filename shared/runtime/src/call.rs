@@ -1,5 +1,5 @@
 //! Calls: what a service wants done outside, as rows. A reaction asks for one as it says a fact, in the same transaction; a task beside the
-//! loop performs it ([`Service::perform`](crate::Service::perform)), at least once and under one id; the answer is one more input of a batch.
+//! loop performs it ([`Service::perform`]), at least once and under one id; the answer is one more input of a batch.
 //! Which records they are about, what the other side speaks and when it is better left alone is the service's own.
 
 pub(crate) mod http;
