@@ -91,9 +91,10 @@ async fn old_trips_are_read_by_nobody(world: &mut World) {
     .await;
     let most = match world.database_url("booking").starts_with("sqlite:") {
         true => OLD * ROW_BYTES,
+        // The first look at the dead entries, and what was looked at by hand: it is told late. A list that reads them reads them forty times.
         false => {
             until_told(world).await;
-            OLD
+            OLD * 4
         }
     };
     let read = looked_at(world).await - before;

@@ -243,6 +243,10 @@ impl Coordinator {
         let mut ends = Vec::new();
         for participant in participants {
             ends.push(self.end_one(trip, participant, commit));
+            if faults::is_armed(CrashPoint::OneCommitted) {
+                // What is sent to both at once is done by both, whoever dies.
+                join_all(std::mem::take(&mut ends)).await;
+            }
         }
         join_all(ends).await;
     }

@@ -60,18 +60,35 @@ impl Guard {
     }
 }
 
+/// Where it is written at which point to die.
+#[cfg(feature = "faults")]
+fn crash_file() -> Option<&'static std::path::Path> {
+    static FILE: std::sync::LazyLock<Option<std::path::PathBuf>> =
+        std::sync::LazyLock::new(|| std::env::var_os(CRASH_FILE).map(Into::into));
+    FILE.as_deref()
+}
+
+/// Whether somebody is to die there.
+#[cfg(feature = "faults")]
+pub(crate) fn is_armed(point: CrashPoint) -> bool {
+    let asked = crash_file().and_then(|file| std::fs::read_to_string(file).ok());
+    asked.is_some_and(|text| text.trim() == point.as_str())
+}
+
+/// Never: this build dies nowhere.
+#[cfg(not(feature = "faults"))]
+pub(crate) const fn is_armed(_point: CrashPoint) -> bool {
+    false
+}
+
 /// Dies here, if that is asked for.
 #[cfg(feature = "faults")]
 pub(crate) fn reach(point: CrashPoint) {
-    use std::path::PathBuf;
-    use std::sync::LazyLock;
-
-    static FILE: LazyLock<Option<PathBuf>> =
-        LazyLock::new(|| std::env::var_os(CRASH_FILE).map(PathBuf::from));
-    let Some(file) = FILE.as_ref() else { return };
-    let asked = std::fs::read_to_string(file).is_ok_and(|text| text.trim() == point.as_str());
     // Whoever renames it dies: one of those who are here at the same time.
-    if asked && std::fs::rename(file, file.with_extension("fired")).is_ok() {
+    if is_armed(point)
+        && let Some(file) = crash_file()
+        && std::fs::rename(file, file.with_extension("fired")).is_ok()
+    {
         std::process::abort();
     }
 }

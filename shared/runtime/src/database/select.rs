@@ -59,7 +59,9 @@ pub struct Select<'a> {
     params: Vec<Param>,
     order: String,
     most: Option<usize>,
-    index: Option<&'static str>,
+    /// An index, and which rows it has.
+    index: Option<(&'static str, String)>,
+    is_backwards: bool,
 }
 
 impl<'a> Select<'a> {
@@ -72,6 +74,7 @@ impl<'a> Select<'a> {
             order: String::new(),
             most: None,
             index: None,
+            is_backwards: false,
         }
     }
 
@@ -119,8 +122,9 @@ impl<'a> Select<'a> {
         words: [&'static str; N],
     ) -> Self {
         let words = words.map(|word| format!("'{word}'")).join(", ");
-        self.conditions.push(format!("t.{column} in ({words})"));
-        self.index = Some(index);
+        let among = format!("t.{column} in ({words})");
+        self.conditions.push(among.clone());
+        self.index = Some((index, among));
         self
     }
 
@@ -160,6 +164,7 @@ impl<'a> Select<'a> {
     /// In the order of these columns, the largest first.
     pub fn descending(mut self, columns: &[&str]) -> Self {
         self.order = format!(" order by {}", names(columns, " desc"));
+        self.is_backwards = true;
         self
     }
 
@@ -208,10 +213,15 @@ impl<'a> Select<'a> {
     }
 
     fn tail(&mut self) -> String {
-        let mut tail = format!(" from {} as t", self.table.name);
-        if let (Engine::Sqlite, Some(index)) = (self.database.engine, self.index) {
-            tail += &format!(" indexed by {index}");
-        }
+        let table = self.table.name;
+        let mut tail = match (self.database.engine, &self.index) {
+            (Engine::Sqlite, Some((index, _))) => format!(" from {table} as t indexed by {index}"),
+            // Its planner would walk the key backwards and look at every row on the way, for the sake of the order.
+            (Engine::Postgres, Some((_, among))) if self.is_backwards => {
+                format!(" from (select * from {table} as t where {among} offset 0) as t")
+            }
+            _ => format!(" from {table} as t"),
+        };
         if !self.conditions.is_empty() {
             tail += &format!(" where {}", self.conditions.join(" and "));
         }
