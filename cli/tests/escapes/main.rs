@@ -100,6 +100,8 @@ fn alone(place: &Place) -> Vec<Typed> {
         typed("doctor", &["--database", &format!("booking={EVIL}")]),
         typed("serve", &[EVIL]),
         typed("serve", &["flight", "--database-url", EVIL]),
+        typed("sandbox", &["--listen", EVIL]),
+        typed("sandbox", &["--key-file", &format!("{nowhere}/key")]),
         typed("help", &[EVIL]),
         typed(EVIL, &[]),
     ]
