@@ -233,7 +233,7 @@ fn is_absent(url: &str) -> bool {
 /// Where the payment provider is.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ProviderAddress {
-    /// The payment provider, such as https://api.stripe.com, whose own list the payments are held against; without it, the sandbox of the
+    /// The payment provider, such as `https://api.stripe.com`, whose own list the payments are held against; without it, the sandbox of the
     /// stack that runs in the folder, if it has one.
     #[arg(
         long,

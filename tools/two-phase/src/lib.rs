@@ -3,12 +3,12 @@
 //! A coordinator takes `POST /bookings` as booking does. It has flight's and hotel's database prepare their part of the trip, both at once
 //! (`PREPARE TRANSACTION`), writes its decision to booking's database in the trip's own row, and has both commit what they prepared. Booking
 //! is the *last agent*: it prepares nothing, for its one commit is the decision. What is not decided there is undone (*presumed abort*), so a
-//! refusal writes nothing. After a restart [`recovery`] asks each database what lies prepared in it, and ends it by the decision; whoever
+//! refusal writes nothing. After a restart `recovery` asks each database what lies prepared in it, and ends it by the decision; whoever
 //! lives does that for a coordinator that died.
 //!
 //! What makes it as good as we can make it: one round trip for each phase at each database, both databases at a time, connections that stay,
-//! statements that are planned once, decisions of several trips in one commit ([`decisions`]), trips for the same item in a line of their own
-//! so that none waits inside a database ([`queue`]), an answer as soon as the decision is on disk. Every wait and every queue has a bound.
+//! statements that are planned once, decisions of several trips in one commit (`decisions`), trips for the same item in a line of their own
+//! so that none waits inside a database (`queue`), an answer as soon as the decision is on disk. Every wait and every queue has a bound.
 //!
 //! It is no part of the product: no service knows it, its tables lie in a schema of their own, `two_phase`, and it has no cancellation, no
 //! idempotency keys and no currencies. Two-phase commit needs every database in reach of one program, and that is what the saga does without.

@@ -9,7 +9,7 @@ use clap::Args;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Payment provider (each also an environment variable)")]
 pub struct ProviderSettings {
-    /// The provider's address: https://api.stripe.com, or that of `roundtrip sandbox`. Plain http is taken to this machine alone.
+    /// The provider's address: `https://api.stripe.com`, or that of `roundtrip sandbox`. Plain http is taken to this machine alone.
     #[arg(long, env = "PROVIDER_URL")]
     pub provider_url: String,
     /// The file with the secret key. It is read anew when it changes, so a key is rotated without a restart.
