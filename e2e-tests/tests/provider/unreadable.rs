@@ -12,7 +12,7 @@ use super::{Payment, kinds, provider, stage};
 async fn nothing_is_guessed(failure: &str, is_kept: fn(&[u8]) -> bool) {
     let sandbox = Sandbox::start().await;
     let mut settings = sandbox.settings();
-    settings.provider_quiet_ms = 20_000;
+    settings.provider_quiet_ms = 10_000;
     let provider = provider(&settings);
     for when in ["before", "after"] {
         let payment = Payment::opened("pm_card_visa", &provider).await;
