@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{agrees, house, paid};
 
-/// How many.
+/// How many trips are asked for: `TRIPS`, or fifty.
 fn trips_in_all() -> usize {
     let asked = std::env::var("TRIPS").map(|trips| trips.parse().unwrap());
     asked.unwrap_or(50)
