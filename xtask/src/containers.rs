@@ -95,7 +95,8 @@ pub(crate) fn play(count: &mut Count, rounds: u32) -> Result<()> {
         say(&format!(
             "== tests on containers, round {round} of {rounds}"
         ))?;
-        let mut args = vec!["--package", "e2e-tests"];
+        // Of the whole workspace, as the other tests are: alone, many crates would be compiled anew, with fewer features.
+        let mut args = vec!["--workspace"];
         args.extend(TESTS);
         // One stack at a time, and what it says as it says it.
         args.extend(["--", "containers", "--nocapture", "--test-threads=1"]);

@@ -24,7 +24,7 @@ struct Broker {
 impl Broker {
     async fn start() -> (Self, jetstream::Context) {
         let name = format!("roundtrip-full-{}", std::process::id());
-        let passwords = ["BOOKING", "FLIGHT", "HOTEL", "OPERATOR"]
+        let passwords = ["BOOKING", "FLIGHT", "HOTEL", "PAYMENT", "OPERATOR"]
             .map(|who| format!("--env=NATS_{who}_PASSWORD='secret'"));
         let disk = "--tmpfs=/data:uid=65532,gid=65532,size=100m";
         let mut args = vec!["run", "--detach", "--no-healthcheck", "--name", &name, disk];
