@@ -103,13 +103,6 @@ impl Stack {
         stack
     }
 
-    /// Starts the services of these profiles beside the others. Does not wait until they are ready.
-    pub fn add(&mut self, profiles: &[&str]) {
-        let profiles = (String::from("COMPOSE_PROFILES"), profiles.join(","));
-        self.settings.extend([profiles]);
-        self.compose(&["up", "-d"]);
-    }
-
     fn new() -> Self {
         let nowhere = BTreeMap::new();
         run("docker", &["version"], &nowhere, Path::new("."))

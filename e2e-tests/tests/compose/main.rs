@@ -9,7 +9,6 @@ mod cluster;
 mod faults;
 mod keeping;
 mod logins;
-mod paying;
 mod scale;
 mod storing;
 mod watch;
@@ -62,7 +61,7 @@ async fn the_stack_of_containers_keeps_its_promises() {
         return;
     }
     let begun = Instant::now();
-    let mut stack = Stack::up("").await;
+    let stack = Stack::up("").await;
     tell("up and healthy", begun, "");
     logins::each_login_is_refused_by_the_others(&stack).await;
     watch::prometheus_asks_every_replica_and_its_alarms_stand(&stack).await;
@@ -72,7 +71,6 @@ async fn the_stack_of_containers_keeps_its_promises() {
     faults::no_trip_is_lost_while_what_all_need_is_away(&stack).await;
     storing::a_broker_that_stores_nothing_is_started_again(&stack).await;
     keeping::volumes_outlive_containers_and_a_backup_outlives_volumes(&stack).await;
-    paying::a_leg_of_its_own_image_joins_and_is_paid(&mut stack).await;
     stack.down();
 }
 
