@@ -53,7 +53,7 @@ const DIFFERENT: &str = "different.json";
 const TAKE_DOWN: &str = r#"cat >/dev/null
 paused=$(docker ps -q --filter status=paused --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME")
 [ -z "$paused" ] || docker unpause $paused >/dev/null
-said=$(COMPOSE_PROFILES=observability,cluster,payment,sandbox deploy/compose.sh down -v --remove-orphans --timeout 10 2>&1) || { echo "$COMPOSE_PROJECT_NAME is left behind: $said" >&2; exit 1; }
+said=$(COMPOSE_PROFILES=observability,cluster deploy/compose.sh down -v --remove-orphans --timeout 10 2>&1) || { echo "$COMPOSE_PROJECT_NAME is left behind: $said" >&2; exit 1; }
 rm -r "$ROUNDTRIP_STACK_FOLDER""#;
 
 /// Whether tests on containers are asked for; if not, that is said.
@@ -246,9 +246,7 @@ impl Stack {
         let project = format!("label=com.docker.compose.project={}", self.project);
         eventually("every container is healthy", async || {
             let found = self.docker(&["ps", "-aq", "--filter", &project]);
-            // One without a check of its own is asked by those that need it.
-            let format = "{{if .State.Health}}{{.State.Health.Status}}{{else}}healthy{{end}}";
-            let mut args = vec!["inspect", "--format", format];
+            let mut args = vec!["inspect", "--format", "{{.State.Health.Status}}"];
             args.extend(found.split_whitespace());
             let states = self.docker(&args);
             states.lines().all(|state| state == "healthy").then_some(())
@@ -329,15 +327,12 @@ impl Stack {
 
     /// What an auditor looks at.
     pub(crate) fn parts(&self) -> Parts {
-        let paying = self.settings.get("COMPOSE_PROFILES");
-        let paying = paying.filter(|profiles| profiles.contains("payment"));
-        let services = SERVICES.into_iter().chain(paying.map(|_| "payment"));
-        let databases = services.map(|service| Part {
+        let databases = SERVICES.map(|service| Part {
             name: Some(service.to_owned()),
             url: self.database("auditor", service),
         });
         Parts {
-            databases: databases.collect(),
+            databases: databases.to_vec(),
             nats: Some(self.operator()),
             ..Parts::default()
         }
