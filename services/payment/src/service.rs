@@ -165,13 +165,7 @@ impl runtime::Service for PaymentService {
     }
 
     fn read(&self, message: &Message) -> Result<Fact, ReadError> {
-        match participant::read(message)? {
-            choreography::WireFact::Trip(fact) => Ok(fact),
-            choreography::WireFact::Joined(joined) => Err(ReadError::Malformed(format!(
-                "a leg does not listen for {} joining",
-                joined.leg
-            ))),
-        }
+        participant::read_trip(message)
     }
 
     fn rows(&self) -> Rows<Record> {
@@ -282,12 +276,6 @@ impl runtime::Service for PaymentService {
             counts: Vec::new(),
             dates: Vec::new(),
         };
-        context.say(
-            "leg",
-            self.name.to_string(),
-            joined.kind(),
-            joined.subject(),
-            joined.to_json(),
-        );
+        participant::announce(&joined, context);
     }
 }

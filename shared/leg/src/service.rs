@@ -215,13 +215,7 @@ impl<L: Leg> runtime::Service for LegService<L> {
     }
 
     fn read(&self, message: &Message) -> Result<Fact, ReadError> {
-        match participant::read(message)? {
-            choreography::WireFact::Trip(fact) => Ok(fact),
-            choreography::WireFact::Joined(joined) => Err(ReadError::Malformed(format!(
-                "a leg does not listen for {} joining",
-                joined.leg
-            ))),
-        }
+        participant::read_trip(message)
     }
 
     fn rows(&self) -> Work {
@@ -325,13 +319,7 @@ impl<L: Leg> runtime::Service for LegService<L> {
             counts: own(&[L::SPEC.unit]),
             dates: own(L::SPEC.dates),
         };
-        context.say(
-            "leg",
-            self.name.to_string(),
-            joined.kind(),
-            joined.subject(),
-            joined.to_json(),
-        );
+        participant::announce(&joined, context);
     }
 }
 

@@ -3,7 +3,7 @@
 //! It joins the two crates that do not know each other: `choreography` says what a fact is, `runtime` how a service lives. What a
 //! participant makes of a fact is its own core's.
 
-use choreography::{Backoff, Fact, FactBody, Now, Plan, Speaker, TripId};
+use choreography::{Backoff, Fact, FactBody, Joined, Now, Plan, Speaker, TripId};
 use runtime::{Context, Entity, Message, ReadError, Settings, System, TraceContext};
 
 /// What all services of the saga have in common.
@@ -71,6 +71,31 @@ pub fn read(message: &Message) -> Result<choreography::WireFact, ReadError> {
             error => ReadError::Malformed(error.to_string()),
         },
     )
+}
+
+/// Reads a message as a leg does: what is said of a trip. That others join is booking's to hear.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_trip(message: &Message) -> Result<Fact, ReadError> {
+    match read(message)? {
+        choreography::WireFact::Trip(fact) => Ok(fact),
+        choreography::WireFact::Joined(joined) => Err(ReadError::Malformed(format!(
+            "a leg does not listen for {} joining",
+            joined.leg
+        ))),
+    }
+}
+
+/// A leg says that it is there.
+pub fn announce(joined: &Joined, context: &mut Context) {
+    context.say(
+        "leg",
+        joined.leg.to_string(),
+        joined.kind(),
+        joined.subject(),
+        joined.to_json(),
+    );
 }
 
 /// A trip, as spans and log lines name it.
